@@ -1,0 +1,40 @@
+/** Candidate models: facts about what may be chosen. Dated, without opinion. */
+import { z } from 'zod';
+
+export const Modality = z.enum(['text', 'image', 'audio', 'video', 'pdf']);
+export type Modality = z.infer<typeof Modality>;
+
+/** One model that the router may choose, as its provider sells it. Prices in USD per million tokens. */
+export const Candidate = z.strictObject({
+  /** `provider/model id as the API names it`; the provider is what stands before the first slash. */
+  id: z.string().regex(/^[^/\s]+\/\S+$/, 'must be provider/model'),
+  /** The artifact's model whose predictions stand in for this one until it has its own. Default: `id`. */
+  like: z.string().optional(),
+  inputUsdPerMTok: z.number().nonnegative(),
+  outputUsdPerMTok: z.number().nonnegative(),
+  /** Price of input read from the provider's prompt cache. Default: the input price. */
+  cachedInputUsdPerMTok: z.number().nonnegative().optional(),
+  contextTokens: z.number().int().positive(),
+  maxOutputTokens: z.number().int().positive().optional(),
+  inputModalities: z.array(Modality).default(['text']),
+  tools: z.boolean().default(true),
+  structuredOutput: z.boolean().default(true),
+  reasoning: z.boolean().default(false),
+  /** Where the facts were read, and when the price held (YYYY-MM-DD). */
+  source: z.string().optional(),
+  priceDate: z.iso.date().optional(),
+});
+export type Candidate = z.infer<typeof Candidate>;
+
+export const Catalog = z.strictObject({
+  /** The day the prices were collected. */
+  priceDate: z.iso.date(),
+  models: z.array(Candidate).min(1),
+});
+export type Catalog = z.infer<typeof Catalog>;
+
+/** The provider's name: what stands before the first slash of a model id. */
+export const providerOf = (modelId: string): string => modelId.slice(0, modelId.indexOf('/'));
+
+/** The model id as its provider's API names it: what stands after the first slash. */
+export const upstreamModelOf = (modelId: string): string => modelId.slice(modelId.indexOf('/') + 1);

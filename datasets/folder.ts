@@ -1,0 +1,91 @@
+/** A dataset as a folder: `prompts.jsonl[.gz]`, `outcomes.jsonl[.gz]`, `models.json`. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { RoutingError } from './errors.ts';
+import { readJsonl } from './read-jsonl.ts';
+import { type Dataset, ModelInfos, Outcome, Prompt } from './schema.ts';
+
+/**
+ * Reads one dataset folder and checks that its rows belong together.
+ * @throws `MISSING_FILE`, `DUPLICATE_ROW`, `UNKNOWN_PROMPT`, and what {@link readJsonl} throws
+ */
+export async function readDataset(dir: string): Promise<Dataset> {
+  if (!existsSync(dir) || !statSync(dir).isDirectory()) {
+    throw new RoutingError('MISSING_FILE', `${dir}: no such folder; give the folder that holds prompts.jsonl[.gz]`);
+  }
+  const promptsFile = findFile(dir, 'prompts');
+  const outcomesFile = findFile(dir, 'outcomes');
+
+  const prompts: Prompt[] = [];
+  const seen = new Set<string>();
+  for await (const row of readJsonl(promptsFile, Prompt)) {
+    if (seen.has(row.id))
+      throw new RoutingError('DUPLICATE_ROW', `${promptsFile}: prompt ${row.id} stands there twice`);
+    seen.add(row.id);
+    const { embedding, groupId, ...rest } = row;
+    prompts.push({
+      ...rest,
+      groupId: groupId ?? row.id,
+      ...(embedding && { embedding: Float32Array.from(embedding) }),
+    });
+  }
+
+  const outcomes: Outcome[] = [];
+  const pairs = new Map<string, Set<string>>();
+  for await (const row of readJsonl(outcomesFile, Outcome)) {
+    if (!seen.has(row.promptId)) {
+      throw new RoutingError(
+        'UNKNOWN_PROMPT',
+        `${outcomesFile}: outcome of prompt ${row.promptId}, which ${basename(promptsFile)} does not have`,
+      );
+    }
+    const models = pairs.get(row.promptId) ?? new Set();
+    if (models.has(row.modelId)) {
+      throw new RoutingError('DUPLICATE_ROW', `${outcomesFile}: (${row.promptId}, ${row.modelId}) stands there twice`);
+    }
+    pairs.set(row.promptId, models.add(row.modelId));
+    outcomes.push(row);
+  }
+  return { name: basename(resolve(dir)), prompts, outcomes, models: readModels(join(dir, 'models.json')) };
+}
+
+/** Several datasets as one; a prompt id may stand in one of them only. @throws `DUPLICATE_ROW` */
+export function mergeDatasets(datasets: readonly Dataset[]): Dataset {
+  const seen = new Map<string, string>();
+  for (const d of datasets) {
+    for (const p of d.prompts) {
+      const other = seen.get(p.id);
+      if (other !== undefined)
+        throw new RoutingError('DUPLICATE_ROW', `prompt ${p.id} stands in ${other} and in ${d.name}`);
+      seen.set(p.id, d.name);
+    }
+  }
+  return {
+    name: datasets.map((d) => d.name).join('+'),
+    prompts: datasets.flatMap((d) => d.prompts),
+    outcomes: datasets.flatMap((d) => d.outcomes),
+    models: Object.assign({}, ...datasets.map((d) => d.models)),
+  };
+}
+
+function findFile(dir: string, stem: string): string {
+  for (const name of [`${stem}.jsonl.gz`, `${stem}.jsonl`]) {
+    const path = join(dir, name);
+    if (existsSync(path)) return path;
+  }
+  throw new RoutingError('MISSING_FILE', `${dir}: has no ${stem}.jsonl or ${stem}.jsonl.gz`);
+}
+
+function readModels(path: string): ModelInfos {
+  if (!existsSync(path)) return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new RoutingError('MALFORMED_JSON', `${path}: not JSON (${(cause as Error).message})`, { cause });
+  }
+  const parsed = ModelInfos.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new RoutingError('INVALID_ROW', `${path}: field ${issue.path.join('.')}: ${issue.message}`);
+}

@@ -1,0 +1,8 @@
+/** What happened: prompts × candidate models × outcomes. Imports nothing of ours. */
+export * from './errors.ts';
+export * from './folder.ts';
+export * from './outcome-table.ts';
+export * from './random.ts';
+export * from './read-jsonl.ts';
+export * from './schema.ts';
+export * from './splits.ts';

@@ -1,0 +1,9 @@
+/** Texts → embeddings. Frozen once fitted; heads are trained on its output. */
+export interface Encoder {
+  /** Names the encoder and its weights: embeddings of different ids do not mix. */
+  readonly id: string;
+  /** d, length of an embedding. */
+  readonly dimension: number;
+  /** n texts → n × d, row-major. Any text is accepted: an empty one, a megabyte, lone surrogates. */
+  encode(texts: readonly string[]): Promise<Float32Array>;
+}
