@@ -1,0 +1,156 @@
+#!/usr/bin/env node
+/** The program `pointsman`: finds the command and loads only that one, so that `--help` is quick. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { type ErrorCode, RoutingError } from '../../datasets/errors.ts';
+
+/** Every command in the order of `--help`: what it does in one line, and where it lies. */
+const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
+  start: {
+    summary: 'run the gateway: an OpenAI-compatible API',
+    load: async () => (await import('./start.ts')).startCommand(),
+  },
+  route: {
+    summary: 'decide for one prompt and show why, without calling a model',
+    load: async () => (await import('./route.ts')).routeCommand(),
+  },
+  eval: {
+    summary: 'replay recorded outcomes and compare routers, with intervals',
+    load: async () => (await import('./eval.ts')).evalCommand(),
+  },
+  datasets: {
+    summary: 'check folders of outcomes and show what is inside',
+    load: async () => (await import('./datasets.ts')).datasetsCommand(),
+  },
+  train: {
+    summary: 'train a router artifact from folders of outcomes',
+    load: async () => (await import('./train.ts')).trainCommand(),
+  },
+  retrain: {
+    summary: 'learn from logged decisions and their feedback',
+    load: async () => (await import('./retrain.ts')).retrainCommand(),
+  },
+  bench: {
+    summary: 'measure how long a decision takes',
+    load: async () => (await import('./bench.ts')).benchCommand(),
+  },
+  demo: {
+    summary: 'see the whole loop in a minute, without keys or data',
+    load: async () => (await import('./demo.ts')).demoCommand(),
+  },
+};
+
+const INTRODUCTION = `Sends each prompt to the cheapest model that can handle it, proves on your own
+traffic that quality held, and learns from what happened.`;
+
+const USES = `
+Three uses, one command each:
+
+  route prompts        pointsman start
+                       then give your OpenAI SDK the base URL http://127.0.0.1:8787/v1
+                       and the model "auto"; without any key a sandbox answers
+  evaluate offline     pointsman eval --data DIR
+                       DIR holds prompts.jsonl and outcomes.jsonl (or .jsonl.gz);
+                       without --data a small shipped sample is replayed
+  learn from logs      pointsman retrain
+                       after some POST /v1/feedback: says what it learned, and
+                       why it was promoted or not
+
+New here? pointsman demo
+More on one command: pointsman COMMAND --help`;
+
+/** Mistakes in what was typed or given: exit code 2. Everything else that fails: 1. */
+const INPUT_ERRORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'INVALID_ROW',
+  'MALFORMED_JSON',
+  'TRUNCATED_FILE',
+  'DUPLICATE_ROW',
+  'UNKNOWN_PROMPT',
+  'MISSING_FILE',
+  'EMPTY_TABLE',
+  'UNKNOWN_MODEL',
+  'INVALID_REQUEST',
+  'INVALID_CONFIG',
+  'ARTIFACT_MISSING',
+  'ARTIFACT_DAMAGED',
+  'ARTIFACT_MISMATCH',
+]);
+
+/** The program with every command named and, of those, only the one asked for loaded. */
+async function buildProgram(argv: readonly string[]): Promise<Command> {
+  const program = new Command('pointsman')
+    .description(INTRODUCTION)
+    .usage('COMMAND [options]')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .option('--debug', 'print the stack of an error, too')
+    .showSuggestionAfterError()
+    .addHelpText('after', USES);
+  const words = argv.filter((word) => !word.startsWith('-'));
+  const wanted = words[0] === 'help' ? words[1] : words[0];
+  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+    if (name === wanted) program.addCommand((await load()).summary(summary));
+    else program.addCommand(new Command(name).summary(summary));
+  }
+  for (const command of [program, ...descendants(program)]) {
+    command.exitOverride().configureOutput({ outputError: (text, write) => write(text) });
+  }
+  return program;
+}
+
+const descendants = (command: Command): Command[] =>
+  command.commands.flatMap((child) => [child as Command, ...descendants(child as Command)]);
+
+function version(): string {
+  // Two levels up from server/cli/, one more from dist/server/cli/.
+  for (const path of ['../../package.json', '../../../package.json']) {
+    try {
+      return (JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string }).version;
+    } catch {
+      // Not here: look one level further up.
+    }
+  }
+  return 'unknown';
+}
+
+async function main(): Promise<void> {
+  // `--debug` is taken out first so that it may stand anywhere.
+  const debug = process.argv.includes('--debug');
+  const argv = process.argv.slice(2).filter((word) => word !== '--debug');
+  try {
+    const program = await buildProgram(argv);
+    // Of a misspelt command the mistake is worth more than the general help.
+    const first = argv.find((word) => !word.startsWith('-'));
+    if (first !== undefined && first !== 'help' && !Object.hasOwn(COMMANDS, first)) {
+      await program.parseAsync([first], { from: 'user' });
+    }
+    if (argv.length === 0) {
+      program.outputHelp();
+      return;
+    }
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (error) {
+    process.exitCode = report(error, debug);
+  }
+}
+
+/** Prints what went wrong and gives the exit code. */
+function report(error: unknown, debug: boolean): number {
+  // Commander has printed its own message (usage error) or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  const known = error instanceof RoutingError;
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(known ? `error ${error.code}: ${message}\n` : `error: ${message}\n`);
+  if (debug) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
+  else if (!known) process.stderr.write('Run it again with --debug for the stack.\n');
+  return known && INPUT_ERRORS.has(error.code) ? 2 : 1;
+}
+
+// `pointsman eval | head` closes our output early; that is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+await main();
