@@ -8,3 +8,4 @@ export * from './random.ts';
 export * from './read-jsonl.ts';
 export * from './schema.ts';
 export * from './splits.ts';
+export * from './summary.ts';
