@@ -1,25 +1,166 @@
 /** The record of what happened: written behind the answers, read by people and by learning. */
-import { RoutingError } from '../../datasets/index.ts';
-import type { AttemptRecord, DecisionRecord, Entry, FeedbackRecord } from './records.ts';
+import { join } from 'node:path';
+import { asc, eq } from 'drizzle-orm';
+import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
+import { type Connection, databaseError } from './connection.ts';
+import { openEmbedded } from './embedded.ts';
+import { acquireLock, type Lock } from './lock.ts';
+import { openPostgres } from './postgres.ts';
+import type { AttemptRecord, DecisionRecord, FeedbackRecord } from './records.ts';
+import type { Row } from './rows.ts';
+import { attempts, decisions, feedback } from './schema.ts';
+import { Spool } from './spool.ts';
+import { Writer, type WriterState } from './writer.ts';
 
-export type { AttemptRecord, DecisionRecord, Entry, FeedbackRecord } from './records.ts';
+export type { AttemptRecord, DecisionRecord, FeedbackRecord } from './records.ts';
 
 export interface Store {
-  /** Queues rows; never blocks and never throws. They are written in batches. */
+  /** Queues rows; never blocks and never throws. They are written in batches; an id that is there already is skipped. */
   record(entry: { decision?: DecisionRecord; attempt?: AttemptRecord; feedback?: FeedbackRecord }): void;
   /** Waits until everything recorded so far is on disk: in the database, or in the spool while that is away. */
   flush(): Promise<void>;
-  /** Sees rows that are not written yet, too. */
+  /** Sees rows that are not written yet, too. @throws `DATABASE_UNAVAILABLE` */
   getDecision(
     id: string,
   ): Promise<{ decision: DecisionRecord; attempts: AttemptRecord[]; feedback: FeedbackRecord[] } | null>;
   /** True when the database answers. */
   ready(): Promise<boolean>;
-  /** Flushes, then lets go of the database and of the lock. */
+  /** Flushes, then lets go of the database and of the data directory. */
   close(): Promise<void>;
 }
 
-export async function openStore(options: { databaseUrl?: string; dataDir: string }): Promise<Store> {
-  void (null as unknown as Entry);
-  throw new RoutingError('DATABASE_UNAVAILABLE', `no database at ${options.dataDir}`);
+/** A store on a real database: what learning and the commands work on. */
+export interface SqlStore extends Store {
+  readonly kind: 'embedded' | 'postgres';
+  readonly db: PgRemoteDatabase;
+  /** The hold on the data directory; null on PostgreSQL, which takes any number of processes. */
+  readonly lock: Lock | null;
+  readonly writer: WriterState;
+}
+
+export interface StoreOptions {
+  /** PostgreSQL; without it an embedded database in `dataDir`. */
+  readonly databaseUrl?: string | undefined;
+  /** Holds the embedded database, the spool and promoted artifacts. Made when it is not there. */
+  readonly dataDir: string;
+  /** Told when the database goes away and comes back, and of every row that could not be kept. Default: stderr. */
+  readonly onProblem?: (message: string) => void;
+}
+
+/** Opens the record, made and migrated if need be. @throws `DATABASE_LOCKED`, `DATABASE_UNAVAILABLE` */
+export async function openStore(options: StoreOptions): Promise<SqlStore> {
+  const { databaseUrl, dataDir, onProblem = (message) => console.error(`database: ${message}`) } = options;
+  if (databaseUrl) return storeOn(await openPostgres(databaseUrl), null, dataDir, onProblem);
+  const lock = acquireLock(dataDir);
+  try {
+    return await storeOn(await openEmbedded(join(dataDir, 'db')), lock, dataDir, onProblem);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+const READY_TIMEOUT_MS = 2_000;
+
+async function storeOn(
+  connection: Connection,
+  lock: Lock | null,
+  dataDir: string,
+  onProblem: (message: string) => void,
+): Promise<SqlStore> {
+  const db = drizzle(async (text, params, method) => ({
+    rows: await connection.query(text, params, method === 'execute' ? 'object' : 'array'),
+  }));
+  const spool = new Spool(dataDir);
+  await spool.find();
+  const writer = new Writer({ insert: (rows) => insert(db, rows), spool, onProblem });
+  let closing: Promise<void> | null = null;
+  return {
+    kind: connection.kind,
+    db,
+    lock,
+    get writer() {
+      return writer.state;
+    },
+    record(entry) {
+      const rows: Row[] = [];
+      if (entry.decision) rows.push({ table: 'decisions', row: entry.decision });
+      if (entry.attempt) rows.push({ table: 'attempts', row: entry.attempt });
+      if (entry.feedback) rows.push({ table: 'feedback', row: entry.feedback });
+      writer.add(rows);
+    },
+    flush: () => writer.flush(),
+    async getDecision(id) {
+      // Taken first: what is written while we read must not be missed on both sides.
+      const pending = writer.pending;
+      const [written, calls, verdicts] = await Promise.all([
+        db.select().from(decisions).where(eq(decisions.id, id)),
+        db.select().from(attempts).where(eq(attempts.decisionId, id)).orderBy(asc(attempts.ordinal)),
+        db.select().from(feedback).where(eq(feedback.decisionId, id)).orderBy(asc(feedback.createdAt)),
+      ]).catch((error) => {
+        throw databaseError(error);
+      });
+      return withPending(id, written[0] as DecisionRecord | undefined, calls, verdicts, pending);
+    },
+    async ready() {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<false>((resolve) => {
+        timer = setTimeout(() => resolve(false), READY_TIMEOUT_MS);
+      });
+      const answer = connection.query('select 1', [], 'array').then(
+        () => true,
+        () => false,
+      );
+      const first = await Promise.race([answer, late]);
+      clearTimeout(timer);
+      return first;
+    },
+    close() {
+      closing ??= (async () => {
+        try {
+          await writer.flush().catch((error: Error) => onProblem(error.message));
+          await writer.stop();
+          await connection.close();
+        } finally {
+          lock?.release();
+        }
+      })();
+      return closing;
+    },
+  };
+}
+
+/** One statement a table; rows without their decision are welcome, it may be on its way. */
+async function insert(db: PgRemoteDatabase, rows: readonly Row[]): Promise<void> {
+  const of = <T extends Row['table']>(table: T) =>
+    rows.filter((row) => row.table === table).map(({ row }) => row) as Extract<Row, { table: T }>['row'][];
+  const newDecisions = of('decisions');
+  const newAttempts = of('attempts');
+  const newFeedback = of('feedback');
+  if (newDecisions.length > 0) await db.insert(decisions).values(newDecisions).onConflictDoNothing();
+  if (newAttempts.length > 0) await db.insert(attempts).values(newAttempts).onConflictDoNothing();
+  if (newFeedback.length > 0) await db.insert(feedback).values(newFeedback).onConflictDoNothing();
+}
+
+function withPending(
+  id: string,
+  written: DecisionRecord | undefined,
+  calls: AttemptRecord[],
+  verdicts: FeedbackRecord[],
+  pending: readonly Row[],
+) {
+  let decision = written;
+  const callIds = new Set(calls.map((call) => call.id));
+  const verdictIds = new Set(verdicts.map((verdict) => verdict.id));
+  for (const { table, row } of pending) {
+    if (table === 'decisions') {
+      if (row.id === id) decision ??= row;
+    } else if (row.decisionId !== id) continue;
+    else if (table === 'attempts' && !callIds.has(row.id)) calls.push(row);
+    else if (table === 'feedback' && !verdictIds.has(row.id)) verdicts.push(row);
+  }
+  if (decision === undefined) return null;
+  calls.sort((a, b) => a.ordinal - b.ordinal);
+  verdicts.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime());
+  return { decision, attempts: calls, feedback: verdicts };
 }

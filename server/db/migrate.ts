@@ -1,0 +1,48 @@
+/** Brings a database to the schema of this build: every migration it does not have yet, in order. */
+import { fileURLToPath } from 'node:url';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+import type { Session } from './connection.ts';
+
+export const MIGRATIONS_FOLDER = fileURLToPath(new URL('./migrations', import.meta.url));
+
+/** Hash and time of every migration of this build, oldest first. */
+export const migrationList = () =>
+  readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).map(({ hash, folderMillis, sql }) => ({
+    hash,
+    createdAt: folderMillis,
+    statements: sql,
+  }));
+
+/** Any fixed number: who holds this advisory lock may migrate, so that replicas can start together. */
+const MIGRATION_LOCK = 7_240_118;
+
+/**
+ * Applies what is missing, all of it or nothing. The bookkeeping table is drizzle-kit's
+ * own, so its tools read the same history.
+ * @returns how many were applied
+ */
+export async function migrate(session: Session): Promise<number> {
+  await session.query('begin');
+  try {
+    await session.query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+    await session.query('create schema if not exists drizzle');
+    await session.query(
+      'create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)',
+    );
+    const rows = await session.query('select hash from drizzle.__drizzle_migrations');
+    const applied = new Set(rows.map(({ hash }) => hash));
+    const missing = migrationList().filter(({ hash }) => !applied.has(hash));
+    for (const { hash, createdAt, statements } of missing) {
+      for (const statement of statements) if (statement.trim() !== '') await session.query(statement);
+      await session.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
+        hash,
+        createdAt,
+      ]);
+    }
+    await session.query('commit');
+    return missing.length;
+  } catch (error) {
+    await session.query('rollback').catch(() => {});
+    throw error;
+  }
+}

@@ -1,0 +1,69 @@
+/** PostgreSQL over a small pool of connections. */
+import pg from 'pg';
+import { type Connection, DatabaseError, databaseError, type RowMode } from './connection.ts';
+import { migrate } from './migrate.ts';
+
+/** A statement of ours takes milliseconds; one that takes this long is taken for lost and tried again. */
+const QUERY_TIMEOUT_MS = 30_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** Connects and migrates. @throws `DATABASE_UNAVAILABLE` naming the host, never the password */
+export async function openPostgres(databaseUrl: string): Promise<Connection> {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: 4,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
+    keepAlive: true,
+    application_name: 'pointsman',
+  });
+  // A connection lost while idle is replaced by the next query; without a listener it would end the process.
+  pool.on('error', () => {});
+  try {
+    const client = await pool.connect();
+    let failed: unknown;
+    try {
+      await migrate({ query: async (text, params) => (await client.query(text, params as unknown[])).rows });
+    } catch (error) {
+      failed = error;
+      throw error;
+    } finally {
+      client.release(failed !== undefined);
+    }
+  } catch (error) {
+    await pool.end().catch(() => {});
+    throw new DatabaseError(
+      `cannot use the database ${whereIs(databaseUrl)}: ${reasonOf(error)}. Check DATABASE_URL, or leave it out to use the embedded database`,
+      databaseError(error).sqlState,
+      { cause: error },
+    );
+  }
+  return {
+    kind: 'postgres',
+    async query(text, params, rowMode: RowMode) {
+      try {
+        const result =
+          rowMode === 'array'
+            ? await pool.query({ text, values: params as unknown[], rowMode: 'array' })
+            : await pool.query({ text, values: params as unknown[] });
+        return result.rows;
+      } catch (error) {
+        throw databaseError(error);
+      }
+    },
+    close: () => pool.end(),
+  };
+}
+
+/** Several addresses tried give an AggregateError, whose own message is empty. */
+const reasonOf = (error: unknown): string =>
+  error instanceof AggregateError ? error.errors.map((e: Error) => e.message).join(', ') : (error as Error).message;
+
+function whereIs(databaseUrl: string): string {
+  try {
+    const { host, pathname } = new URL(databaseUrl);
+    return `${pathname.slice(1)} at ${host}`;
+  } catch {
+    return '(DATABASE_URL is not a URL like postgres://user:password@host:5432/name)';
+  }
+}
