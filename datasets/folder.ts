@@ -2,12 +2,12 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { RoutingError } from './errors.ts';
-import { readJsonl } from './read-jsonl.ts';
+import { readNumberedJsonl } from './read-jsonl.ts';
 import { type Dataset, ModelInfos, Outcome, Prompt } from './schema.ts';
 
 /**
  * Reads one dataset folder and checks that its rows belong together.
- * @throws `MISSING_FILE`, `DUPLICATE_ROW`, `UNKNOWN_PROMPT`, and what {@link readJsonl} throws
+ * @throws `MISSING_FILE`, `DUPLICATE_ROW`, `UNKNOWN_PROMPT`, and what {@link readNumberedJsonl} throws
  */
 export async function readDataset(dir: string): Promise<Dataset> {
   if (!existsSync(dir) || !statSync(dir).isDirectory()) {
@@ -18,9 +18,18 @@ export async function readDataset(dir: string): Promise<Dataset> {
 
   const prompts: Prompt[] = [];
   const seen = new Set<string>();
-  for await (const row of readJsonl(promptsFile, Prompt)) {
-    if (seen.has(row.id))
-      throw new RoutingError('DUPLICATE_ROW', `${promptsFile}: prompt ${row.id} stands there twice`);
+  let dimension: number | undefined;
+  for await (const { row, line } of readNumberedJsonl(promptsFile, Prompt)) {
+    if (seen.has(row.id)) {
+      throw new RoutingError('DUPLICATE_ROW', `${promptsFile}:${line}: prompt ${row.id} stands there twice`);
+    }
+    dimension ??= row.embedding?.length;
+    if (row.embedding !== undefined && row.embedding.length !== dimension) {
+      throw new RoutingError(
+        'INVALID_ROW',
+        `${promptsFile}:${line}: field embedding: ${row.embedding.length} numbers where the rows before have ${dimension}`,
+      );
+    }
     seen.add(row.id);
     const { embedding, groupId, ...rest } = row;
     prompts.push({
@@ -32,16 +41,19 @@ export async function readDataset(dir: string): Promise<Dataset> {
 
   const outcomes: Outcome[] = [];
   const pairs = new Map<string, Set<string>>();
-  for await (const row of readJsonl(outcomesFile, Outcome)) {
+  for await (const { row, line } of readNumberedJsonl(outcomesFile, Outcome)) {
     if (!seen.has(row.promptId)) {
       throw new RoutingError(
         'UNKNOWN_PROMPT',
-        `${outcomesFile}: outcome of prompt ${row.promptId}, which ${basename(promptsFile)} does not have`,
+        `${outcomesFile}:${line}: outcome of prompt ${row.promptId}, which ${basename(promptsFile)} does not have`,
       );
     }
     const models = pairs.get(row.promptId) ?? new Set();
     if (models.has(row.modelId)) {
-      throw new RoutingError('DUPLICATE_ROW', `${outcomesFile}: (${row.promptId}, ${row.modelId}) stands there twice`);
+      throw new RoutingError(
+        'DUPLICATE_ROW',
+        `${outcomesFile}:${line}: (${row.promptId}, ${row.modelId}) stands there twice`,
+      );
     }
     pairs.set(row.promptId, models.add(row.modelId));
     outcomes.push(row);

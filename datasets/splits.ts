@@ -32,7 +32,9 @@ export function splitByGroup(prompts: readonly Prompt[], testShare: number, seed
 export function splitsByBenchmark(prompts: readonly Prompt[], minPrompts = 100): { benchmark: string; split: Split }[] {
   const rows = new Map<string, number[]>();
   prompts.forEach((p, i) => {
-    rows.set(p.benchmark, [...(rows.get(p.benchmark) ?? []), i]);
+    const list = rows.get(p.benchmark);
+    if (list === undefined) rows.set(p.benchmark, [i]);
+    else list.push(i);
   });
   const merged = new Map<string, number[]>();
   for (const [name, list] of [...rows].sort(([a], [b]) => (a < b ? -1 : 1))) {
