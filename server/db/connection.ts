@@ -1,5 +1,5 @@
 /** The one thing the two kinds of database differ in: how a statement gets there. */
-import { RoutingError } from '../../datasets/index.ts';
+import { RoutingError } from '../../datasets/errors.ts';
 
 /** Rows as objects by column name, or as arrays in column order. */
 export type RowMode = 'object' | 'array';

@@ -1,17 +1,33 @@
 /** Brings a database to the schema of this build: every migration it does not have yet, in order. */
-import { fileURLToPath } from 'node:url';
-import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { Session } from './connection.ts';
 
-export const MIGRATIONS_FOLDER = fileURLToPath(new URL('./migrations', import.meta.url));
+const folder = new URL('./migrations/', import.meta.url);
 
-/** Hash and time of every migration of this build, oldest first. */
-export const migrationList = () =>
-  readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).map(({ hash, folderMillis, sql }) => ({
-    hash,
-    createdAt: folderMillis,
-    statements: sql,
-  }));
+export interface Migration {
+  readonly name: string;
+  /** SHA-256 of the file, as drizzle-kit counts it. */
+  readonly hash: string;
+  readonly createdAt: number;
+  readonly statements: readonly string[];
+}
+
+/** Every migration of this build, oldest first: drizzle-kit's journal, read without loading Drizzle. */
+export function migrationList(): Migration[] {
+  const journal = JSON.parse(readFileSync(new URL('meta/_journal.json', folder), 'utf8')) as {
+    entries: { tag: string; when: number }[];
+  };
+  return journal.entries.map(({ tag, when }) => {
+    const sql = readFileSync(new URL(`${tag}.sql`, folder), 'utf8');
+    return {
+      name: tag,
+      hash: createHash('sha256').update(sql).digest('hex'),
+      createdAt: when,
+      statements: sql.split('--> statement-breakpoint').filter((statement) => statement.trim() !== ''),
+    };
+  });
+}
 
 /** Any fixed number: who holds this advisory lock may migrate, so that replicas can start together. */
 const MIGRATION_LOCK = 7_240_118;
@@ -33,7 +49,7 @@ export async function migrate(session: Session): Promise<number> {
     const applied = new Set(rows.map(({ hash }) => hash));
     const missing = migrationList().filter(({ hash }) => !applied.has(hash));
     for (const { hash, createdAt, statements } of missing) {
-      for (const statement of statements) if (statement.trim() !== '') await session.query(statement);
+      for (const statement of statements) await session.query(statement);
       await session.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [
         hash,
         createdAt,
