@@ -1,0 +1,34 @@
+/** Request bodies: kept as text, so that they can pass through untouched, and parsed once. */
+import type { FastifyInstance } from 'fastify';
+import type { z } from 'zod';
+import { RoutingError } from '../../datasets/index.ts';
+import { FieldError } from './errors.ts';
+
+export interface JsonBody {
+  readonly text: string;
+  readonly json: unknown;
+}
+
+/** Fastify's own JSON parser refuses keys such as `__proto__`; a tool's schema may hold them, and we only read. */
+export function parseJsonBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(/^application\/(?:[\w.+-]+\+)?json\b/i, { parseAs: 'string' }, (_, text, done) => {
+    try {
+      const body: JsonBody = { text: text as string, json: JSON.parse(text as string) };
+      done(null, body);
+    } catch (cause) {
+      const why = text.length === 0 ? 'it is empty' : (cause as Error).message.slice(0, 200);
+      done(new RoutingError('MALFORMED_JSON', `the request body is not JSON: ${why}`, { cause }));
+    }
+  });
+}
+
+/** @throws FieldError naming the first field that does not fit */
+export function readBody<T>(schema: z.ZodType<T>, body: unknown): { text: string; value: T } {
+  const { text, json } = (body ?? { text: '', json: undefined }) as JsonBody;
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return { text, value: parsed.data };
+  const issue = parsed.error.issues[0]!;
+  const path = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path;
+  throw new FieldError(path.join('.') || 'body', json === undefined ? 'missing; send a JSON object' : issue.message);
+}

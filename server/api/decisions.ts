@@ -1,0 +1,50 @@
+/** `GET /v1/decisions/:id`: why a model was chosen, what was called and what people said of the answer. */
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import { RoutingError } from '../../datasets/index.ts';
+import type { AttemptRecord, DecisionRecord, FeedbackRecord } from '../db/store.ts';
+import type { Gateway } from '../gateway.ts';
+
+export function decisionsRoute(app: FastifyInstance, gateway: Gateway): void {
+  app.get<{ Params: { id: string } }>('/v1/decisions/:id', async (request) => {
+    const found = await findDecision(gateway, request.params.id);
+    const { embedding, ...decision } = found.decision;
+    return {
+      ...decision,
+      embeddingDimension: embedding?.length ?? null,
+      attempts: found.attempts,
+      feedback: found.feedback,
+    };
+  });
+}
+
+interface Found {
+  readonly decision: DecisionRecord;
+  readonly attempts: readonly AttemptRecord[];
+  readonly feedback: readonly FeedbackRecord[];
+}
+
+/**
+ * @param log  given by whom a missing database must not stop: then a decision counts as found
+ * @throws `NOT_FOUND`
+ */
+export async function findDecision(gateway: Gateway, id: string): Promise<Found>;
+export async function findDecision(gateway: Gateway, id: string, log: FastifyBaseLogger): Promise<Found | null>;
+export async function findDecision(gateway: Gateway, id: string, log?: FastifyBaseLogger): Promise<Found | null> {
+  let stored: Found | null = null;
+  try {
+    // Ids are 128 bits in hex: anything else was never given out.
+    if (/^[0-9a-f]{32}$/.test(id)) stored = await gateway.store.getDecision(id);
+  } catch (error) {
+    if (log === undefined) throw error;
+    log.warn({ err: error, decisionId: id }, 'feedback taken unchecked: the database is away');
+    return null;
+  }
+  if (stored !== null) return stored;
+  // Still being answered: its client has the id from the stream's headers.
+  const decision = gateway.pending.get(id);
+  if (decision !== undefined) return { decision, attempts: [], feedback: [] };
+  throw new RoutingError(
+    'NOT_FOUND',
+    `no decision ${id.slice(0, 64)}; the id is in the header x-pointsman-decision-id`,
+  );
+}

@@ -1,0 +1,127 @@
+/** Every error as OpenAI's clients know it: a status, and `{error: {message, type, code, param}}`. */
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { type ErrorCode, RoutingError } from '../../datasets/index.ts';
+import { UpstreamFailure } from '../forward/failure.ts';
+
+/** A code without a status does not compile. */
+export const STATUS: Record<ErrorCode, number> = {
+  INVALID_ROW: 400,
+  MALFORMED_JSON: 400,
+  TRUNCATED_FILE: 500,
+  DUPLICATE_ROW: 400,
+  UNKNOWN_PROMPT: 400,
+  MISSING_FILE: 500,
+  EMPTY_TABLE: 400,
+  UNDEFINED_METRIC: 500,
+  NO_CANDIDATE: 400,
+  UNKNOWN_MODEL: 404,
+  INVALID_REQUEST: 400,
+  ARTIFACT_MISSING: 500,
+  ARTIFACT_DAMAGED: 500,
+  ARTIFACT_MISMATCH: 500,
+  INVALID_CONFIG: 500,
+  BODY_TOO_LARGE: 413,
+  FORBIDDEN_ORIGIN: 403,
+  UNAUTHORIZED: 401,
+  NOT_FOUND: 404,
+  UPSTREAM_ERROR: 502,
+  UPSTREAM_TIMEOUT: 504,
+  UPSTREAM_INVALID: 502,
+  UPSTREAM_CLOSED: 502,
+  PROVIDER_NOT_CONFIGURED: 400,
+  DATABASE_LOCKED: 503,
+  DATABASE_UNAVAILABLE: 503,
+  SHUTTING_DOWN: 503,
+  INTERNAL: 500,
+};
+
+export interface ErrorReply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: {
+    readonly error: { message: string; type: string; code: string | number; param: string | null };
+  };
+}
+
+/** An error in a field of the request body. */
+export class FieldError extends RoutingError {
+  readonly param: string;
+
+  constructor(param: string, message: string) {
+    super('INVALID_REQUEST', `${param}: ${message}`);
+    this.param = param;
+  }
+}
+
+/**
+ * @param routed  the router chose the model: a provider's 401 or 404 is then not the client's doing
+ */
+export function errorReply(error: unknown, routed = false): ErrorReply {
+  if (error instanceof UpstreamFailure) return upstreamReply(error, routed);
+  if (error instanceof RoutingError) {
+    const status = STATUS[error.code];
+    const type = status === 401 ? 'authentication_error' : status < 500 ? 'invalid_request_error' : 'server_error';
+    const param = error instanceof FieldError ? error.param : paramOf(error);
+    return reply(status, { message: error.message, type, code: error.code, param });
+  }
+  const known = ofFastify(error as FastifyError);
+  if (known !== undefined) return errorReply(known);
+  return reply(500, {
+    message: 'the gateway failed on this request; its log says more',
+    type: 'server_error',
+    code: 'INTERNAL',
+    param: null,
+  });
+}
+
+function upstreamReply(failure: UpstreamFailure, routed: boolean): ErrorReply {
+  const { httpStatus = 0, error, code, blame, retryAfter } = failure;
+  const headers: Record<string, string> = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
+  // What the provider refused is passed on in its words: clients branch on `code` and `param`.
+  const isClients = blame === 'request' || httpStatus === 429 || (!routed && httpStatus >= 400 && httpStatus < 500);
+  const status = !isClients ? STATUS[code] : httpStatus >= 400 && httpStatus < 500 ? httpStatus : 400;
+  return reply(
+    status,
+    {
+      message: failure.message,
+      type: isClients && error !== undefined ? error.type : 'upstream_error',
+      code: isClients && error?.code != null ? error.code : code,
+      param: error?.param ?? null,
+    },
+    headers,
+  );
+}
+
+function ofFastify(error: FastifyError): RoutingError | undefined {
+  if (error?.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return new RoutingError('BODY_TOO_LARGE', 'the request body is over the limit of this gateway (bodyLimitMb)');
+  }
+  if (error?.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    return new RoutingError('INVALID_REQUEST', 'send the body as JSON, with the header content-type: application/json');
+  }
+  if (typeof error?.statusCode === 'number' && error.statusCode >= 400 && error.statusCode < 500) {
+    return new RoutingError('INVALID_REQUEST', error.message);
+  }
+  return undefined;
+}
+
+/** Messages of request errors start with the field at fault: `messages.0.role: …`. */
+function paramOf({ code, message }: RoutingError): string | null {
+  if (code === 'UNKNOWN_MODEL' || code === 'PROVIDER_NOT_CONFIGURED') return 'model';
+  if (code === 'NO_CANDIDATE') return 'messages';
+  if (code !== 'INVALID_REQUEST') return null;
+  return /^([a-z_]+(?:\.[\w]+)*): /i.exec(message)?.[1] ?? null;
+}
+
+const reply = (
+  status: number,
+  error: ErrorReply['body']['error'],
+  headers: Readonly<Record<string, string>> = {},
+): ErrorReply => ({ status, headers, body: { error } });
+
+/** Fastify's handler for whatever an endpoint threw. */
+export function handleError(error: unknown, request: FastifyRequest, response: FastifyReply): FastifyReply {
+  const { status, headers, body } = errorReply(error);
+  if (status >= 500) request.log.error({ code: body.error.code, err: error }, 'request failed');
+  return response.code(status).headers(headers).send(body);
+}

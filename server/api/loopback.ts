@@ -1,0 +1,24 @@
+/**
+ * Keeps web pages out of a gateway that asks nobody for a key. A page can reach 127.0.0.1 by a
+ * name of its own that resolves there (DNS rebinding), or send requests from its own origin.
+ */
+import type { FastifyInstance } from 'fastify';
+import { RoutingError } from '../../datasets/index.ts';
+import { isLoopback } from '../config.ts';
+
+export function loopbackOnly(app: FastifyInstance): void {
+  app.addHook('onRequest', async ({ headers }) => {
+    const { host, origin } = headers;
+    if (!isLoopback(hostnameOf(`http://${host ?? ''}`))) {
+      throw new RoutingError(
+        'FORBIDDEN_ORIGIN',
+        'this gateway answers to localhost only: call it as http://127.0.0.1, or set POINTSMAN_ALLOW_PUBLIC=1',
+      );
+    }
+    if (origin !== undefined && !isLoopback(hostnameOf(origin))) {
+      throw new RoutingError('FORBIDDEN_ORIGIN', 'this gateway does not answer to web pages from other machines');
+    }
+  });
+}
+
+const hostnameOf = (url: string): string => (URL.canParse(url) ? new URL(url).hostname : '');

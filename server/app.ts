@@ -1,0 +1,73 @@
+/** The gateway as a Fastify app: wires the endpoints, does not listen. */
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { pino } from 'pino';
+import { RoutingError } from '../datasets/index.ts';
+import { type Admin, adminRoutes } from './api/admin.ts';
+import { parseJsonBodies } from './api/body.ts';
+import { chatRoute } from './api/chat.ts';
+import { decisionsRoute } from './api/decisions.ts';
+import { handleError } from './api/errors.ts';
+import { feedbackRoute } from './api/feedback.ts';
+import { healthRoutes } from './api/health.ts';
+import { loopbackOnly } from './api/loopback.ts';
+import { modelsRoute } from './api/models.ts';
+import { routeRoute } from './api/route.ts';
+import { Gateway, type GatewayParts } from './gateway.ts';
+
+export type { Admin } from './api/admin.ts';
+export { Gateway, type GatewayParts, type RouterHolder, usableModels } from './gateway.ts';
+
+export interface AppOptions extends GatewayParts {
+  /** Operations for the command line; without them there is no `/admin`. */
+  readonly admin?: Admin | undefined;
+}
+
+export interface GatewayApp {
+  readonly app: FastifyInstance;
+  readonly gateway: Gateway;
+}
+
+/** @throws `INVALID_CONFIG` when the baseline is not in the catalog */
+export function buildApp(options: AppOptions): GatewayApp {
+  const { config } = options;
+  const gateway = new Gateway(options);
+  const app = Fastify({
+    loggerInstance: pino({ level: config.logLevel }) as FastifyBaseLogger,
+    bodyLimit: Math.floor(config.bodyLimitMb * 1024 * 1024),
+    logController: new LogController({ disableRequestLogging: true }),
+    // Answered by the hook below, in the shape that clients know.
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: 500 },
+    genReqId: () => '',
+  });
+  parseJsonBodies(app);
+  app.setErrorHandler(handleError);
+  app.setNotFoundHandler(async ({ method, url }) => {
+    throw new RoutingError(
+      'NOT_FOUND',
+      `no endpoint ${method} ${url.split('?')[0]}; POST /v1/chat/completions is the main one`,
+    );
+  });
+  app.addHook('onRequest', async (_, reply) => {
+    if (!gateway.closing) return;
+    reply.header('connection', 'close');
+    throw new RoutingError('SHUTTING_DOWN', 'this gateway is shutting down; try again');
+  });
+  if (!config.allowPublic) loopbackOnly(app);
+  // No URL query, no header and no body: those may carry keys and prompts.
+  app.addHook('onResponse', async (request, reply) => {
+    const decisionId = reply.raw.getHeader('x-pointsman-decision-id');
+    const model = reply.raw.getHeader('x-pointsman-model');
+    const { method } = request;
+    const [path] = request.url.split('?');
+    request.log.info({ method, path, status: reply.statusCode, decisionId, model, ms: reply.elapsedTime }, 'answered');
+  });
+  chatRoute(app, gateway);
+  modelsRoute(app, gateway);
+  routeRoute(app, gateway);
+  feedbackRoute(app, gateway);
+  decisionsRoute(app, gateway);
+  healthRoutes(app, gateway);
+  if (options.admin !== undefined) adminRoutes(app, options.admin);
+  return { app, gateway };
+}

@@ -1,0 +1,189 @@
+/** What the operator may set, from `pointsman.yaml`, the environment and the command line: read and checked once. */
+import { existsSync, readFileSync } from 'node:fs';
+import { parse, YAMLParseError } from 'yaml';
+import { z } from 'zod';
+import { RoutingError } from '../datasets/index.ts';
+import { Policy } from '../router/policy/policy.ts';
+import { nearest } from './nearest.ts';
+
+export const ProviderConfig = z.strictObject({
+  /** Where its OpenAI-compatible API starts, e.g. `https://host/v1`. Known hosts need none. */
+  baseUrl: z.url({ protocol: /^https?$/ }).optional(),
+  /** The key itself; write `${NAME}` to take it from the environment. */
+  apiKey: z.string().optional(),
+  /** Name of the environment variable that holds the key. */
+  apiKeyEnv: z.string().optional(),
+  /** More headers to send with every call. */
+  headers: z.record(z.string(), z.string()).optional(),
+  /** False switches the provider off though its key is there. */
+  enabled: z.boolean().default(true),
+});
+export type ProviderConfig = z.infer<typeof ProviderConfig>;
+
+const milliseconds = (byDefault: number) => z.number().int().positive().max(86_400_000).default(byDefault);
+
+export const Timeouts = z.strictObject({
+  connectMs: milliseconds(10_000),
+  /** A stream's first word, from a model that does not reason first. */
+  firstByteMs: milliseconds(60_000),
+  /** A whole answer that is not streamed, and the first word of a model that reasons before it. */
+  answerMs: milliseconds(300_000),
+  /** Silence in the middle of a stream. */
+  idleMs: milliseconds(60_000),
+  /** One request, all attempts together. */
+  totalMs: milliseconds(600_000),
+  /** What a shutdown waits for answers in flight. */
+  shutdownMs: milliseconds(10_000),
+});
+export type Timeouts = z.infer<typeof Timeouts>;
+
+export const GatewayConfig = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1'),
+  /** 0 takes any free port. */
+  port: z.coerce.number().int().min(0).max(65_535).default(8787),
+  /** Listen beyond this machine although callers are not authenticated. */
+  allowPublic: z.boolean().default(false),
+  dataDir: z.string().min(1).default('.pointsman'),
+  /** PostgreSQL; without it the embedded database in `dataDir`. */
+  databaseUrl: z.string().min(1).optional(),
+  /** Catalog of candidate models; without it the shipped one. */
+  catalog: z.string().min(1).optional(),
+  /** Router artifact folder; without it the promoted one, or else the shipped one. */
+  artifact: z.string().min(1).optional(),
+  /** The model savings are counted against; without it the dearest candidate. */
+  baseline: z.string().min(1).optional(),
+  policy: Policy.partial().default({}),
+  providers: z
+    .record(z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'lower-case letters, digits and -'), ProviderConfig)
+    .default({}),
+  timeouts: Timeouts.prefault({}),
+  /** Most calls upstream for one request. */
+  maxAttempts: z.number().int().min(1).max(50).default(8),
+  /** Largest request body, MB. */
+  bodyLimitMb: z.number().positive().max(1024).default(32),
+  /** Largest answer accepted from a provider, MB. */
+  answerLimitMb: z.number().positive().max(1024).default(64),
+  logLevel: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+});
+export type GatewayConfig = z.infer<typeof GatewayConfig>;
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Environment variables that set an option; they win over the file, the command line over both. */
+const FROM_ENVIRONMENT = {
+  HOST: 'host',
+  PORT: 'port',
+  DATABASE_URL: 'databaseUrl',
+  POINTSMAN_DATA_DIR: 'dataDir',
+  POINTSMAN_CATALOG: 'catalog',
+  POINTSMAN_ARTIFACT: 'artifact',
+  POINTSMAN_BASELINE: 'baseline',
+  POINTSMAN_LOG_LEVEL: 'logLevel',
+} as const;
+
+export interface ConfigSources {
+  /** Path of the YAML file; default `pointsman.yaml` in the working directory, if there. */
+  readonly file?: string | undefined;
+  readonly env?: Environment;
+  /** From the command line or the calling program. */
+  readonly overrides?: {
+    readonly [K in keyof z.input<typeof GatewayConfig>]?: z.input<typeof GatewayConfig>[K] | undefined;
+  };
+}
+
+/** @throws `MISSING_FILE`, `INVALID_CONFIG` naming the place, and the option it may have meant */
+export function readConfig({ file, env = {}, overrides = {} }: ConfigSources = {}): GatewayConfig {
+  const path = file ?? env.POINTSMAN_CONFIG ?? 'pointsman.yaml';
+  const explicit = file !== undefined || env.POINTSMAN_CONFIG !== undefined;
+  const fromFile = readYaml(path, explicit, env);
+  const fromEnv: Record<string, unknown> = {};
+  for (const [name, key] of Object.entries(FROM_ENVIRONMENT)) {
+    if (env[name] !== undefined && env[name] !== '') fromEnv[key] = env[name];
+  }
+  const allowPublic = env.POINTSMAN_ALLOW_PUBLIC;
+  if (allowPublic !== undefined && allowPublic !== '')
+    fromEnv.allowPublic = !['0', 'false', 'no'].includes(allowPublic);
+  const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
+  const parsed = GatewayConfig.safeParse({ ...fromFile, ...fromEnv, ...given });
+  if (!parsed.success) throw invalid(parsed.error.issues[0]!, path);
+  const config = parsed.data;
+  // `partial()` fills the policy's defaults in; only what was written may override the artifact's policy.
+  const policyKeys = Object.keys({ ...(isRecord(fromFile.policy) ? fromFile.policy : {}), ...overrides.policy });
+  const policy = Object.fromEntries(Object.entries(config.policy).filter(([key]) => policyKeys.includes(key)));
+  if (!config.allowPublic && !isLoopback(config.host)) {
+    throw new RoutingError(
+      'INVALID_CONFIG',
+      `host ${config.host}: the gateway does not authenticate its callers yet, so it listens on this machine only. ` +
+        'Use 127.0.0.1 (is HOST set in your shell?), or set POINTSMAN_ALLOW_PUBLIC=1 (allowPublic: true) ' +
+        'if something in front of it keeps strangers out.',
+    );
+  }
+  return { ...config, policy };
+}
+
+/** A name or address that only this machine can reach. */
+export function isLoopback(host: string): boolean {
+  const name = host.toLowerCase().replace(/^\[|\]$/g, '');
+  return name === 'localhost' || name === '::1' || name.endsWith('.localhost') || /^127(\.\d{1,3}){3}$/.test(name);
+}
+
+function readYaml(path: string, explicit: boolean, env: Environment): Record<string, unknown> {
+  if (!existsSync(path)) {
+    if (explicit) throw new RoutingError('MISSING_FILE', `${path}: no such file; give --config an existing one`);
+    return {};
+  }
+  let value: unknown;
+  try {
+    value = parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    const where = cause instanceof YAMLParseError ? cause.message.split('\n')[0] : String(cause);
+    throw new RoutingError('INVALID_CONFIG', `${path}: ${where}`, { cause });
+  }
+  if (value === null || value === undefined) return {};
+  if (!isRecord(value)) throw new RoutingError('INVALID_CONFIG', `${path}: must hold \`option: value\` lines`);
+  return expand(value, env, path, []) as Record<string, unknown>;
+}
+
+/** Replaces `${NAME}` and `${NAME:-default}` in every text. */
+function expand(value: unknown, env: Environment, file: string, path: readonly string[]): unknown {
+  if (typeof value === 'string') {
+    return value.replace(/\$\{(\w+)(?::-([^}]*))?\}/g, (_, name: string, fallback: string | undefined) => {
+      const found = env[name] || fallback;
+      if (found === undefined) {
+        throw new RoutingError(
+          'INVALID_CONFIG',
+          `${file}: ${path.join('.')}: environment variable ${name} is not set; set it, or write \${${name}:-} for empty`,
+        );
+      }
+      return found;
+    });
+  }
+  if (Array.isArray(value)) return value.map((item, i) => expand(item, env, file, [...path, String(i)]));
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, expand(item, env, file, [...path, key])]));
+}
+
+function invalid(issue: z.core.$ZodIssue, file: string): RoutingError {
+  const path = issue.path.join('.');
+  if (issue.code !== 'unrecognized_keys') {
+    return new RoutingError(
+      'INVALID_CONFIG',
+      `${path || file}: ${issue.message} (options come from ${file}, the environment, the command line)`,
+    );
+  }
+  const key = issue.keys[0]!;
+  const known = knownKeys(issue.path.map(String));
+  const guess = nearest(key, known);
+  const hint = guess === undefined ? `known here: ${known.join(', ')}` : `did you mean ${guess}?`;
+  return new RoutingError('INVALID_CONFIG', `${[...issue.path, key].join('.')}: no such option; ${hint}`);
+}
+
+function knownKeys(path: readonly string[]): string[] {
+  if (path[0] === 'policy') return Object.keys(Policy.shape);
+  if (path[0] === 'timeouts') return Object.keys(Timeouts.shape);
+  if (path[0] === 'providers') return Object.keys(ProviderConfig.shape);
+  return Object.keys(GatewayConfig.shape);
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,86 @@
+/**
+ * Replaces members of a JSON object in its text and leaves every other byte alone. A parse and
+ * re-print would change what we promised to pass through: large integers, `1.0`, repeated keys.
+ */
+
+/**
+ * @param text     a valid JSON object (parse it first: this scanner trusts its input)
+ * @param edits    member name → new value as JSON text; a member that is not there is added at the end
+ * @param renames  member name → new name
+ */
+export function editMembers(
+  text: string,
+  edits: Readonly<Record<string, string>>,
+  renames: Readonly<Record<string, string>> = {},
+): string {
+  const pending = new Set(Object.keys(edits));
+  let out = '';
+  let copied = 0;
+  let empty = true;
+  let i = skipSpace(text, text.indexOf('{') + 1);
+  while (text[i] === '"') {
+    empty = false;
+    const keyEnd = endOfString(text, i);
+    const key = JSON.parse(text.slice(i, keyEnd)) as string;
+    // skip the colon between key and value
+    const start = skipSpace(text, skipSpace(text, keyEnd) + 1);
+    const end = endOfValue(text, start);
+    if (Object.hasOwn(renames, key)) {
+      out += text.slice(copied, i) + JSON.stringify(renames[key]);
+      copied = keyEnd;
+    }
+    const edit = Object.hasOwn(edits, key) ? edits[key] : undefined;
+    if (edit !== undefined) {
+      out += text.slice(copied, start) + edit;
+      copied = end;
+      pending.delete(key);
+    }
+    i = skipSpace(text, end);
+    if (text[i] === ',') i = skipSpace(text, i + 1);
+  }
+  out += text.slice(copied, i);
+  for (const key of pending) {
+    out += `${empty ? '' : ','}${JSON.stringify(key)}:${edits[key]}`;
+    empty = false;
+  }
+  return out + text.slice(i);
+}
+
+function skipSpace(text: string, from: number): number {
+  let i = from;
+  while (text[i] === ' ' || text[i] === '\n' || text[i] === '\t' || text[i] === '\r') i++;
+  return i;
+}
+
+/** Index after the string that opens at `from`. */
+function endOfString(text: string, from: number): number {
+  let quote = text.indexOf('"', from + 1);
+  for (;;) {
+    let slashes = 0;
+    while (text[quote - 1 - slashes] === '\\') slashes++;
+    if (slashes % 2 === 0) return quote + 1;
+    quote = text.indexOf('"', quote + 1);
+  }
+}
+
+function endOfValue(text: string, from: number): number {
+  const first = text[from];
+  if (first === '"') return endOfString(text, from);
+  let i = from;
+  if (first !== '{' && first !== '[') {
+    while (i < text.length && !',}] \n\t\r'.includes(text[i]!)) i++;
+    return i;
+  }
+  let depth = 0;
+  for (;;) {
+    const char = text[i];
+    if (char === '"') {
+      i = endOfString(text, i);
+      continue;
+    }
+    if (char === '{' || char === '[') depth++;
+    else if (char === '}' || char === ']') depth--;
+    i++;
+    if (depth === 0) return i;
+  }
+}
