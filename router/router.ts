@@ -1,8 +1,14 @@
 /** The library: `const router = await Router.load(); const decision = await router.route({ messages })`. */
 import type { Candidate } from '../datasets/catalog/candidate.ts';
-import type { Decision } from './decision.ts';
-import type { Policy } from './policy/policy.ts';
-import type { RoutableRequest } from './request.ts';
+import { readCatalog } from '../datasets/catalog/catalog.ts';
+import { RoutingError } from '../datasets/index.ts';
+import { type Artifact, loadArtifact } from './artifact/artifact.ts';
+import type { Decision, FilterReason } from './decision.ts';
+import { tokensOf } from './heads/heads.ts';
+import { run, Tensor } from './onnx/session.ts';
+import { type CandidatePrediction, decide, expectedCostUsd, filterCandidate } from './policy/decide.ts';
+import { Policy } from './policy/policy.ts';
+import { type RoutableRequest, readRequest } from './request.ts';
 
 export interface RouterOptions {
   /** Artifact folder; default: the shipped one. */
@@ -20,7 +26,7 @@ export interface RouteOptions {
   readonly allowed?: readonly string[];
   /** Not these: no key, breaker open. */
   readonly unhealthy?: readonly string[];
-  /** Uniform number in [0, 1) that decides exploration and ties; default: a random one. */
+  /** Uniform number in [0, 1) that decides exploration; default: a random one. */
   readonly draw?: number;
 }
 
@@ -29,6 +35,108 @@ export interface Router {
   readonly artifactHash: string;
   readonly encoderId: string;
   readonly candidates: readonly Candidate[];
-  /** @throws `INVALID_REQUEST`, `NO_CANDIDATE` (its message names every filter hit) */
+  /** Knobs in force when a request brings none of its own. */
+  readonly policy: Policy;
+  /** @throws `INVALID_REQUEST`, `INVALID_CONFIG` (a knob out of range), `NO_CANDIDATE` (its message names every filter hit) */
   route(request: RoutableRequest, options?: RouteOptions): Promise<Decision>;
+}
+
+export const Router = {
+  /**
+   * Loads a fitted router.
+   * @throws what {@link loadArtifact} throws; `INVALID_CONFIG` when a policy knob is out of range
+   */
+  async load(options: RouterOptions = {}): Promise<Router> {
+    const artifact = await loadArtifact(options.artifact);
+    const candidates = options.candidates ?? (await readCatalog()).models;
+    return createRouter(artifact, candidates, withOverrides(artifact.policy, options.policy));
+  },
+};
+
+/** A router over a loaded artifact. */
+export function createRouter(artifact: Artifact, candidates: readonly Candidate[], policy: Policy): Router {
+  const column = new Map(artifact.heads.modelIds.map((id, j) => [id, j]));
+  // A row of its own, learned from logs, beats the row of the model it was first likened to.
+  const headOf = (c: Candidate): string | undefined => [c.id, c.like].find((id) => id !== undefined && column.has(id));
+
+  return {
+    artifactHash: artifact.hash,
+    encoderId: artifact.encoder.id,
+    candidates,
+    policy,
+    async route(request, options = {}) {
+      const knobs = options.policy === undefined ? policy : withOverrides(policy, options.policy);
+      const { text, facts } = readRequest(request);
+      const filtered: { model: string; reason: FilterReason }[] = [];
+      const eligible: { candidate: Candidate; like: string }[] = [];
+      for (const candidate of candidates) {
+        const like = headOf(candidate);
+        let reason: FilterReason | null = null;
+        if (options.allowed && !options.allowed.includes(candidate.id)) reason = 'not_allowed';
+        else if (options.unhealthy?.includes(candidate.id)) reason = 'unhealthy';
+        else reason = filterCandidate(candidate, facts) ?? (like === undefined ? 'unknown_to_artifact' : null);
+        if (reason !== null) filtered.push({ model: candidate.id, reason });
+        else eligible.push({ candidate, like: like! });
+      }
+      if (eligible.length === 0) throw nothingLeft(facts.inputTokens, candidates, filtered);
+
+      const embedding = await artifact.encoder.encode([text]);
+      const out = await run(artifact.headsSession, { z: new Tensor('float32', embedding, [1, embedding.length]) });
+      const predictions: CandidatePrediction[] = [];
+      for (const { candidate, like } of eligible) {
+        const j = column.get(like)!;
+        const outputTokens = tokensOf(out.logTokens![j]!);
+        if (knobs.maxCostUsd !== null && expectedCostUsd(candidate, facts, outputTokens) > knobs.maxCostUsd) {
+          filtered.push({ model: candidate.id, reason: 'over_max_cost' });
+          continue;
+        }
+        const quality = 1 / (1 + Math.exp(-out.logits![j]!));
+        predictions.push({ candidate, like, quality, qualitySd: out.qualitySd![j]!, outputTokens });
+      }
+      if (predictions.length === 0) throw nothingLeft(facts.inputTokens, candidates, filtered);
+      const outOfDomain = out.outOfDomain![0]!;
+      const choice = decide(predictions, facts, knobs, outOfDomain, options.draw ?? Math.random());
+      return {
+        ...choice,
+        filtered,
+        outOfDomain,
+        difficulty: out.difficulty![0]!,
+        facts,
+        artifact: artifact.hash,
+        encoderId: artifact.encoder.id,
+        embedding,
+      };
+    },
+  };
+}
+
+/** @throws `INVALID_CONFIG` naming the knob that is out of range or unknown */
+export function withOverrides(base: Policy, overrides: Partial<Policy> | undefined): Policy {
+  if (overrides === undefined) return base;
+  const set = Object.fromEntries(Object.entries(overrides).filter(([, v]) => v !== undefined));
+  const parsed = Policy.safeParse({ ...base, ...set });
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0]!;
+  throw new RoutingError('INVALID_CONFIG', `policy.${issue.path.join('.')}: ${issue.message}`);
+}
+
+function nothingLeft(
+  inputTokens: number,
+  candidates: readonly Candidate[],
+  filtered: readonly { model: string; reason: FilterReason }[],
+): RoutingError {
+  const byReason = new Map<FilterReason, string[]>();
+  for (const { model, reason } of filtered) byReason.set(reason, [...(byReason.get(reason) ?? []), model]);
+  const largest = Math.max(0, ...candidates.map((c) => c.contextTokens));
+  const hint = byReason.has('context_too_small')
+    ? `; the prompt is about ${inputTokens} tokens, the largest context among the candidates ${largest}`
+    : '';
+  const reasons = [...byReason].map(
+    ([reason, models]) =>
+      `${reason} (${models.slice(0, 3).join(', ')}${models.length > 3 ? ` and ${models.length - 3} more` : ''})`,
+  );
+  return new RoutingError(
+    'NO_CANDIDATE',
+    `no candidate model can take this request: ${reasons.join('; ') || 'there are no candidates'}${hint}`,
+  );
 }

@@ -4,6 +4,8 @@ export interface Encoder {
   readonly id: string;
   /** d, length of an embedding. */
   readonly dimension: number;
+  /** Coordinate that falls when a text is unlike what the encoder was learned on, where there is one. */
+  readonly knownCoordinate?: number;
   /** n texts → n × d, row-major. Any text is accepted: an empty one, a megabyte, lone surrogates. */
   encode(texts: readonly string[]): Promise<Float32Array>;
 }

@@ -1,0 +1,206 @@
+/**
+ * A fitted router as an immutable folder, named by the hash of its content:
+ * `manifest.json`, `encoder.onnx`, `heads.onnx`, `heads.json`, `policy.json`.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { RoutingError } from '../../datasets/index.ts';
+import type { Encoder } from '../encoder/encoder.ts';
+import { encoderIdOf, openNgramEncoder } from '../encoder/ngram/ngram.ts';
+import type { Heads } from '../heads/heads.ts';
+import { headsGraph } from '../heads/onnx.ts';
+import { openSession, type Session } from '../onnx/session.ts';
+import { Policy } from '../policy/policy.ts';
+import { headsFromJson, headsToJson } from './heads-json.ts';
+
+export const FORMAT = 1;
+
+/** What a folder says of itself. `hash` covers everything but `created` and itself. */
+export const Manifest = z.strictObject({
+  format: z.literal(FORMAT),
+  hash: z.string(),
+  created: z.iso.datetime(),
+  encoder: z.strictObject({ id: z.string(), kind: z.literal('ngram'), dimension: z.number().int().positive() }),
+  models: z.array(z.string()),
+  training: z.strictObject({
+    seed: z.number(),
+    data: z.array(
+      z.strictObject({
+        name: z.string(),
+        prompts: z.number(),
+        groups: z.number(),
+        outcomes: z.number(),
+        licence: z.string().optional(),
+      }),
+    ),
+    /** {@link hashGroup} of each group whose text or outcomes were trained on. */
+    trainedGroupHashes: z.array(z.string()),
+    /** The same for groups that only chose settings. */
+    calibrationGroupHashes: z.array(z.string()),
+  }),
+  /** Measured when it was made; see the model card. */
+  metrics: z.record(z.string(), z.unknown()),
+  notes: z.array(z.string()),
+  /** Hash of the artifact this one was refitted from. */
+  parent: z.string().nullable(),
+  files: z.record(z.string(), z.string()),
+});
+export type Manifest = z.infer<typeof Manifest>;
+
+export interface Artifact {
+  readonly hash: string;
+  readonly dir: string;
+  readonly manifest: Manifest;
+  readonly encoder: Encoder;
+  readonly heads: Heads;
+  readonly headsSession: Session;
+  readonly policy: Policy;
+}
+
+/** What a new artifact is made of; the manifest's hashes are filled in by {@link saveArtifact}. */
+export interface ArtifactParts {
+  /** Bytes of `encoder.onnx`. */
+  readonly encoder: Uint8Array;
+  readonly heads: Heads;
+  readonly policy: Policy;
+  readonly training: Manifest['training'];
+  readonly metrics: Manifest['metrics'];
+  readonly notes: readonly string[];
+  readonly parent: string | null;
+  readonly created: Date;
+}
+
+/** Folder of the artifact that is shipped. */
+export const defaultArtifactDir = (): string =>
+  join(dirname(fileURLToPath(import.meta.url)), '..', 'models', 'default');
+
+/** How a group is named in a manifest: enough to recognise it, too little to read it. */
+export const hashGroup = (groupId: string): string => sha256(groupId).slice(0, 12);
+
+/** Tells whether a group's text or outcomes (or, for `calibration`, the choice of settings) went into an artifact. */
+export function trainedOn(manifest: Manifest): (groupId: string) => boolean {
+  const hashes = new Set([...manifest.training.trainedGroupHashes, ...manifest.training.calibrationGroupHashes]);
+  return (groupId) => hashes.has(hashGroup(groupId));
+}
+
+/**
+ * Loads and verifies an artifact.
+ * @throws `ARTIFACT_MISSING`, `ARTIFACT_DAMAGED` (content does not match its hash or format),
+ *         `ARTIFACT_MISMATCH` (encoder and heads do not belong together)
+ */
+export async function loadArtifact(dir: string = defaultArtifactDir()): Promise<Artifact> {
+  const manifestPath = join(dir, 'manifest.json');
+  if (!existsSync(manifestPath)) {
+    throw new RoutingError(
+      'ARTIFACT_MISSING',
+      `${dir}: no router artifact there (manifest.json is missing); make one with: pointsman train`,
+    );
+  }
+  const parsed = Manifest.safeParse(parseJson(manifestPath));
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw new RoutingError('ARTIFACT_DAMAGED', `${manifestPath}: ${issue.path.join('.')}: ${issue.message}`);
+  }
+  const manifest = parsed.data;
+  const files: Record<string, Uint8Array> = {};
+  for (const name of ['encoder.onnx', 'heads.onnx', 'heads.json', 'policy.json']) {
+    const path = join(dir, name);
+    if (!existsSync(path)) throw new RoutingError('ARTIFACT_DAMAGED', `${path} is missing`);
+    files[name] = readFileSync(path);
+    if (sha256(files[name]) !== manifest.files[name]) {
+      throw new RoutingError(
+        'ARTIFACT_DAMAGED',
+        `${path}: content does not match the manifest's hash; restore or retrain it`,
+      );
+    }
+  }
+  if (contentHash(manifest) !== manifest.hash) {
+    throw new RoutingError('ARTIFACT_DAMAGED', `${manifestPath}: the manifest does not match its own hash`);
+  }
+  const heads = headsFromJson(text(files['heads.json']!));
+  const encoder = await openNgramEncoder(files['encoder.onnx']!);
+  if (manifest.encoder.id !== encoder.id || encoder.dimension !== heads.dimension) {
+    throw new RoutingError(
+      'ARTIFACT_MISMATCH',
+      `${dir}: heads were fitted on encoder ${manifest.encoder.id} (${heads.dimension} dimensions), the file is ${encoder.id} (${encoder.dimension})`,
+    );
+  }
+  const policy = Policy.safeParse(parseJson(join(dir, 'policy.json')));
+  if (!policy.success)
+    throw new RoutingError('ARTIFACT_DAMAGED', `${dir}/policy.json: ${policy.error.issues[0]!.message}`);
+  const headsSession = await openSession(files['heads.onnx']!, 'heads.onnx');
+  return { hash: manifest.hash, dir, manifest, encoder, heads, headsSession, policy: policy.data };
+}
+
+/** Bytes of an artifact's encoder, for an artifact refitted from it. */
+export const readEncoder = (artifact: Artifact): Uint8Array => readFileSync(join(artifact.dir, 'encoder.onnx'));
+
+/**
+ * Writes an artifact to `dir`, or with `underHash` to `dir/<hash>`; complete or not at all.
+ * Same parts, same bytes and hash, but for `created`.
+ */
+export function saveArtifact(
+  dir: string,
+  parts: ArtifactParts,
+  options: { underHash?: boolean } = {},
+): { hash: string; dir: string } {
+  const files: Record<string, Uint8Array> = {
+    'encoder.onnx': parts.encoder,
+    'heads.onnx': headsGraph(parts.heads),
+    'heads.json': Buffer.from(headsToJson(parts.heads)),
+    'policy.json': Buffer.from(`${JSON.stringify(parts.policy, null, 1)}\n`),
+  };
+  const unsigned: Manifest = {
+    format: FORMAT,
+    hash: '',
+    created: parts.created.toISOString(),
+    encoder: { id: encoderIdOf(parts.encoder), kind: 'ngram', dimension: parts.heads.dimension },
+    models: [...parts.heads.modelIds],
+    training: parts.training,
+    metrics: parts.metrics,
+    notes: [...parts.notes],
+    parent: parts.parent,
+    files: Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256(bytes)])),
+  };
+  const manifest = { ...unsigned, hash: contentHash(unsigned) };
+  const target = options.underHash ? join(dir, manifest.hash) : dir;
+  const staging = `${target}.${process.pid}.part`;
+  rmSync(staging, { recursive: true, force: true });
+  mkdirSync(staging, { recursive: true });
+  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(staging, name), bytes);
+  writeFileSync(join(staging, 'manifest.json'), `${JSON.stringify(manifest, null, 1)}\n`);
+  const card = join(target, 'README.md'); // a model card is written by people and survives a retraining
+  if (existsSync(card)) writeFileSync(join(staging, 'README.md'), readFileSync(card));
+  rmSync(target, { recursive: true, force: true });
+  renameSync(staging, target);
+  return { hash: manifest.hash, dir: target };
+}
+
+/** Hash of everything but the date and the hash itself; key order does not matter. */
+function contentHash(manifest: Manifest): string {
+  const { hash: _hash, created: _created, ...content } = manifest;
+  return sha256(canonical(content)).slice(0, 32);
+}
+
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (value !== null && typeof value === 'object') {
+    const entries = Object.entries(value as Record<string, unknown>).sort(([a], [b]) => (a < b ? -1 : 1));
+    return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonical(v)}`).join(',')}}`;
+  }
+  return JSON.stringify(value) ?? 'null';
+}
+
+const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
+
+function parseJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new RoutingError('ARTIFACT_DAMAGED', `${path}: not JSON`, { cause });
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * Heads: a small trained layer from embeddings to what each model would do with a prompt.
+ *
+ *     f   = clip(W z + b, limits) · (1 − outOfDomain)         K factors of the prompt
+ *     p_m = σ(β_m + L_m · f)                                  probability of success
+ *     t_m = exp(c_m + e_m · g(z)) · smear_m − 1               tokens of the answer
+ *
+ * Where a prompt is unlike everything trained on, the factors fall to 0 and every model to its mean.
+ * This file is the reference; `onnx.ts` writes the same as a graph, equal to 1e-4 by a test.
+ */
+
+export interface Heads {
+  /** m candidate models, in column order. */
+  readonly modelIds: readonly string[];
+  /** d, length of an embedding. */
+  readonly dimension: number;
+  readonly factors: Factors;
+  /** m × (1 + K): intercept β_m, loadings L_m. */
+  readonly rows: Float64Array;
+  /** m × (1 + K)²: posterior covariance of each row. */
+  readonly covariance: Float64Array;
+  readonly tokens: TokenHead;
+  readonly domain: Domain;
+  /** Labelled prompts behind each row. */
+  readonly evidence: Float64Array;
+  /** K of the shipped artifact's own factors; those after it were learned from logs and are replaced by the next refit. */
+  readonly baseFactors: number;
+}
+
+/** Linear maps z → factors. The first is shared ease. */
+export interface Factors {
+  readonly count: number;
+  /** K × d. */
+  readonly weights: Float64Array;
+  /** K. */
+  readonly bias: Float64Array;
+  /** K × 2: least and greatest value seen in training. */
+  readonly limits: Float64Array;
+  /** K: variance of a factor's estimate at a typical training prompt. */
+  readonly variance: Float64Array;
+}
+
+export interface TokenHead {
+  /** g(z) = weights · z + bias, clipped to limits. */
+  readonly weights: Float64Array;
+  readonly bias: number;
+  readonly limits: readonly [number, number];
+  /** m × 2: c_m, e_m of log(1 + tokens). */
+  readonly rows: Float64Array;
+  /** m: ln E[exp(residual)], so that the mean is right and not the median (Duan 1983). */
+  readonly logSmear: Float64Array;
+}
+
+/** Where the training prompts were. */
+export interface Domain {
+  readonly mean: Float64Array; // d
+  readonly scale: Float64Array; // d, 1 / standard deviation
+  /** Mean squared standardised distance that 0.5 % of the training prompts exceed. */
+  readonly limit: number;
+  /** Coordinate of z that falls when a text's n-grams were never seen, and how low 0.5 % of the training prompts go. */
+  readonly known: { readonly coordinate: number; readonly limit: number } | null;
+}
+
+export interface HeadPredictions {
+  /** n × m success logits. */
+  readonly logits: Float32Array;
+  /** n × m, σ(logits). */
+  readonly quality: Float32Array;
+  /** n × m, in [0, 0.5]: uncertainty of `quality` as an estimate, not the coin flip of one answer. */
+  readonly qualitySd: Float32Array;
+  /** n × m, > 0. */
+  readonly outputTokens: Float32Array;
+  /** n, logits: higher is harder for every model. */
+  readonly difficulty: Float32Array;
+  /** n, in [0, 1). */
+  readonly outOfDomain: Float32Array;
+}
+
+/** A coordinate further out than this many standard deviations counts as this far. */
+export const FARTHEST = 6;
+const MAX_LOG_TOKENS = 12;
+
+/** @param z n × d embeddings, row-major */
+export function predictHeads(heads: Heads, z: Float32Array, n: number): HeadPredictions {
+  const { dimension: d, factors, domain, tokens } = heads;
+  const m = heads.modelIds.length;
+  const k = factors.count;
+  const w = k + 1;
+  const out: HeadPredictions = {
+    logits: new Float32Array(n * m),
+    quality: new Float32Array(n * m),
+    qualitySd: new Float32Array(n * m),
+    outputTokens: new Float32Array(n * m),
+    difficulty: new Float32Array(n),
+    outOfDomain: new Float32Array(n),
+  };
+  const x = new Float64Array(w);
+  const slope = meanSlope(heads);
+  for (let i = 0; i < n; i++) {
+    const at = i * d;
+    const distance = domainDistance(domain, z, at);
+    const outOfDomain = 1 - inDomain(domain, z, at, distance);
+    out.outOfDomain[i] = outOfDomain;
+    x[0] = 1;
+    for (let f = 0; f < k; f++) {
+      x[f + 1] = clip(dot(factors.weights, f * d, z, at, d) + factors.bias[f]!, factors.limits, f) * (1 - outOfDomain);
+    }
+    out.difficulty[i] = -slope * x[1]!;
+    const g =
+      Math.min(tokens.limits[1], Math.max(tokens.limits[0], dot(tokens.weights, 0, z, at, d) + tokens.bias)) *
+      (1 - outOfDomain);
+    for (let j = 0; j < m; j++) {
+      let l = 0;
+      let v = 0;
+      for (let a = 0; a < w; a++) {
+        l += heads.rows[j * w + a]! * x[a]!;
+        for (let b = 0; b < w; b++) v += x[a]! * x[b]! * heads.covariance[(j * w + a) * w + b]!;
+        if (a > 0) v += heads.rows[j * w + a]! ** 2 * factors.variance[a - 1]! * distance;
+      }
+      const p = 1 / (1 + Math.exp(-l));
+      out.logits[i * m + j] = l;
+      out.quality[i * m + j] = p;
+      out.qualitySd[i * m + j] = p * (1 - p) * Math.sqrt(Math.max(0, v));
+      const logTokens = tokens.rows[j * 2]! + tokens.rows[j * 2 + 1]! * g + tokens.logSmear[j]!;
+      out.outputTokens[i * m + j] = tokensOf(logTokens);
+    }
+  }
+  return out;
+}
+
+/** ln E[1 + tokens] → expected tokens, at least 1. */
+export const tokensOf = (logTokens: number): number => Math.max(1, Math.exp(Math.min(MAX_LOG_TOKENS, logTokens)) - 1);
+
+/** Mean loading on the shared factor: turns it into logits of difficulty. */
+export function meanSlope(heads: Pick<Heads, 'modelIds' | 'rows' | 'factors'>): number {
+  const m = heads.modelIds.length;
+  const w = heads.factors.count + 1;
+  let sum = 0;
+  for (let j = 0; j < m; j++) sum += heads.rows[j * w + 1] ?? 0;
+  return m === 0 ? 0 : sum / m;
+}
+
+/** 1 within the limits, falling with the distance beyond them. */
+function inDomain(domain: Domain, z: Float32Array, at: number, distance: number): number {
+  const near = Math.min(1, domain.limit / distance);
+  if (domain.known === null) return near;
+  const { coordinate, limit } = domain.known;
+  return Math.min(near, Math.min(0, limit) / Math.min(-1e-6, z[at + coordinate]!, limit));
+}
+
+/** Mean squared standardised distance of z from the training prompts; about 1 for one of them. */
+export function domainDistance(domain: Domain, z: Float32Array, at: number): number {
+  const d = domain.mean.length;
+  let s = 0;
+  for (let a = 0; a < d; a++) {
+    const u = Math.min(FARTHEST, Math.abs((z[at + a]! - domain.mean[a]!) * domain.scale[a]!));
+    s += u * u;
+  }
+  return Math.max(1e-6, s / d);
+}
+
+const clip = (v: number, limits: Float64Array, f: number): number =>
+  Math.min(limits[f * 2 + 1]!, Math.max(limits[f * 2]!, v));
+
+function dot(a: Float64Array, from: number, z: Float32Array, at: number, d: number): number {
+  let s = 0;
+  for (let k = 0; k < d; k++) s += a[from + k]! * z[at + k]!;
+  return s;
+}
+
+/** The heads of these models only, in this order. Ids without a head are left out. */
+export function selectHeads(heads: Heads, modelIds: readonly string[]): Heads {
+  const columns = modelIds.map((id) => heads.modelIds.indexOf(id)).filter((j) => j >= 0);
+  const w = heads.factors.count + 1;
+  const pick = (from: Float64Array, width: number): Float64Array =>
+    Float64Array.from(columns.flatMap((j) => [...from.subarray(j * width, j * width + width)]));
+  return {
+    ...heads,
+    modelIds: columns.map((j) => heads.modelIds[j]!),
+    rows: pick(heads.rows, w),
+    covariance: pick(heads.covariance, w * w),
+    evidence: pick(heads.evidence, 1),
+    tokens: { ...heads.tokens, rows: pick(heads.tokens.rows, 2), logSmear: pick(heads.tokens.logSmear, 1) },
+  };
+}

@@ -1,0 +1,112 @@
+/**
+ * One logistic row per model over shared inputs, with the strength of shrinkage learned from all models together.
+ *
+ *     logit E[q_im] = o_im + x_i · row_m,    row_m ~ N(centre, diag(spread²))
+ *
+ * Empirical Bayes by EM with Laplace's approximation: models that differ loosen the prior for all,
+ * models that do not are pulled together.
+ * @see Gelman & Hill, "Data Analysis Using Regression and Multilevel/Hierarchical Models", 2007, ch. 12-13
+ */
+import { cholesky, choleskySolve, inverse } from './linear-algebra.ts';
+
+export interface RowFit {
+  /** m × w. */
+  readonly rows: Float64Array;
+  /** m × w², posterior covariance of each row. */
+  readonly covariance: Float64Array;
+  /** Where the rows are drawn to, length w, and how firmly. */
+  readonly centre: Float64Array;
+  readonly spread: Float64Array;
+}
+
+export interface RowPrior {
+  /** Starting centre, length w; entries named in `learnCentre` are learned from the models. */
+  readonly centre: Float64Array;
+  readonly learnCentre: readonly number[];
+  /** Starting spread, length w, and how many models' worth of evidence it counts as. */
+  readonly spread: Float64Array;
+  readonly strength: number;
+  /** m × w: own centre of each model instead of the shared one. */
+  readonly centres?: Float64Array;
+  /** m × w: 0 pins an entry to its centre. */
+  readonly free?: Uint8Array;
+}
+
+/**
+ * @param x       n × w inputs
+ * @param quality n × m in [0, 1], NaN where missing
+ * @param offset  n × m, added to the logits
+ */
+export function fitRows(
+  x: Float64Array,
+  w: number,
+  quality: Float32Array,
+  n: number,
+  m: number,
+  prior: RowPrior,
+  options: { rounds?: number; offset?: Float32Array } = {},
+): RowFit {
+  const centre = prior.centre.slice();
+  const spread = prior.spread.slice();
+  const rows = new Float64Array(m * w);
+  const covariance = new Float64Array(m * w * w);
+  const centreOf = (j: number, a: number): number => (prior.centres ? prior.centres[j * w + a]! : centre[a]!);
+  for (let j = 0; j < m; j++) for (let a = 0; a < w; a++) rows[j * w + a] = centreOf(j, a);
+
+  const rounds = options.rounds ?? 8;
+  for (let round = 0; round < rounds; round++) {
+    for (let j = 0; j < m; j++) newton(j, round === 0 ? 6 : 2);
+    for (let a = 0; a < w; a++) {
+      if (prior.learnCentre.includes(a)) {
+        let sum = 0;
+        for (let j = 0; j < m; j++) sum += rows[j * w + a]!;
+        centre[a] = sum / m;
+      }
+      let square = prior.strength * prior.spread[a]! ** 2;
+      let count = prior.strength;
+      for (let j = 0; j < m; j++) {
+        if (prior.free && prior.free[j * w + a] === 0) continue;
+        square += (rows[j * w + a]! - centreOf(j, a)) ** 2 + covariance[(j * w + a) * w + a]!;
+        count++;
+      }
+      spread[a] = Math.max(1e-3, Math.sqrt(square / count));
+    }
+  }
+  return { rows, covariance, centre, spread };
+
+  function newton(j: number, steps: number): void {
+    const row = rows.subarray(j * w, j * w + w);
+    let h = new Float64Array(w * w);
+    for (let step = 0; step < steps; step++) {
+      h = new Float64Array(w * w);
+      const g = new Float64Array(w);
+      for (let a = 0; a < w; a++) {
+        const precision = 1 / precisionSpread(j, a) ** 2;
+        h[a * w + a] = precision;
+        g[a] = (centreOf(j, a) - row[a]!) * precision;
+      }
+      for (let i = 0; i < n; i++) {
+        const q = quality[i * m + j]!;
+        if (Number.isNaN(q)) continue;
+        const at = i * w;
+        let l = options.offset?.[i * m + j] ?? 0;
+        for (let a = 0; a < w; a++) l += row[a]! * x[at + a]!;
+        const p = 1 / (1 + Math.exp(-l));
+        const v = p * (1 - p);
+        for (let a = 0; a < w; a++) {
+          const xa = x[at + a]!;
+          g[a]! += (q - p) * xa;
+          for (let b = 0; b <= a; b++) h[a * w + b]! += v * xa * x[at + b]!;
+        }
+      }
+      for (let a = 0; a < w; a++) for (let b = 0; b < a; b++) h[b * w + a] = h[a * w + b]!;
+      const delta = choleskySolve(cholesky(h, w), g, w);
+      for (let a = 0; a < w; a++) row[a]! += Math.min(3, Math.max(-3, delta[a]!));
+    }
+    covariance.set(inverse(h, w), j * w * w);
+  }
+
+  function precisionSpread(j: number, a: number): number {
+    return prior.free && prior.free[j * w + a] === 0 ? 1e-3 : spread[a]!;
+  }
+}

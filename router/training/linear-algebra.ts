@@ -1,0 +1,106 @@
+/** The dense linear algebra that training needs: small matrices, row-major Float64Array. */
+import { RoutingError } from '../../datasets/index.ts';
+
+/**
+ * Cholesky factor L (lower, row-major d × d) of a symmetric positive definite matrix.
+ * @throws `INTERNAL` when it is not positive definite
+ */
+export function cholesky(a: Float64Array, d: number): Float64Array {
+  const l = new Float64Array(d * d);
+  for (let i = 0; i < d; i++) {
+    for (let j = 0; j <= i; j++) {
+      let s = a[i * d + j]!;
+      for (let k = 0; k < j; k++) s -= l[i * d + k]! * l[j * d + k]!;
+      if (i === j) {
+        if (!(s > 0)) throw new RoutingError('INTERNAL', 'cholesky: matrix is not positive definite');
+        l[i * d + i] = Math.sqrt(s);
+      } else l[i * d + j] = s / l[j * d + j]!;
+    }
+  }
+  return l;
+}
+
+/** Solves A x = b given A's Cholesky factor. */
+export function choleskySolve(l: Float64Array, b: Float64Array, d: number): Float64Array {
+  const x = Float64Array.from(b);
+  for (let i = 0; i < d; i++) {
+    let s = x[i]!;
+    for (let k = 0; k < i; k++) s -= l[i * d + k]! * x[k]!;
+    x[i] = s / l[i * d + i]!;
+  }
+  for (let i = d - 1; i >= 0; i--) {
+    let s = x[i]!;
+    for (let k = i + 1; k < d; k++) s -= l[k * d + i]! * x[k]!;
+    x[i] = s / l[i * d + i]!;
+  }
+  return x;
+}
+
+/** Inverse of a symmetric positive definite matrix, d × d. */
+export function inverse(a: Float64Array, d: number): Float64Array {
+  const l = cholesky(a, d);
+  const out = new Float64Array(d * d);
+  const e = new Float64Array(d);
+  for (let j = 0; j < d; j++) {
+    e.fill(0);
+    e[j] = 1;
+    out.set(choleskySolve(l, e, d), j * d);
+  }
+  return out;
+}
+
+/**
+ * Eigenvalues (descending) and eigenvectors (columns of `vectors`, row-major d × d) of a symmetric matrix,
+ * by cyclic Jacobi rotations.
+ * @see Golub & Van Loan, "Matrix Computations", §8.5
+ */
+export function symmetricEigen(matrix: Float64Array, d: number): { values: Float64Array; vectors: Float64Array } {
+  const a = Float64Array.from(matrix);
+  const v = new Float64Array(d * d);
+  for (let i = 0; i < d; i++) v[i * d + i] = 1;
+  for (let sweep = 0; sweep < 30; sweep++) {
+    let off = 0;
+    let diagonal = 0;
+    for (let i = 0; i < d; i++) {
+      diagonal += a[i * d + i]! ** 2;
+      for (let j = 0; j < i; j++) off += a[i * d + j]! ** 2;
+    }
+    if (off <= 1e-22 * diagonal) break;
+    for (let p = 0; p < d - 1; p++) {
+      for (let q = p + 1; q < d; q++) rotate(a, v, d, p, q);
+    }
+  }
+  const order = Array.from({ length: d }, (_, i) => i).sort((i, j) => a[j * d + j]! - a[i * d + i]!);
+  const vectors = new Float64Array(d * d);
+  order.forEach((from, to) => {
+    for (let i = 0; i < d; i++) vectors[i * d + to] = v[from * d + i]!; // v holds eigenvectors as rows
+  });
+  return { values: Float64Array.from(order, (i) => a[i * d + i]!), vectors };
+}
+
+function rotate(a: Float64Array, v: Float64Array, d: number, p: number, q: number): void {
+  const apq = a[p * d + q]!;
+  if (Math.abs(apq) < 1e-300) return;
+  const theta = (a[q * d + q]! - a[p * d + p]!) / (2 * apq);
+  const t = Math.sign(theta || 1) / (Math.abs(theta) + Math.sqrt(theta * theta + 1));
+  const c = 1 / Math.sqrt(t * t + 1);
+  const s = t * c;
+  for (let k = 0; k < d; k++) {
+    const akp = a[k * d + p]!;
+    const akq = a[k * d + q]!;
+    a[k * d + p] = c * akp - s * akq;
+    a[k * d + q] = s * akp + c * akq;
+  }
+  for (let k = 0; k < d; k++) {
+    const apk = a[p * d + k]!;
+    const aqk = a[q * d + k]!;
+    a[p * d + k] = c * apk - s * aqk;
+    a[q * d + k] = s * apk + c * aqk;
+  }
+  for (let k = 0; k < d; k++) {
+    const vpk = v[p * d + k]!;
+    const vqk = v[q * d + k]!;
+    v[p * d + k] = c * vpk - s * vqk;
+    v[q * d + k] = s * vpk + c * vqk;
+  }
+}

@@ -1,0 +1,140 @@
+/** Datasets → an artifact: encoder from texts, heads from outcomes, settings from the calibration part. */
+import { type Dataset, outcomeTable, RoutingError, roleOf, selectRows } from '../../datasets/index.ts';
+import { type ArtifactParts, hashGroup } from '../artifact/artifact.ts';
+import { ngramFeatures } from '../encoder/ngram/features.ts';
+import { encodeNgrams, ngramDimension, ngramGraph, openNgramEncoder } from '../encoder/ngram/ngram.ts';
+import { type Heads, predictHeads } from '../heads/heads.ts';
+import { chooseTolerance } from './choose-tolerance.ts';
+import { fitHeads } from './fit-heads.ts';
+import { encodeAll, fitNgramEncoder } from './ngram-encoder.ts';
+
+export interface TrainOptions {
+  readonly seed: number;
+  readonly created: Date;
+  /** Licence of each dataset by name, for the manifest. */
+  readonly licences?: Readonly<Record<string, string>>;
+  /** Told what is being done, and how far along in [0, 1]. */
+  readonly onProgress?: (step: string, share: number) => void;
+}
+
+/** ONNX Runtime and the reference must agree this closely on every prompt checked. */
+const PARITY = 1e-4;
+
+/**
+ * @param datasets already merged; groups are split by {@link roleOf}, whatever the seed
+ * @throws `EMPTY_TABLE` when the training part holds no outcomes
+ */
+export async function train(dataset: Dataset, options: TrainOptions): Promise<ArtifactParts> {
+  const progress = options.onProgress ?? (() => {});
+  const table = outcomeTable(dataset);
+  const rowsOf = (role: string): number[] =>
+    table.prompts.flatMap((p, i) => (!p.contaminated && roleOf(p.groupId) === role ? [i] : []));
+  const training = selectRows(table, rowsOf('train'));
+  const calibration = selectRows(table, rowsOf('calibration'));
+  if (training.prompts.length === 0) {
+    throw new RoutingError('EMPTY_TABLE', `${dataset.name}: no prompt falls into the training part; give more data`);
+  }
+
+  progress('learning n-gram directions from texts', 0);
+  const weights = fitNgramEncoder(
+    training.prompts.map((p) => p.text),
+    { seed: options.seed, onProgress: (share) => progress('learning n-gram directions from texts', share) },
+  );
+  const encoder = ngramGraph(weights);
+  progress('encoding', 0);
+  const z = encodeAll(
+    weights,
+    training.prompts.map((p) => p.text),
+  );
+  await checkParity(
+    encoder,
+    weights,
+    training.prompts.slice(0, 50).map((p) => p.text),
+  );
+
+  progress('fitting heads', 0);
+  const fit = fitHeads(training, z, options.seed, { knownCoordinate: ngramDimension(weights.directions) - 1 });
+  progress('choosing the tolerance on the calibration part', 0);
+  const zCalibration = encodeAll(
+    weights,
+    calibration.prompts.map((p) => p.text),
+  );
+  const predicted = predictHeads(fit.heads, zCalibration, calibration.prompts.length);
+  const chosen = chooseTolerance(calibration, predicted, training);
+  const round = (x: number): number => Number(x.toFixed(4));
+
+  return {
+    encoder,
+    heads: fit.heads,
+    policy: {
+      tolerance: chosen.tolerance,
+      minQuality: 0,
+      maxCostUsd: null,
+      qualityPerUsd: null,
+      exploration: 0.02,
+      defaultModel: null,
+      maxOutOfDomain: 0.8,
+    },
+    training: {
+      seed: options.seed,
+      data: summary(dataset, options.licences ?? {}),
+      trainedGroupHashes: hashes(training.prompts),
+      calibrationGroupHashes: hashes(calibration.prompts),
+    },
+    metrics: {
+      trainingPrompts: training.prompts.length,
+      calibrationPrompts: calibration.prompts.length,
+      factorR2OutOfFold: fit.r2.map(round),
+      tolerance: chosen.evidence,
+    },
+    notes: [
+      'Trained on public evaluation results: academic English questions, mathematics, code. Chat, other languages and long documents were not in it.',
+      'LiveCodeBench outcomes are CC BY-SA 4.0 (livecodebench.github.io); weights derived from them carry that attribution.',
+    ],
+    parent: null,
+    created: options.created,
+  };
+}
+
+function hashes(prompts: readonly { groupId: string }[]): string[] {
+  return [...new Set(prompts.map((p) => hashGroup(p.groupId)))].sort();
+}
+
+function summary(dataset: Dataset, licences: Readonly<Record<string, string>>): ArtifactParts['training']['data'] {
+  const sourceOf = new Map(dataset.prompts.map((p) => [p.id, p.source]));
+  return [...new Set(sourceOf.values())].sort().map((name) => {
+    const prompts = dataset.prompts.filter((p) => p.source === name);
+    return {
+      name,
+      prompts: prompts.length,
+      groups: new Set(prompts.map((p) => p.groupId)).size,
+      outcomes: dataset.outcomes.filter((o) => sourceOf.get(o.promptId) === name).length,
+      ...(licences[name] !== undefined && { licence: licences[name] }),
+    };
+  });
+}
+
+/** The graph that is shipped must say what the reference says. @throws `INTERNAL` */
+async function checkParity(
+  model: Uint8Array,
+  weights: Parameters<typeof encodeNgrams>[0],
+  texts: readonly string[],
+): Promise<void> {
+  const encoder = await openNgramEncoder(model);
+  const d = ngramDimension(weights.directions);
+  const actual = await encoder.encode(texts);
+  const expected = new Float32Array(d);
+  texts.forEach((t, i) => {
+    encodeNgrams(weights, ngramFeatures(t), expected, 0);
+    for (let a = 0; a < d; a++) {
+      if (!(Math.abs(actual[i * d + a]! - expected[a]!) <= PARITY)) {
+        throw new RoutingError(
+          'INTERNAL',
+          `encoder graph and reference differ at dimension ${a}: ${actual[i * d + a]} and ${expected[a]}`,
+        );
+      }
+    }
+  });
+}
+
+export type { Heads };

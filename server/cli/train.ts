@@ -1,0 +1,126 @@
+/** `pointsman train`: datasets of outcomes → a router artifact. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { Command, InvalidArgumentError } from 'commander';
+import ora from 'ora';
+import {
+  type Dataset,
+  isBaseModel,
+  mergeDatasets,
+  promptChars,
+  RoutingError,
+  readDataset,
+  roleOf,
+} from '../../datasets/index.ts';
+import { loadArtifact, saveArtifact } from '../../router/artifact/artifact.ts';
+import { embed } from '../../router/estimators/index.ts';
+import { train } from '../../router/training/train.ts';
+
+/** Licences of the public sources that the shipped artifact is trained on, by folder name. */
+const LICENCES: Record<string, string> = {
+  'mmlu-pro': 'Apache-2.0',
+  zeroeval: 'Apache-2.0',
+  livecodebench: 'CC BY-SA 4.0 (outcomes), MIT (problem texts as submitted)',
+  'ulab-llmrouter': 'MIT',
+};
+
+export function trainCommand(): Command {
+  return new Command('train')
+    .description('Train a router from folders of outcomes: encoder, heads, calibration and default policy.')
+    .requiredOption('--data <dir...>', 'dataset folders (prompts.jsonl[.gz], outcomes.jsonl[.gz], models.json)')
+    .requiredOption('--out <dir>', 'where to write the artifact')
+    .option('--seed <n>', 'same data and seed, same bytes', integer, 1)
+    .option('--replay <dir>', 'also write the report part of the first --data folder as a replay bundle without texts')
+    .addHelpText(
+      'after',
+      `
+Every group of prompts belongs once and for all to train (80 %), calibration (10 %) or report (10 %),
+by a hash of its groupId: report groups are never looked at here.
+
+Examples:
+  npm run train -- --data DIR/mmlu-pro DIR/zeroeval --out my-router
+  npm run eval -- --data DIR/zeroeval --router my-router my-router+fit`,
+    )
+    .action(async (options: { data: string[]; out: string; seed: number; replay?: string }) => {
+      const spinner = ora({ stream: process.stderr });
+      const started = performance.now();
+      try {
+        spinner.start('reading data');
+        const datasets: Dataset[] = [];
+        for (const dir of options.data) datasets.push(await readDataset(dir));
+        const parts = await train(mergeDatasets(datasets), {
+          seed: options.seed,
+          created: new Date(),
+          licences: LICENCES,
+          onProgress: (step, share) => {
+            spinner.text = share > 0 ? `${step} ${Math.round(100 * share)} %` : step;
+          },
+        });
+        const { hash, dir } = saveArtifact(resolve(options.out), parts);
+        const artifact = await loadArtifact(dir);
+        const seconds = ((performance.now() - started) / 1000).toFixed(0);
+        spinner.succeed(`artifact ${hash} written to ${options.out} in ${seconds} s`);
+        if (options.replay !== undefined) {
+          const count = await writeReplay(options.replay, datasets[0]!, artifact);
+          process.stderr.write(
+            `replay bundle: ${count} prompts of ${datasets[0]!.name} written to ${options.replay}\n`,
+          );
+        }
+        const m = artifact.manifest;
+        process.stdout.write(
+          [
+            `models            ${m.models.length}`,
+            `encoder           ${m.encoder.id}, ${m.encoder.dimension} dimensions`,
+            `trained on        ${m.metrics.trainingPrompts} prompts, settings chosen on ${m.metrics.calibrationPrompts} others`,
+            `text explains     ${(m.metrics.factorR2OutOfFold as number[]).map((r) => `${(100 * r).toFixed(0)} %`).join(', ')} of the prompts' factors (out of fold)`,
+            `tolerance         ${artifact.policy.tolerance} (keeps 98 % of the best single model's quality on the calibration part)`,
+            `next              npm run eval -- --data DIR --router ${options.out}`,
+            '',
+          ].join('\n'),
+        );
+      } catch (error) {
+        spinner.stop();
+        throw error;
+      }
+    });
+}
+
+/** Embeddings, lengths and outcomes of the report part: what an evaluation needs, and no text. */
+async function writeReplay(
+  dir: string,
+  dataset: Dataset,
+  artifact: Awaited<ReturnType<typeof loadArtifact>>,
+): Promise<number> {
+  const prompts = dataset.prompts.filter((p) => roleOf(p.groupId) === 'report' && !p.contaminated);
+  if (prompts.length === 0)
+    throw new RoutingError('EMPTY_TABLE', `${dataset.name}: no prompt falls into the report part`);
+  const z = await embed(artifact.encoder, prompts);
+  const d = artifact.encoder.dimension;
+  const kept = new Set(prompts.map((p) => p.id));
+  const outcomes = dataset.outcomes.filter((o) => kept.has(o.promptId) && !isBaseModel(o.modelId));
+  const used = new Set(outcomes.map((o) => o.modelId));
+  mkdirSync(dir, { recursive: true });
+  const write = (name: string, rows: readonly unknown[]): void => {
+    writeFileSync(join(dir, name), gzipSync(rows.map((r) => `${JSON.stringify(r)}\n`).join(''), { level: 9 }));
+  };
+  write(
+    'prompts.jsonl.gz',
+    prompts.map(({ text: _text, ...p }, i) => ({
+      ...p,
+      chars: promptChars(prompts[i]!),
+      embedding: Array.from(z.subarray(i * d, i * d + d), (v) => Number(v.toPrecision(6))),
+    })),
+  );
+  write('outcomes.jsonl.gz', outcomes);
+  const models = Object.fromEntries(Object.entries(dataset.models).filter(([id]) => used.has(id)));
+  writeFileSync(join(dir, 'models.json'), `${JSON.stringify(models, null, 1)}\n`);
+  writeFileSync(join(dir, 'encoder.json'), `${JSON.stringify({ encoderId: artifact.encoder.id, dimension: d })}\n`);
+  return prompts.length;
+}
+
+function integer(value: string): number {
+  const n = Number(value);
+  if (!Number.isInteger(n) || n < 0) throw new InvalidArgumentError('a whole number of 0 or more is wanted');
+  return n;
+}
