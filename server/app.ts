@@ -1,4 +1,5 @@
 /** The gateway as a Fastify app: wires the endpoints, does not listen. */
+import type { Socket } from 'node:net';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { pino } from 'pino';
 import { RoutingError } from '../datasets/index.ts';
@@ -6,13 +7,13 @@ import { type Admin, adminRoutes } from './api/admin.ts';
 import { parseJsonBodies } from './api/body.ts';
 import { chatRoute } from './api/chat.ts';
 import { decisionsRoute } from './api/decisions.ts';
-import { handleError } from './api/errors.ts';
+import { errorReply, handleError } from './api/errors.ts';
 import { feedbackRoute } from './api/feedback.ts';
 import { healthRoutes } from './api/health.ts';
 import { loopbackOnly } from './api/loopback.ts';
 import { modelsRoute } from './api/models.ts';
 import { routeRoute } from './api/route.ts';
-import { Gateway, type GatewayParts } from './gateway.ts';
+import { Gateway, type GatewayParts, newDecisionId } from './gateway.ts';
 
 export type { Admin } from './api/admin.ts';
 export { Gateway, type GatewayParts, type RouterHolder, usableModels } from './gateway.ts';
@@ -38,7 +39,10 @@ export function buildApp(options: AppOptions): GatewayApp {
     // Answered by the hook below, in the shape that clients know.
     return503OnClosing: false,
     routerOptions: { maxParamLength: 500 },
-    genReqId: () => '',
+    // Also the decision's id: the log, the headers and the database name a request alike.
+    genReqId: newDecisionId,
+    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
+    clientErrorHandler: refuseBrokenHttp,
   });
   parseJsonBodies(app);
   app.setErrorHandler(handleError);
@@ -56,11 +60,10 @@ export function buildApp(options: AppOptions): GatewayApp {
   if (!config.allowPublic) loopbackOnly(app);
   // No URL query, no header and no body: those may carry keys and prompts.
   app.addHook('onResponse', async (request, reply) => {
-    const decisionId = reply.raw.getHeader('x-pointsman-decision-id');
     const model = reply.raw.getHeader('x-pointsman-model');
     const { method } = request;
     const [path] = request.url.split('?');
-    request.log.info({ method, path, status: reply.statusCode, decisionId, model, ms: reply.elapsedTime }, 'answered');
+    request.log.info({ method, path, status: reply.statusCode, model, ms: reply.elapsedTime }, 'answered');
   });
   chatRoute(app, gateway);
   modelsRoute(app, gateway);
@@ -70,4 +73,20 @@ export function buildApp(options: AppOptions): GatewayApp {
   healthRoutes(app, gateway);
   if (options.admin !== undefined) adminRoutes(app, options.admin);
   return { app, gateway };
+}
+
+/** What is not HTTP gets an answer too, if its socket still takes one. */
+function refuseBrokenHttp(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
+  const message = tooLarge ? 'the request headers are too large' : 'this is not an HTTP request';
+  const { status, body } = errorReply(new RoutingError('INVALID_REQUEST', message));
+  const text = JSON.stringify(body);
+  socket.end(
+    `HTTP/1.1 ${tooLarge ? 431 : status} Bad Request\r\ncontent-type: application/json\r\n` +
+      `content-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
+  );
 }

@@ -82,8 +82,8 @@ const FROM_ENVIRONMENT = {
 } as const;
 
 export interface ConfigSources {
-  /** Path of the YAML file; default `pointsman.yaml` in the working directory, if there. */
-  readonly file?: string | undefined;
+  /** Path of the YAML file; default `pointsman.yaml` in the working directory, if there. False: none. */
+  readonly file?: string | false | undefined;
   readonly env?: Environment;
   /** From the command line or the calling program. */
   readonly overrides?: {
@@ -93,9 +93,9 @@ export interface ConfigSources {
 
 /** @throws `MISSING_FILE`, `INVALID_CONFIG` naming the place, and the option it may have meant */
 export function readConfig({ file, env = {}, overrides = {} }: ConfigSources = {}): GatewayConfig {
-  const path = file ?? env.POINTSMAN_CONFIG ?? 'pointsman.yaml';
-  const explicit = file !== undefined || env.POINTSMAN_CONFIG !== undefined;
-  const fromFile = readYaml(path, explicit, env);
+  const named = file === false ? undefined : (file ?? (env.POINTSMAN_CONFIG || undefined));
+  const path = named ?? 'pointsman.yaml';
+  const fromFile = file === false ? {} : readYaml(path, named !== undefined, env);
   const fromEnv: Record<string, unknown> = {};
   for (const [name, key] of Object.entries(FROM_ENVIRONMENT)) {
     if (env[name] !== undefined && env[name] !== '') fromEnv[key] = env[name];

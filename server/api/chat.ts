@@ -12,7 +12,7 @@ import { forward, type OpenCall, type Target } from '../forward/forward.ts';
 import { relay } from '../forward/relay.ts';
 import { costUsd, tokensOfChars } from '../forward/usage.ts';
 import { GivenUp, RequestLife } from '../forward/watch.ts';
-import { type Gateway, isAuto, newDecisionId } from '../gateway.ts';
+import { type Gateway, isAuto } from '../gateway.ts';
 import { readBody } from './body.ts';
 import { errorReply } from './errors.ts';
 
@@ -180,7 +180,7 @@ function named(gateway: Gateway, request: FastifyRequest, body: ChatBody): Excha
 }
 
 const common = (request: FastifyRequest, body: ChatBody) => ({
-  id: newDecisionId(),
+  id: request.id,
   createdAt: new Date(),
   tenant: 'default',
   session: sessionOf(request, body),
@@ -270,7 +270,7 @@ const ascii = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
 function logFailure(request: FastifyRequest, record: DecisionRecord, failure: UpstreamFailure): void {
   const { code, blame, httpStatus } = failure;
   request.log.warn(
-    { decisionId: record.id, model: record.executedModel ?? record.model, code, blame, httpStatus },
+    { model: record.executedModel ?? record.model, code, blame, httpStatus },
     'answer failed',
   );
 }

@@ -94,7 +94,7 @@ function upstreamReply(failure: UpstreamFailure, routed: boolean): ErrorReply {
 
 function ofFastify(error: FastifyError): RoutingError | undefined {
   if (error?.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    return new RoutingError('BODY_TOO_LARGE', 'the request body is over the limit of this gateway (bodyLimitMb)');
+    return new RoutingError('BODY_TOO_LARGE', 'the request body is too large');
   }
   if (error?.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return new RoutingError('INVALID_REQUEST', 'send the body as JSON, with the header content-type: application/json');
@@ -122,6 +122,10 @@ const reply = (
 /** Fastify's handler for whatever an endpoint threw. */
 export function handleError(error: unknown, request: FastifyRequest, response: FastifyReply): FastifyReply {
   const { status, headers, body } = errorReply(error);
+  if (body.error.code === 'BODY_TOO_LARGE') {
+    const limit = `${(request.routeOptions.bodyLimit ?? 0) / 1024 / 1024} MB`;
+    body.error.message = `the request body is over this gateway’s limit of ${limit}; raise bodyLimitMb in pointsman.yaml`;
+  }
   if (status >= 500) request.log.error({ code: body.error.code, err: error }, 'request failed');
   return response.code(status).headers(headers).send(body);
 }

@@ -1,0 +1,117 @@
+/** `pointsman start`: runs the gateway until it is told to stop. */
+import { Command, InvalidArgumentError } from 'commander';
+import { type RunningGateway, startGateway } from '../main.ts';
+
+export function startCommand(): Command {
+  return new Command('start')
+    .description('run the gateway: an OpenAI-compatible API that sends each prompt to the cheapest adequate model')
+    .option('--host <host>', 'address to listen on (default: 127.0.0.1, or HOST)')
+    .option('--port <port>', 'port to listen on, 0 for any free one (default: 8787, or PORT)', portOf)
+    .option('--data-dir <dir>', 'where the embedded database and promoted routers lie (default: .pointsman)')
+    .option('--database-url <url>', 'use this PostgreSQL instead of the embedded database (or DATABASE_URL)')
+    .option('--config <file>', 'options file (default: pointsman.yaml, if there)')
+    .option('--catalog <file>', 'candidate models, JSON or YAML (default: the shipped catalog)')
+    .option('--artifact <dir>', 'router artifact (default: the promoted one, else the shipped one)')
+    .option('--baseline <model>', 'model that savings are counted against (default: the dearest candidate)')
+    .option('--log-level <level>', 'fatal, error, warn, info, debug or silent (default: info)')
+    .addHelpText(
+      'after',
+      `
+Providers are switched on by their keys in the environment: OPENAI_API_KEY,
+OPENROUTER_API_KEY, GROQ_API_KEY and others; see server/README.md for all and
+for pointsman.yaml. Without any key a sandbox answers.
+
+Stop with Ctrl-C: answers in flight are finished, and everything is written down.`,
+    )
+    .action(async ({ config, ...overrides }) => {
+      const running = await startGateway({ file: config, env: process.env, overrides });
+      console.log(greeting(running));
+      stopOnSignals(running);
+    });
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('must be a whole number up to 65535.');
+  return port;
+}
+
+/** Ctrl-C reaches this process from the terminal and again through npm or tsx: that is one wish, not two. */
+const ONE_KEY_PRESS_MS = 1000;
+
+/** Ends the process once the gateway has stopped; a second signal does not wait. */
+function stopOnSignals(running: RunningGateway): void {
+  let stoppingSince: number | undefined;
+  const stop = async (signal: string) => {
+    if (stoppingSince !== undefined) {
+      if (performance.now() - stoppingSince < ONE_KEY_PRESS_MS) return;
+      console.error('stopped at once; the last rows may be missing');
+      process.exit(130);
+    }
+    stoppingSince = performance.now();
+    console.log(`${signal}: finishing answers in flight (again to stop at once)`);
+    try {
+      await running.close();
+      process.exit(0);
+    } catch (error) {
+      console.error(error);
+      process.exit(1);
+    }
+  };
+  process.on('SIGINT', () => void stop('SIGINT'));
+  process.on('SIGTERM', () => void stop('SIGTERM'));
+  stopWithNpm(() => void stop('npm ended'));
+  // A fault in one request must not end the others.
+  process.on('unhandledRejection', (error) => console.error('unexpected:', error));
+}
+
+/**
+ * `npm start` runs this in a shell, and a SIGTERM to npm ends only that shell: without looking, the
+ * gateway would stay behind and hold its port and data folder.
+ */
+function stopWithNpm(stop: () => void): void {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop();
+  }, 250);
+  timer.unref();
+}
+
+function greeting({ url, gateway, providers, store }: RunningGateway): string {
+  const { holder, config, baseline } = gateway;
+  const router = holder.current;
+  const on = [...providers.on.values()].map(({ name, address }) => `${name} (${address})`);
+  const keys = ['openai', 'openrouter', 'groq']
+    .map((name) => providers.off.get(name)?.replace('set ', ''))
+    .filter(Boolean);
+  const database = store.kind === 'embedded' ? `embedded, in ${config.dataDir}` : 'PostgreSQL';
+  const lines = [
+    '',
+    `  Pointsman listens on ${url}`,
+    '',
+    `  providers   ${on.length > 0 ? on.join(', ') : 'none: no key found, so a sandbox answers'}`,
+    `  candidates  ${router.candidates.length} models for "auto"`,
+    `  baseline    ${baseline.id}, what savings are counted against`,
+    `  router      ${router.artifactHash.slice(0, 12)}`,
+    `  database    ${database}`,
+    '',
+    '  Try it:',
+    '',
+    `  curl ${url}/v1/chat/completions -i -H 'content-type: application/json' \\`,
+    `    -d '{"model": "auto", "messages": [{"role": "user", "content": "What is 12 x 12?"}]}'`,
+    '',
+    '  // JavaScript',
+    `  const client = new OpenAI({ baseURL: '${url}/v1', apiKey: 'unused' });`,
+    `  await client.chat.completions.create({ model: 'auto', messages });`,
+    '',
+    '  # Python',
+    `  client = OpenAI(base_url="${url}/v1", api_key="unused")`,
+    '  client.chat.completions.create(model="auto", messages=messages)',
+    '',
+  ];
+  if (on.length === 0) lines.push(`  For real answers set a key (${keys.join(', ')} …) and start again.`, '');
+  return lines.join('\n');
+}

@@ -1,0 +1,121 @@
+/** Starts the gateway: configuration → providers, catalog, database, router → listening; and stops it without losing rows. */
+import type { AddressInfo } from 'node:net';
+import { readCatalog } from '../datasets/catalog/catalog.ts';
+import { RoutingError } from '../datasets/index.ts';
+import { buildApp, type Gateway, type GatewayApp, usableModels } from './app.ts';
+import { type ConfigSources, isLoopback, readConfig } from './config.ts';
+import { openStore, type SqlStore } from './db/store.ts';
+import { GivenUp } from './forward/watch.ts';
+import { type ProviderSetup, providersFrom } from './providers/index.ts';
+
+export interface RunningGateway {
+  /** Where it answers, e.g. `http://127.0.0.1:8787`. */
+  readonly url: string;
+  readonly gateway: Gateway;
+  readonly store: SqlStore;
+  readonly providers: ProviderSetup;
+  /** Stops taking requests, lets those in flight finish, writes everything down. Call it once or more. */
+  close(): Promise<void>;
+}
+
+/** @throws `INVALID_CONFIG`, `DATABASE_LOCKED`, `ARTIFACT_…` and what reading the catalog throws */
+export async function startGateway(sources: ConfigSources = {}): Promise<RunningGateway> {
+  const env = sources.env ?? process.env;
+  const config = readConfig({ ...sources, env });
+  const providers = providersFrom(config, env);
+  refuseLoops(providers, config.host, config.port);
+  const catalog = await readCatalog(config.catalog);
+  const candidates = usableModels(catalog, providers.on);
+  if (candidates.length === 0) {
+    throw new RoutingError(
+      'INVALID_CONFIG',
+      `the catalog has no model of ${[...providers.on.keys()].join(', ')}: add some to a catalog file and name it as catalog`,
+    );
+  }
+  const store = await openStore(config);
+  try {
+    // Loaded late: the native runtime takes longer to load than all the rest.
+    const { Router } = await import('../router/index.ts');
+    const load = (artifact: string | undefined) =>
+      Router.load({ candidates, policy: config.policy, ...(artifact !== undefined && { artifact }) });
+    const holder = { current: await load(config.artifact) };
+    const built = buildApp({ holder, store, config, catalog, providers: providers.on });
+    const url = await listen(built, config.host, config.port);
+    store.lock?.announce(url);
+    let closing: Promise<void> | undefined;
+    return {
+      url,
+      gateway: built.gateway,
+      store,
+      providers,
+      close() {
+        closing ??= stop(built, store, config.timeouts.shutdownMs);
+        return closing;
+      },
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function listen({ app, gateway }: GatewayApp, host: string, port: number): Promise<string> {
+  try {
+    await app.listen({ host, port, listenTextResolver: (address) => `listening at ${address}` });
+  } catch (cause) {
+    await app.close();
+    await gateway.close();
+    const { code } = cause as NodeJS.ErrnoException;
+    const why =
+      code === 'EADDRINUSE'
+        ? `port ${port} is in use, perhaps by another gateway; stop that, or choose another with --port or PORT`
+        : code === 'EACCES'
+          ? `port ${port} needs more rights than this user has; choose one above 1023`
+          : `cannot listen on ${host}:${port} (${code ?? String(cause)})`;
+    throw new RoutingError('INVALID_CONFIG', why, { cause });
+  }
+  const address = app.server.address() as AddressInfo;
+  const name = address.address === '::' || address.address === '0.0.0.0' ? '127.0.0.1' : address.address;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${address.port}`;
+}
+
+/** `OPENAI_BASE_URL` set for a client of this gateway would make the gateway its own provider. */
+function refuseLoops(providers: ProviderSetup, host: string, port: number): void {
+  for (const provider of providers.on.values()) {
+    const url = new URL(provider.address);
+    if (
+      isLoopback(url.hostname) &&
+      (isLoopback(host) || host === '0.0.0.0' || host === '::') &&
+      url.port === String(port)
+    ) {
+      throw new RoutingError(
+        'INVALID_CONFIG',
+        `provider ${provider.name} has this gateway’s own address ${provider.address}; is its BASE_URL set in your shell for a client?`,
+      );
+    }
+  }
+}
+
+/** After this much longer than the shutdown's wait, connections are cut. */
+const LAST_WORDS_MS = 1000;
+
+async function stop({ app, gateway }: GatewayApp, store: SqlStore, shutdownMs: number): Promise<void> {
+  gateway.closing = true;
+  const giveUp = setTimeout(() => {
+    for (const life of gateway.lives) life.giveUp(new GivenUp('SHUTTING_DOWN', 'the gateway is shutting down'));
+  }, shutdownMs);
+  const cut = setTimeout(() => app.server.closeAllConnections(), shutdownMs + LAST_WORDS_MS);
+  // A kept-alive connection whose answer ends after closing began would hold the server open.
+  const sweep = setInterval(() => app.server.closeIdleConnections(), 50);
+  try {
+    await app.close();
+    // The last answers are out; their handlers may have a record to write yet.
+    while (gateway.lives.size > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await gateway.close();
+  } finally {
+    clearTimeout(giveUp);
+    clearTimeout(cut);
+    clearInterval(sweep);
+    await store.close();
+  }
+}
