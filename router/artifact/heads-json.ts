@@ -7,7 +7,6 @@ const numbers = z.array(z.number());
 
 const HeadsJson = z.strictObject({
   dimension: z.number().int().positive(),
-  baseFactors: z.number().int().nonnegative(),
   factors: z.strictObject({
     count: z.number().int().nonnegative(),
     weights: numbers,
@@ -46,7 +45,6 @@ export function headsToJson(heads: Heads): string {
   const { factors, tokens, domain } = heads;
   const value: z.infer<typeof HeadsJson> = {
     dimension: heads.dimension,
-    baseFactors: heads.baseFactors,
     factors: {
       count: factors.count,
       weights: list(factors.weights),
@@ -106,7 +104,6 @@ export function headsFromJson(text: string): Heads {
   return {
     modelIds: models.map((m) => m.id),
     dimension: d,
-    baseFactors: value.baseFactors,
     factors: {
       count: k,
       weights: Float64Array.from(factors.weights),

@@ -23,8 +23,6 @@ export interface Heads {
   readonly domain: Domain;
   /** Labelled prompts behind each row. */
   readonly evidence: Float64Array;
-  /** K of the shipped artifact's own factors; those after it were learned from logs and are replaced by the next refit. */
-  readonly baseFactors: number;
 }
 
 /** Linear maps z → factors. The first is shared ease. */

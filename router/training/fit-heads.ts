@@ -99,7 +99,6 @@ export function fitHeads(
     },
     domain,
     evidence,
-    baseFactors: k,
   };
 
   const quality = new Float32Array(n * m);

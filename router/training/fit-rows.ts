@@ -26,19 +26,15 @@ export interface RowPrior {
   /** Starting spread, length w, and how many models' worth of evidence it counts as. */
   readonly spread: Float64Array;
   readonly strength: number;
-  /** m × w: own centre of each model instead of the shared one. */
-  readonly centres?: Float64Array;
-  /** m × w: 0 pins an entry to its centre. */
-  readonly free?: Uint8Array;
 }
 
 /**
- * @param x       n × w inputs
+ * @param x       n × w inputs, the same for all models or a function of the model's column
  * @param quality n × m in [0, 1], NaN where missing
  * @param offset  n × m, added to the logits
  */
 export function fitRows(
-  x: Float64Array,
+  x: Float64Array | ((j: number) => Float64Array),
   w: number,
   quality: Float32Array,
   n: number,
@@ -50,8 +46,7 @@ export function fitRows(
   const spread = prior.spread.slice();
   const rows = new Float64Array(m * w);
   const covariance = new Float64Array(m * w * w);
-  const centreOf = (j: number, a: number): number => (prior.centres ? prior.centres[j * w + a]! : centre[a]!);
-  for (let j = 0; j < m; j++) for (let a = 0; a < w; a++) rows[j * w + a] = centreOf(j, a);
+  for (let j = 0; j < m; j++) for (let a = 0; a < w; a++) rows[j * w + a] = centre[a]!;
 
   const rounds = options.rounds ?? 8;
   for (let round = 0; round < rounds; round++) {
@@ -65,8 +60,7 @@ export function fitRows(
       let square = prior.strength * prior.spread[a]! ** 2;
       let count = prior.strength;
       for (let j = 0; j < m; j++) {
-        if (prior.free && prior.free[j * w + a] === 0) continue;
-        square += (rows[j * w + a]! - centreOf(j, a)) ** 2 + covariance[(j * w + a) * w + a]!;
+        square += (rows[j * w + a]! - centre[a]!) ** 2 + covariance[(j * w + a) * w + a]!;
         count++;
       }
       spread[a] = Math.max(1e-3, Math.sqrt(square / count));
@@ -76,27 +70,28 @@ export function fitRows(
 
   function newton(j: number, steps: number): void {
     const row = rows.subarray(j * w, j * w + w);
+    const inputs = typeof x === 'function' ? x(j) : x;
     let h = new Float64Array(w * w);
     for (let step = 0; step < steps; step++) {
       h = new Float64Array(w * w);
       const g = new Float64Array(w);
       for (let a = 0; a < w; a++) {
-        const precision = 1 / precisionSpread(j, a) ** 2;
+        const precision = 1 / spread[a]! ** 2;
         h[a * w + a] = precision;
-        g[a] = (centreOf(j, a) - row[a]!) * precision;
+        g[a] = (centre[a]! - row[a]!) * precision;
       }
       for (let i = 0; i < n; i++) {
         const q = quality[i * m + j]!;
         if (Number.isNaN(q)) continue;
         const at = i * w;
         let l = options.offset?.[i * m + j] ?? 0;
-        for (let a = 0; a < w; a++) l += row[a]! * x[at + a]!;
+        for (let a = 0; a < w; a++) l += row[a]! * inputs[at + a]!;
         const p = 1 / (1 + Math.exp(-l));
         const v = p * (1 - p);
         for (let a = 0; a < w; a++) {
-          const xa = x[at + a]!;
+          const xa = inputs[at + a]!;
           g[a]! += (q - p) * xa;
-          for (let b = 0; b <= a; b++) h[a * w + b]! += v * xa * x[at + b]!;
+          for (let b = 0; b <= a; b++) h[a * w + b]! += v * xa * inputs[at + b]!;
         }
       }
       for (let a = 0; a < w; a++) for (let b = 0; b < a; b++) h[b * w + a] = h[a * w + b]!;
@@ -104,9 +99,5 @@ export function fitRows(
       for (let a = 0; a < w; a++) row[a]! += Math.min(3, Math.max(-3, delta[a]!));
     }
     covariance.set(inverse(h, w), j * w * w);
-  }
-
-  function precisionSpread(j: number, a: number): number {
-    return prior.free && prior.free[j * w + a] === 0 ? 1e-3 : spread[a]!;
   }
 }

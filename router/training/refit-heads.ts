@@ -1,0 +1,266 @@
+/**
+ * Logged outcomes → heads refitted from an artifact's own, with the encoder frozen.
+ *
+ * A log knows one model's answer per prompt, so rows are corrections of what the artifact already
+ * predicts. A candidate starts on its own row, or on that of the model it was likened to, and gets
+ *
+ *     logit p_c = (artifact's logit) + δ_c + s_c · f(z) + v_c · g_c(z)
+ *
+ * with f learned from all candidates together, g_c from its own answers alone, and δ, s, v shrunk
+ * to what most candidates show: no evidence, no change. Rows that the log says nothing of stay.
+ */
+import { groupFolds, type OutcomeTable, RoutingError } from '../../datasets/index.ts';
+import { type Domain, domainDistance, type Heads, predictHeads, selectHeads } from '../heads/heads.ts';
+import { fitRows } from './fit-rows.ts';
+import { fitItemFactors } from './item-factors.ts';
+import { type RidgeFit, ridgeOutOfFold } from './ridge.ts';
+
+export interface RefitOptions {
+  readonly seed: number;
+  /** The artifact's model on whose row a candidate starts; its own id where it has a row already. */
+  readonly likeOf: (modelId: string) => string | undefined;
+}
+
+const FOLDS = 5;
+/** Fewer labelled prompts than this do not make a place known. */
+const MIN_FOR_DOMAIN = 100;
+/** A candidate's own factor needs this many answers of its own. */
+const MIN_FOR_OWN = 30;
+
+/**
+ * @param base  heads of the artifact, always the one first configured: refitting a refit would count its evidence twice
+ * @param table logged outcomes, n × c; columns are candidate ids; most cells missing
+ * @param z     n × d embeddings by the artifact's encoder
+ * @throws `EMPTY_TABLE` without outcomes, `ARTIFACT_MISMATCH` when embeddings have another dimension
+ */
+export function refitHeads(base: Heads, table: OutcomeTable, z: Float32Array, options: RefitOptions): Heads {
+  const n = table.prompts.length;
+  const d = base.dimension;
+  if (n === 0) throw new RoutingError('EMPTY_TABLE', 'the log holds no judged answer to learn from');
+  if (z.length !== n * d) {
+    throw new RoutingError(
+      'ARTIFACT_MISMATCH',
+      `embeddings of ${z.length / n} numbers do not fit heads of dimension ${d}`,
+    );
+  }
+  const m = table.modelIds.length;
+  const start = startingHeads(base, table.modelIds, options.likeOf);
+  const domain = widened(base.domain, z, n, d);
+  const before = predictHeads({ ...start, domain }, z, n);
+  const folds = groupFolds(
+    table.prompts,
+    Math.min(FOLDS, new Set(table.prompts.map((p) => p.groupId)).size),
+    options.seed,
+  );
+
+  // What all candidates found easier or harder than predicted.
+  const items = fitItemFactors(table.quality, n, m, { factors: 1, seed: options.seed, offset: before.logits });
+  const shared = unitScale(ridgeOutOfFold(z, d, [items.scores], folds)[0]!);
+  const x2 = inputs(n, [shared.outOfFold]);
+  const prior = (w: number) => ({
+    centre: new Float64Array(w),
+    learnCentre: [0, 1],
+    spread: new Float64Array(w).fill(0.5),
+    strength: 2,
+  });
+  const common = fitRows(x2, 2, table.quality, n, m, prior(2), { offset: before.logits });
+
+  // What one candidate finds easier or harder than that.
+  const own = table.modelIds.map((_, j) => {
+    const residual = new Float64Array(n).fill(Number.NaN);
+    let count = 0;
+    for (let i = 0; i < n; i++) {
+      const q = table.quality[i * m + j]!;
+      if (Number.isNaN(q)) continue;
+      const l = before.logits[i * m + j]! + common.rows[j * 2]! + common.rows[j * 2 + 1]! * shared.outOfFold[i]!;
+      residual[i] = q - 1 / (1 + Math.exp(-l));
+      count++;
+    }
+    return count < MIN_FOR_OWN ? noFactor(n, d) : unitScale(ridgeOutOfFold(z, d, [residual], folds)[0]!);
+  });
+  const x3 = own.map((f) => inputs(n, [shared.outOfFold, f.outOfFold]));
+  const fitted = fitRows((j) => x3[j]!, 3, table.quality, n, m, prior(3), { offset: before.logits });
+  return assemble(base, start, domain, [shared, ...own], fitted, table, before.outputTokens);
+}
+
+/** One row per candidate, copied from where it starts; a candidate like nothing known starts on the mean row. */
+function startingHeads(base: Heads, modelIds: readonly string[], likeOf: RefitOptions['likeOf']): Heads {
+  const sources = modelIds.map((id) => {
+    const like = base.modelIds.includes(id) ? id : likeOf(id);
+    return like !== undefined && base.modelIds.includes(like) ? like : undefined;
+  });
+  const picked = selectHeads(
+    base,
+    sources.map((s) => s ?? base.modelIds[0]!),
+  );
+  const w = base.factors.count + 1;
+  sources.forEach((source, j) => {
+    if (source !== undefined) return;
+    for (let a = 0; a < w; a++) {
+      let sum = 0;
+      for (let r = 0; r < base.modelIds.length; r++) sum += base.rows[r * w + a]!;
+      picked.rows[j * w + a] = sum / base.modelIds.length;
+    }
+  });
+  return { ...picked, modelIds };
+}
+
+/** The artifact's domain, widened to where the log has been often enough. */
+function widened(domain: Domain, z: Float32Array, n: number, d: number): Domain {
+  if (n < MIN_FOR_DOMAIN) return domain;
+  const at = (sorted: Float64Array, share: number): number => sorted[Math.min(n - 1, Math.floor(n * share))]!;
+  const distances = Float64Array.from({ length: n }, (_, i) => domainDistance(domain, z, i * d)).sort();
+  const known = domain.known && {
+    ...domain.known,
+    limit: Math.min(
+      domain.known.limit,
+      at(Float64Array.from({ length: n }, (_, i) => z[i * d + domain.known!.coordinate]!).sort(), 0.01),
+    ),
+  };
+  return { ...domain, limit: Math.max(domain.limit, at(distances, 0.99)), known };
+}
+
+interface OwnFactor {
+  readonly weights: Float64Array;
+  readonly bias: number;
+  readonly outOfFold: Float64Array;
+  readonly unexplained: number;
+}
+
+const noFactor = (n: number, d: number): OwnFactor => ({
+  weights: new Float64Array(d),
+  bias: 0,
+  outOfFold: new Float64Array(n),
+  unexplained: 0,
+});
+
+/** Predictions scaled to unit variance, so that one prior fits all; nothing where text predicts nothing. */
+function unitScale(fit: RidgeFit): OwnFactor {
+  const values = fit.outOfFold.filter((v) => !Number.isNaN(v));
+  const mean = values.reduce((a, b) => a + b, 0) / (values.length || 1);
+  const sd = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / (values.length || 1));
+  if (!(fit.r2 > 0) || !(sd > 1e-9)) return noFactor(fit.outOfFold.length, fit.weights.length);
+  return {
+    weights: fit.weights.map((w) => w / sd),
+    bias: (fit.bias - mean) / sd,
+    outOfFold: fit.outOfFold.map((v) => (Number.isNaN(v) ? 0 : (v - mean) / sd)),
+    unexplained: 1 - fit.r2,
+  };
+}
+
+function inputs(n: number, columns: readonly Float64Array[]): Float64Array {
+  const w = columns.length + 1;
+  const x = new Float64Array(n * w);
+  for (let i = 0; i < n; i++) {
+    x[i * w] = 1;
+    columns.forEach((c, a) => {
+      x[i * w + a + 1] = c[i]!;
+    });
+  }
+  return x;
+}
+
+/** Base factors, then the shared correction, then one factor for each candidate; base rows keep 0 on the new ones. */
+function assemble(
+  base: Heads,
+  start: Heads,
+  domain: Domain,
+  added: readonly OwnFactor[],
+  fitted: { rows: Float64Array; covariance: Float64Array },
+  table: OutcomeTable,
+  expectedTokens: Float32Array,
+): Heads {
+  const d = base.dimension;
+  const n = table.prompts.length;
+  const k0 = base.factors.count;
+  const k = k0 + added.length;
+  const w0 = k0 + 1;
+  const w = k + 1;
+  const kept = base.modelIds.filter((id) => !table.modelIds.includes(id));
+  const modelIds = [...kept, ...table.modelIds];
+  const rows = new Float64Array(modelIds.length * w);
+  const covariance = new Float64Array(modelIds.length * w * w);
+  const tokenRows = new Float64Array(modelIds.length * 2);
+  const logSmear = new Float64Array(modelIds.length);
+  const evidence = new Float64Array(modelIds.length);
+
+  const copyRow = (from: Heads, j: number, to: number): void => {
+    for (let a = 0; a < w0; a++) {
+      rows[to * w + a] = from.rows[j * w0 + a]!;
+      for (let b = 0; b < w0; b++) covariance[(to * w + a) * w + b] = from.covariance[(j * w0 + a) * w0 + b]!;
+    }
+    tokenRows.set(from.tokens.rows.subarray(j * 2, j * 2 + 2), to * 2);
+    logSmear[to] = from.tokens.logSmear[j]!;
+    evidence[to] = from.evidence[j]!;
+  };
+  kept.forEach((id, to) => {
+    copyRow(base, base.modelIds.indexOf(id), to);
+  });
+  table.modelIds.forEach((_, j) => {
+    const to = kept.length + j;
+    copyRow(start, j, to);
+    const place = [0, k0 + 1, k0 + 2 + j];
+    // The log's own posterior replaces the uncertainty of the level it started from.
+    for (let a = 0; a < w0; a++)
+      for (let b = 0; b < w0; b++) if (a === 0 || b === 0) covariance[(to * w + a) * w + b] = 0;
+    place.forEach((p, a) => {
+      rows[to * w + p]! += fitted.rows[j * 3 + a]!;
+      place.forEach((q, b) => {
+        covariance[(to * w + p) * w + q] = fitted.covariance[(j * 3 + a) * 3 + b]!;
+      });
+    });
+    const length = lengthCorrection(table, expectedTokens, j);
+    tokenRows[to * 2]! += length;
+    let count = 0;
+    for (let i = 0; i < n; i++) if (!Number.isNaN(table.quality[i * table.modelIds.length + j]!)) count++;
+    evidence[to] = count;
+  });
+
+  const concat = (from: Float64Array, more: readonly number[]): Float64Array => Float64Array.from([...from, ...more]);
+  return {
+    modelIds,
+    dimension: d,
+    factors: {
+      count: k,
+      weights: concat(
+        base.factors.weights,
+        added.flatMap((f) => [...f.weights]),
+      ),
+      bias: concat(
+        base.factors.bias,
+        added.map((f) => f.bias),
+      ),
+      limits: concat(
+        base.factors.limits,
+        added.flatMap((f) => [Math.min(...f.outOfFold), Math.max(...f.outOfFold)]),
+      ),
+      variance: concat(
+        base.factors.variance,
+        added.map((f) => Math.min(1, d / n) * f.unexplained),
+      ),
+    },
+    rows,
+    covariance,
+    tokens: { ...base.tokens, rows: tokenRows, logSmear },
+    domain,
+    evidence,
+  };
+}
+
+/** Mean of log(actual) − log(expected) tokens of a candidate, worth 20 answers of prior. */
+function lengthCorrection(table: OutcomeTable, expected: Float32Array, j: number): number {
+  const m = table.modelIds.length;
+  let actual = 0;
+  let forecast = 0;
+  let count = 0;
+  for (let at = j; at < expected.length; at += m) {
+    const t = table.outputTokens[at]!;
+    if (Number.isNaN(t)) continue;
+    actual += t;
+    forecast += expected[at]!;
+    count++;
+  }
+  // The mean is what costs, so means are compared, not logarithms.
+  const prior = 20 * (count > 0 ? forecast / count : 1);
+  return Math.log((actual + prior) / (forecast + prior));
+}
