@@ -1,0 +1,22 @@
+/** An artifact folder as a source of learned routers. Each folder is loaded once. */
+import { type Artifact, loadArtifact, trainedOn } from '../router/artifact/artifact.ts';
+import { artifactPredictor, itemResponse, knn } from '../router/estimators/index.ts';
+import type { LearnedSource } from './learned.ts';
+
+/** @param path artifact folder; default: the shipped one. @throws what {@link loadArtifact} throws */
+export async function artifactSource(path?: string): Promise<LearnedSource> {
+  return sourceOf(await loadArtifact(path));
+}
+
+/** The same for an artifact in memory. */
+export function sourceOf(artifact: Artifact): LearnedSource {
+  const { encoder } = artifact;
+  return {
+    hash: artifact.hash,
+    seen: trainedOn(artifact.manifest),
+    modelIds: artifact.heads.modelIds,
+    asItIs: (modelIds) => artifactPredictor(artifact, modelIds),
+    heads: () => itemResponse({ encoder }),
+    knn: () => knn({ encoder }),
+  };
+}

@@ -1,0 +1,155 @@
+/** The whole run: dataset → task → folds → fitted and frozen routers → measured on the test parts → figures. */
+import { type Dataset, RoutingError } from '../datasets/index.ts';
+import { baselineModel, dearest } from './baselines/fixed.ts';
+import { type FoldResult, runFold } from './fold.ts';
+import type { Evaluation } from './result.ts';
+import { type LoadSource, rosterOf } from './routers.ts';
+import { foldRows, type SplitName } from './split.ts';
+import { statistics } from './statistics.ts';
+import { summarise } from './summarise.ts';
+import { type MeasuredRouter, type TestPart, tally, type Units } from './tally.ts';
+import { prepareTask, type Task } from './task.ts';
+
+export interface EvaluateOptions {
+  /** Names as on the command line; default: the shipped artifact and its rivals. */
+  readonly routers?: readonly string[];
+  readonly split?: SplitName;
+  /** Only benchmarks whose name starts with this. */
+  readonly benchmark?: string;
+  readonly trainPrompts?: number;
+  readonly seed?: number;
+  /** What savings are measured against; default: the best single model on the training part. */
+  readonly baseline?: string;
+  readonly includeReasoning?: boolean;
+  /** Bootstrap replicates. */
+  readonly replicates?: number;
+  /** Loads artifacts. */
+  readonly load: LoadSource;
+  /** Told what is going on, a line at a time. */
+  readonly onProgress?: (message: string) => void;
+}
+
+export const DEFAULT_REPLICATES = 1000;
+
+/**
+ * Evaluates routers on a dataset.
+ * @throws `INVALID_CONFIG` for an unknown router, benchmark or baseline; `EMPTY_TABLE` when nothing is left to
+ *         compare or to test on; what loading an artifact throws
+ */
+export async function evaluate(dataset: Dataset, options: EvaluateOptions): Promise<Evaluation> {
+  const { split = 'group', seed = 0, replicates = DEFAULT_REPLICATES, onProgress = () => {} } = options;
+  const task = prepareTask(dataset, options);
+  checkBaseline(task, options.baseline);
+  const roster = await rosterOf(options.routers ?? [], options.load);
+  const { prompts } = task.part.table;
+  const seen = (groupId: string) => roster.sources.some((source) => source.seen(groupId));
+  const rows = foldRows(prompts, {
+    split,
+    seed,
+    seen,
+    ...(options.trainPrompts !== undefined && { trainPrompts: options.trainPrompts }),
+  });
+
+  // No row is printed for the dear end of the cost axis and the baseline, but every figure needs them.
+  const contenders = [...roster.contenders, dearest(), baselineModel()];
+  const folds: FoldResult[] = [];
+  for (const [f, fold] of rows.entries()) {
+    const place = rows.length > 1 ? `${f + 1} of ${rows.length}, without ${fold.name}: ` : '';
+    const result = await runFold(task.part, fold, contenders, {
+      seed,
+      ...(options.baseline !== undefined && { baseline: options.baseline }),
+      onProgress: (message) => onProgress(place + message),
+    });
+    if (result) folds.push(result);
+  }
+  if (folds.length === 0) {
+    throw new RoutingError('EMPTY_TABLE', 'no test prompt has an outcome of a model that training has outcomes of');
+  }
+
+  onProgress(`figures and ${replicates} bootstrap resamples`);
+  const { tests, units } = testParts(folds, task.part.table.modelIds.length === 2);
+  const unfit: { name: string; reason: string }[] = [];
+  const measured = new Map<string, MeasuredRouter>();
+  for (const { name, kind } of contenders) {
+    const parts = folds.map((fold) => fold.measured.get(name)!);
+    const reason = parts.find((part) => typeof part === 'string');
+    if (reason !== undefined) unfit.push({ name, reason });
+    else measured.set(name, { name, kind, parts: parts.filter((part) => typeof part !== 'string') });
+  }
+  checkAsked(options.routers ?? [], unfit);
+  const baseline = measured.get('baseline')!;
+  const tallies = new Map([...measured].map(([name, router]) => [name, tally(router, baseline, tests, units)]));
+  const shown = roster.contenders.filter(({ name }) => measured.has(name)).map(({ name }) => measured.get(name)!);
+  const figures = (keep?: (unit: number) => boolean) =>
+    statistics(
+      shown.map(({ name }) => tallies.get(name)!),
+      {
+        cheapest: tallies.get('cheapest')!,
+        dearest: tallies.get('dearest')!,
+        baseline: tallies.get('baseline')!,
+        zero: tallies.get('zero')!,
+        oracle: tallies.get('oracle')!,
+      },
+      units,
+      { replicates, seed, ...(keep ? { keep } : { hierarchical: folds.length > 1 }) },
+    );
+  return summarise({
+    task,
+    split,
+    benchmark: options.benchmark ?? null,
+    seed,
+    replicates,
+    folds,
+    units,
+    shown,
+    measured,
+    pooled: figures(),
+    byPart: split === 'benchmark' ? folds.map((_, p) => figures((u) => units.part[u] === p)) : [],
+    trainedGroups: new Set(prompts.map((p) => p.groupId).filter(seen)).size,
+    unfit,
+    artifacts: roster.sources.map((source) => source.hash),
+  });
+}
+
+function checkBaseline(task: Task, baseline: string | undefined): void {
+  const { modelIds } = task.part.table;
+  if (baseline === undefined || modelIds.includes(baseline)) return;
+  const why = task.dropped.hiddenReasoningModels.includes(baseline)
+    ? 'its hidden reasoning tokens make its cost unknown; --include-reasoning keeps it'
+    : task.dropped.unpricedModels.includes(baseline)
+      ? 'it has no price'
+      : `the candidates are ${modelIds.join(', ')}`;
+  throw new RoutingError('INVALID_CONFIG', `baseline "${baseline}" is no candidate of ${task.name}: ${why}`);
+}
+
+/** A router asked for by name that cannot take part is an error; one shown by default is left out and named. */
+function checkAsked(asked: readonly string[], unfit: readonly { name: string; reason: string }[]): void {
+  const failed = unfit.find(({ name }) => asked.includes(name));
+  if (failed) throw new RoutingError('INVALID_CONFIG', `router "${failed.name}" cannot be evaluated: ${failed.reason}`);
+}
+
+/** Test parts with their resampling units: a group inside one test part. */
+function testParts(folds: readonly FoldResult[], twoModels: boolean): { tests: TestPart[]; units: Units } {
+  const prompts: number[] = [];
+  const part: number[] = [];
+  const tests = folds.map((fold, f): TestPart => {
+    const unitOfGroup = new Map<string, number>();
+    const unitOf = Int32Array.from(fold.test.table.prompts, ({ groupId }) => {
+      let unit = unitOfGroup.get(groupId);
+      if (unit === undefined) {
+        unit = prompts.push(0) - 1;
+        part.push(f);
+        unitOfGroup.set(groupId, unit);
+      }
+      prompts[unit]!++;
+      return unit;
+    });
+    const [strong, weak] = fold.singles.byFallingQuality;
+    const pair = twoModels && weak !== undefined ? { strong: strong!, weak } : undefined;
+    return { part: fold.test, unitOf, ...(pair && { pair }) };
+  });
+  return {
+    tests,
+    units: { count: prompts.length, prompts: Float64Array.from(prompts), part: Int32Array.from(part) },
+  };
+}

@@ -1,0 +1,131 @@
+/** Learned routers as contenders: an artifact as it is, or an estimator fitted on the training part. */
+import { type Prompt, RoutingError } from '../datasets/index.ts';
+import type { Estimator, Predictions, Predictor } from '../router/estimators/estimator.ts';
+import type { Contender, FittedForecaster, Forecast, Forecaster, Training } from './contender.ts';
+import { outOfFold } from './out-of-fold.ts';
+import { plugIn } from './plug-in.ts';
+
+/** What evaluation needs of an artifact; `artifact-source.ts` makes one from a folder. */
+export interface LearnedSource {
+  /** The artifact's content hash, for reports. */
+  readonly hash: string;
+  /** True when anything in the artifact was fitted on this group. */
+  seen(groupId: string): boolean;
+  /** Candidate models that the artifact has heads for. */
+  readonly modelIds: readonly string[];
+  /** Predictions of the artifact's own heads. */
+  asItIs(modelIds: readonly string[]): Predictor;
+  /** New heads over the frozen encoder. */
+  heads(): Estimator;
+  /** Nearest neighbours in the encoder's space. */
+  knn(): Estimator;
+}
+
+/** A predictor may know honest forecasts of the rows it was fitted on, by group; then no refits are needed. */
+export type PredictorWithOutOfFold = Predictor & { readonly outOfFold?: Predictions };
+
+/**
+ * Fewest prompts outside the encoder's own training groups to choose settings on. Where there are fewer,
+ * settings are chosen on all of the training part, with an encoder that has seen some of its labels.
+ */
+export const MIN_UNSEEN_PROMPTS = 200;
+
+/** The artifact's own heads, on the models they know. */
+export const artifactAsItIs = (name: string, source: LearnedSource): Contender =>
+  plugIn(
+    {
+      name,
+      async fit({ part }) {
+        const known = part.table.modelIds.filter((id) => source.modelIds.includes(id));
+        if (known.length < 2) {
+          return { unfit: `it knows ${known.length} of the ${part.table.modelIds.length} models of this data` };
+        }
+        const predictor = source.asItIs(known);
+        const forecast = async (prompts: readonly Prompt[]) =>
+          toColumns(predictor.modelIds, await predictor.predict(prompts), part.table.modelIds);
+        const rows = tuningRows(part.table.prompts, source);
+        return { tuning: { rows, forecast: await forecast(rows.map((i) => part.table.prompts[i]!)) }, forecast };
+      },
+    },
+    'learned',
+  );
+
+/** An estimator over the artifact's frozen encoder, fitted on the training part. */
+export const fittedOn = (name: string, source: LearnedSource, estimator: Estimator): Contender =>
+  plugIn(estimatorForecaster(name, estimator, source), 'learned');
+
+export function estimatorForecaster(name: string, estimator: Estimator, source: LearnedSource): Forecaster {
+  return {
+    name,
+    async fit(training): Promise<FittedForecaster> {
+      const fitted = await fitHonestly(estimator, training);
+      const rows = tuningRows(training.part.table.prompts, source);
+      if (rows.length === training.part.table.prompts.length) return fitted;
+      const m = training.part.table.modelIds.length;
+      return { ...fitted, tuning: { rows, forecast: selectForecastRows(fitted.tuning.forecast, rows, m) } };
+    },
+  };
+}
+
+async function fitHonestly(estimator: Estimator, training: Training): Promise<FittedForecaster> {
+  const { table } = training.part;
+  const predictor: PredictorWithOutOfFold = await estimator.fit(table, training.seed);
+  const forecast = async (prompts: readonly Prompt[]) =>
+    toColumns(predictor.modelIds, await predictor.predict(prompts), table.modelIds);
+  if (predictor.outOfFold) {
+    const own = toColumns(predictor.modelIds, predictor.outOfFold, table.modelIds);
+    return { tuning: { rows: table.prompts.map((_, i) => i), forecast: own }, forecast };
+  }
+  const folds = await outOfFold(
+    training,
+    async (part, _singles, seed) => {
+      const p = await estimator.fit(part.table, seed);
+      return async (prompts) => toColumns(p.modelIds, await p.predict(prompts), table.modelIds);
+    },
+    async () => forecast,
+  );
+  return folds;
+}
+
+/** Rows whose groups the encoder has not seen, if they are enough; else all. */
+function tuningRows(prompts: readonly Prompt[], source: LearnedSource): number[] {
+  const all = prompts.map((_, i) => i);
+  const unseen = all.filter((i) => !source.seen(prompts[i]!.groupId));
+  return unseen.length >= MIN_UNSEEN_PROMPTS ? unseen : all;
+}
+
+/** Predictions in another order of columns; models without one are NaN. @throws `INTERNAL` on a NaN prediction */
+function toColumns(from: readonly string[], predictions: Predictions, to: readonly string[]): Forecast {
+  const n = predictions.quality.length / from.length;
+  const columns = to.map((id) => from.indexOf(id));
+  const pick = (values: Float32Array, check: boolean): Float64Array => {
+    const out = new Float64Array(n * to.length).fill(Number.NaN);
+    for (let i = 0; i < n; i++) {
+      columns.forEach((j, k) => {
+        if (j < 0) return;
+        const x = values[i * from.length + j]!;
+        if (check && Number.isNaN(x)) throw new RoutingError('INTERNAL', `prediction for ${to[k]} is not a number`);
+        out[i * to.length + k] = x;
+      });
+    }
+    return out;
+  };
+  return {
+    quality: pick(predictions.quality, true),
+    ...(predictions.outputTokens && { outputTokens: pick(predictions.outputTokens, false) }),
+  };
+}
+
+function selectForecastRows(forecast: Forecast, rows: readonly number[], m: number): Forecast {
+  const pick = (values: Float32Array | Float64Array): Float64Array => {
+    const out = new Float64Array(rows.length * m);
+    rows.forEach((r, i) => {
+      for (let j = 0; j < m; j++) out[i * m + j] = values[r * m + j]!;
+    });
+    return out;
+  };
+  return {
+    quality: pick(forecast.quality),
+    ...(forecast.outputTokens && { outputTokens: pick(forecast.outputTokens) }),
+  };
+}

@@ -1,0 +1,107 @@
+/**
+ * What an evaluation answers. This is the JSON of `--json`, field for field: names are stable, costs are USD
+ * per prompt, shares and qualities fractions, and what is not defined is null. The README lists them.
+ */
+import type { ContenderKind } from './contender.ts';
+import type { CostBasis } from './costs.ts';
+import type { SplitName } from './split.ts';
+
+export interface Estimate {
+  readonly value: number | null;
+  /** Bounds of the 95 % bootstrap interval. */
+  readonly low: number | null;
+  readonly high: number | null;
+}
+
+export interface CurveEntry {
+  /** The frozen setting: one trade-off λ, or a random mix of two. */
+  readonly setting: string;
+  readonly costUsd: number;
+  readonly quality: number;
+}
+
+export interface RouterResult {
+  readonly name: string;
+  readonly kind: ContenderKind;
+  readonly aiq: Estimate;
+  readonly aiqMinusZero: Estimate;
+  readonly aiqLinear: number | null;
+  readonly gapRecovered: number | null;
+  readonly apgr: number | null;
+  readonly cpt50: number | null;
+  readonly cpt80: number | null;
+  readonly qualityNeutralCost: number | null;
+  readonly savingsAt: { readonly '95': number | null; readonly '98': number | null; readonly '100': number | null };
+  readonly ece: number | null;
+  /** Frozen operating points as measured on the test part, by rising cost. */
+  readonly curve: readonly CurveEntry[];
+  /** Intervals of the figures above that are plain numbers. */
+  readonly intervals: Readonly<Record<string, { readonly low: number | null; readonly high: number | null }>>;
+  /** The operating point of greatest quality on the training part, as measured on the test part. */
+  readonly best: { readonly costUsd: number; readonly quality: number };
+  /** Asked on the training part to keep 95, 98 or 100 % of the baseline's quality: what was saved and kept. */
+  readonly promised: Readonly<Record<'95' | '98' | '100', { readonly saving: Estimate; readonly kept: Estimate }>>;
+  /** Calibration error of each model. */
+  readonly eceByModel: Readonly<Record<string, number>> | null;
+  /** Over all operating points: what was predicted for the chosen models, and what they reached. */
+  readonly chosen: { readonly predicted: number; readonly observed: number } | null;
+  /** Share of prompts that go to another model than with the zero router at the same operating point. */
+  readonly differsFromZero: number | null;
+  /** AIQ if settings and hull had been chosen on the test part: optimistic, never the headline. */
+  readonly hindsightAiq: number | null;
+}
+
+export interface BenchmarkResult {
+  readonly benchmark: string;
+  readonly prompts: number;
+  readonly groups: number;
+  readonly trainPrompts: number;
+  readonly routers: readonly { readonly name: string; readonly aiq: Estimate; readonly aiqMinusZero: Estimate }[];
+}
+
+export interface Dropped {
+  /** Groups of this data that a router under evaluation was fitted on: never tested on. */
+  readonly trainedGroups: number;
+  /** Prompts. */
+  readonly contaminated: number;
+  /** Prompts. */
+  readonly noOutcome: number;
+  readonly hiddenReasoningModels: readonly string[];
+  readonly unpricedModels: readonly string[];
+  readonly baseModels: readonly string[];
+  /** Routers that were asked for and have no say on this data, with the reason. */
+  readonly routers: readonly { readonly name: string; readonly reason: string }[];
+}
+
+export interface Evaluation {
+  readonly dataset: string;
+  readonly split: SplitName;
+  readonly benchmark: string | null;
+  readonly seed: number;
+  /** Training prompts; the mean over left-out benchmarks. */
+  readonly trainPrompts: number;
+  /** Prompts and groups of the test part. */
+  readonly prompts: number;
+  readonly groups: number;
+  readonly models: number;
+  readonly modelIds: readonly string[];
+  readonly costBasis: CostBasis;
+  readonly costBasisShares: Readonly<Record<CostBasis, number>>;
+  /** Share of (prompt, candidate) cells without an outcome: there no router may choose that candidate. */
+  readonly untriedShare: number;
+  readonly dropped: Dropped;
+  readonly baseline: { readonly model: string; readonly costUsd: number; readonly quality: number };
+  /** The cost axis: the cheapest and the dearest single model. */
+  readonly costRange: {
+    readonly cheapest: string;
+    readonly lowUsd: number;
+    readonly dearest: string;
+    readonly highUsd: number;
+  };
+  readonly bootstrap: { readonly replicates: number; readonly unit: 'group' | 'benchmark, then group' };
+  /** Content hashes of the artifacts in use. */
+  readonly artifacts: readonly string[];
+  readonly routers: readonly RouterResult[];
+  /** Only with `--split benchmark`. */
+  readonly byBenchmark: readonly BenchmarkResult[];
+}

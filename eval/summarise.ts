@@ -1,0 +1,181 @@
+/** Everything measured → the result that is printed, drawn and written as JSON. */
+import { chosenSums, differenceSum, type MeasuredPart } from './choices.ts';
+import type { Frozen } from './contender.ts';
+import { mainBasis } from './costs.ts';
+import type { FoldResult } from './fold.ts';
+import { aiq, type CostRange } from './metrics/aiq.ts';
+import type { Interval } from './metrics/bootstrap.ts';
+import { calibrationError } from './metrics/calibration-error.ts';
+import { byCost } from './metrics/curve-point.ts';
+import { upperHull } from './metrics/upper-hull.ts';
+import type { BenchmarkResult, CurveEntry, Estimate, Evaluation, RouterResult } from './result.ts';
+import type { SplitName } from './split.ts';
+import { FIGURES, type FigureName, type RouterStatistics, type Statistics } from './statistics.ts';
+import type { MeasuredRouter, Units } from './tally.ts';
+import type { Task } from './task.ts';
+
+export interface Measured {
+  readonly task: Task;
+  readonly split: SplitName;
+  readonly benchmark: string | null;
+  readonly seed: number;
+  readonly replicates: number;
+  readonly folds: readonly FoldResult[];
+  readonly units: Units;
+  /** Routers with a row, in the order of the table. */
+  readonly shown: readonly MeasuredRouter[];
+  /** These and the references, by name. */
+  readonly measured: ReadonlyMap<string, MeasuredRouter>;
+  readonly pooled: Statistics;
+  /** One for each left-out benchmark. */
+  readonly byPart: readonly Statistics[];
+  readonly trainedGroups: number;
+  readonly unfit: readonly { readonly name: string; readonly reason: string }[];
+  readonly artifacts: readonly string[];
+}
+
+export function summarise(run: Measured): Evaluation {
+  const { task, folds, pooled } = run;
+  const prompts = sum(folds.map((fold) => fold.test.table.prompts.length));
+  const labels = (name: string) => {
+    const all = new Set(run.measured.get(name)!.parts.map((part) => part.frozen.label(0)));
+    return all.size === 1 ? [...all][0]! : `${all.size} models, by left-out benchmark`;
+  };
+  return {
+    dataset: task.name,
+    split: run.split,
+    benchmark: run.benchmark,
+    seed: run.seed,
+    trainPrompts: Math.round(sum(folds.map((fold) => fold.trainPrompts)) / folds.length),
+    prompts,
+    groups: run.units.count,
+    models: task.part.table.modelIds.length,
+    modelIds: task.part.table.modelIds,
+    costBasis: mainBasis(task.costShares),
+    costBasisShares: task.costShares,
+    untriedShare: task.untriedShare,
+    dropped: { trainedGroups: run.trainedGroups, ...task.dropped, routers: run.unfit },
+    baseline: { model: labels('baseline'), ...pooled.baseline },
+    costRange: {
+      cheapest: labels('cheapest'),
+      lowUsd: pooled.range.lowUsd,
+      dearest: labels('dearest'),
+      highUsd: pooled.range.highUsd,
+    },
+    bootstrap: { replicates: run.replicates, unit: folds.length > 1 ? 'benchmark, then group' : 'group' },
+    artifacts: run.artifacts,
+    routers: run.shown.map((router, r) => routerResult(router, run, pooled.routers[r]!, prompts)),
+    byBenchmark: run.byPart.map((part, p) => benchmarkResult(part, folds[p]!, run.units, p)),
+  };
+}
+
+function routerResult(router: MeasuredRouter, run: Measured, own: RouterStatistics, prompts: number): RouterResult {
+  const parts = router.parts;
+  const zero = run.measured.get('zero')!.parts;
+  const chosen = parts.map((part, p) => chosenSums(part, run.folds[p]!.test));
+  const differs = parts.map((part, p) => differenceSum(part, zero[p]!));
+  const { figures, intervals } = own;
+  const estimate = (name: FigureName): Estimate => ({ value: figures[name], ...intervals[name] });
+  const plain = FIGURES.filter((f) => f !== 'aiq' && f !== 'aiqMinusZero' && !/^(promised|kept)/.test(f));
+  const named: Record<string, Interval> = Object.fromEntries(plain.map((f) => [f, intervals[f]]));
+  return {
+    name: router.name,
+    kind: router.kind,
+    aiq: estimate('aiq'),
+    aiqMinusZero: estimate('aiqMinusZero'),
+    aiqLinear: figures.aiqLinear,
+    gapRecovered: figures.gapRecovered,
+    apgr: figures.apgr,
+    cpt50: figures.cpt50,
+    cpt80: figures.cpt80,
+    qualityNeutralCost: figures.qualityNeutralCost,
+    savingsAt: { '95': figures.saving95, '98': figures.saving98, '100': figures.saving100 },
+    ece: figures.ece,
+    curve: curveOf(parts, own),
+    intervals: named,
+    best: own.points.at(-1)!,
+    promised: {
+      '95': { saving: estimate('promisedSaving95'), kept: estimate('keptQuality95') },
+      '98': { saving: estimate('promisedSaving98'), kept: estimate('keptQuality98') },
+      '100': { saving: estimate('promisedSaving100'), kept: estimate('keptQuality100') },
+    },
+    eceByModel: eceByModel(parts, run.folds),
+    chosen: chosen.every((c) => c !== null)
+      ? {
+          predicted: sum(chosen.map((c) => c!.predicted)) / prompts,
+          observed: sum(chosen.map((c) => c!.observed)) / prompts,
+        }
+      : null,
+    differsFromZero: differs.every((d) => d !== null) ? sum(differs.map((d) => d!)) / prompts : null,
+    hindsightAiq: parts.length === 1 ? hindsight(parts[0]!, run.pooled.range) : null,
+  };
+}
+
+/** Distinct points by rising cost. */
+function curveOf(parts: readonly MeasuredPart[], own: RouterStatistics): CurveEntry[] {
+  const entries = own.points.map((point, k) => ({
+    setting: parts.length === 1 ? settingOf(parts[0]!.frozen, k) : `operating point ${k + 1} of ${own.points.length}`,
+    ...point,
+  }));
+  return byCost(entries).filter((p, k, all) => {
+    const last = all[k - 1];
+    return !last || last.costUsd !== p.costUsd || last.quality !== p.quality;
+  });
+}
+
+function settingOf({ points, label }: Frozen, k: number): string {
+  const { a, b, weight } = points[k]!;
+  if (a === b || weight === 0) return label(a);
+  if (weight === 1) return label(b);
+  return `${(1 - weight).toFixed(3)} × ${label(a)} + ${weight.toFixed(3)} × ${label(b)}`;
+}
+
+/** AIQ with hull and settings chosen on the test part itself. */
+function hindsight({ measurement }: MeasuredPart, range: CostRange): number | null {
+  const points = measurement.hindsight;
+  if (!points) return null;
+  const withCheapest = [...points, { costUsd: range.lowUsd, quality: range.lowQuality }];
+  return aiq(
+    upperHull(withCheapest).map((k) => withCheapest[k]!),
+    range,
+  );
+}
+
+function eceByModel(parts: readonly MeasuredPart[], folds: readonly FoldResult[]): Record<string, number> | null {
+  const cells = new Map<string, { predicted: number[]; observed: number[] }>();
+  parts.forEach(({ measurement: { predicted } }, p) => {
+    if (!predicted) return;
+    const { table } = folds[p]!.test;
+    const m = table.modelIds.length;
+    table.modelIds.forEach((id, j) => {
+      const own = cells.get(id) ?? { predicted: [], observed: [] };
+      cells.set(id, own);
+      for (let at = j; at < predicted.length; at += m) {
+        if (Number.isNaN(predicted[at]!) || Number.isNaN(table.quality[at]!)) continue;
+        own.predicted.push(predicted[at]!);
+        own.observed.push(table.quality[at]!);
+      }
+    });
+  });
+  const errors = [...cells].flatMap(([id, { predicted, observed }]) => {
+    const ece = calibrationError(Float64Array.from(predicted), Float64Array.from(observed));
+    return ece === null ? [] : [[id, ece] as const];
+  });
+  return errors.length === 0 ? null : Object.fromEntries(errors);
+}
+
+function benchmarkResult(part: Statistics, fold: FoldResult, units: Units, p: number): BenchmarkResult {
+  return {
+    benchmark: fold.name,
+    prompts: fold.test.table.prompts.length,
+    groups: units.part.reduce((count, own) => count + (own === p ? 1 : 0), 0),
+    trainPrompts: fold.trainPrompts,
+    routers: part.routers.map(({ name, figures, intervals }) => ({
+      name,
+      aiq: { value: figures.aiq, ...intervals.aiq },
+      aiqMinusZero: { value: figures.aiqMinusZero, ...intervals.aiqMinusZero },
+    })),
+  };
+}
+
+const sum = (xs: readonly number[]): number => xs.reduce((total, x) => total + x, 0);

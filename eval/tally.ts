@@ -1,0 +1,223 @@
+/**
+ * Sums per resampling unit: everything a figure needs, small enough to be recomputed a thousand times.
+ * A unit is a group of near-duplicate prompts inside one test part; all routers share the units.
+ */
+import type { MeasuredPart } from './choices.ts';
+import type { ContenderKind, Frozen, Measurement } from './contender.ts';
+import { decileThresholds } from './metrics/apgr.ts';
+import { equalMassBins } from './metrics/calibration-error.ts';
+import type { Part } from './part.ts';
+
+const BINS = 15;
+
+/** The units of all test parts together. */
+export interface Units {
+  readonly count: number;
+  /** Prompts in each unit. */
+  readonly prompts: Float64Array;
+  /** Which test part (left-out benchmark) a unit is from. */
+  readonly part: Int32Array;
+}
+
+/** One test part and, per prompt, its unit. */
+export interface TestPart {
+  readonly part: Part;
+  readonly unitOf: Int32Array;
+  /** Columns of the weak and the strong model by the training part; only for two-model data. */
+  readonly pair?: { readonly weak: number; readonly strong: number };
+}
+
+/** A router as measured on every test part. */
+export interface MeasuredRouter {
+  readonly name: string;
+  readonly kind: ContenderKind;
+  /** One entry per test part. */
+  readonly parts: readonly MeasuredPart[];
+}
+
+/** Shares of the baseline's quality that a router is asked to keep. */
+export const KEEP_SHARES = [0.95, 0.98, 1] as const;
+
+/** Columns: cost and quality of each point, then of each promise; then calibration; then the deferral curve. */
+export interface Tally {
+  readonly name: string;
+  readonly kind: ContenderKind;
+  readonly points: number;
+  readonly calibrationBins: number;
+  readonly thresholds: number;
+  readonly columns: number;
+  /** units × columns, row-major. */
+  readonly sums: Float64Array;
+}
+
+export const costColumn = (k: number): number => 2 * k;
+export const qualityColumn = (k: number): number => 2 * k + 1;
+/**
+ * Cost and quality of the promise to keep share k: the cheapest frozen mix that keeps it on the training part,
+ * and the baseline itself where none does. What it costs and keeps on the test part is another matter.
+ */
+export const promiseColumn = (t: { readonly points: number }, k: number): number => 2 * (t.points + k);
+/** First the cell count, then Σ (outcome − prediction) of each bin. */
+export const calibrationColumn = (t: Tally): number => 2 * (t.points + KEEP_SHARES.length);
+/** First the prompt count, then strong calls and quality at each threshold. */
+export const deferralColumn = (t: Tally): number =>
+  calibrationColumn(t) + (t.calibrationBins > 0 ? 1 + t.calibrationBins : 0);
+
+/** @param baseline the baseline as measured on the same test parts */
+export function tally(
+  router: MeasuredRouter,
+  baseline: MeasuredRouter,
+  tests: readonly TestPart[],
+  units: Units,
+): Tally {
+  const points = Math.max(0, ...router.parts.map((p) => p.frozen.points.length));
+  const cells = calibrationCells(router, tests);
+  const order = preferences(router, tests);
+  const thresholds = order && [...decileThresholds(order.scores), Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  const shape = {
+    name: router.name,
+    kind: router.kind,
+    points,
+    calibrationBins: cells ? BINS : 0,
+    thresholds: thresholds?.length ?? 0,
+  };
+  const columns =
+    2 * (points + KEEP_SHARES.length) + (cells ? 1 + BINS : 0) + (thresholds ? 1 + 2 * thresholds.length : 0);
+  const out: Tally = { ...shape, columns, sums: new Float64Array(units.count * columns) };
+  router.parts.forEach((entry, f) => {
+    addPoints(out, entry.frozen, entry.measurement, tests[f]!.unitOf);
+    addPromises(out, entry.frozen, baseline.parts[f]!.measurement, tests[f]!.unitOf);
+  });
+  if (cells) {
+    const first = calibrationColumn(out);
+    const bin = equalMassBins(cells.predicted, BINS);
+    for (let c = 0; c < bin.length; c++) {
+      const row = cells.unit[c]! * columns;
+      out.sums[row + first]! += 1;
+      out.sums[row + first + 1 + bin[c]!]! += cells.observed[c]! - cells.predicted[c]!;
+    }
+  }
+  if (order && thresholds) {
+    const first = deferralColumn(out);
+    for (let i = 0; i < order.scores.length; i++) {
+      const row = order.unit[i]! * columns + first;
+      out.sums[row]! += 1;
+      thresholds.forEach((threshold, t) => {
+        const strong = order.scores[i]! >= threshold;
+        if (strong) out.sums[row + 1 + 2 * t]! += 1;
+        out.sums[row + 2 + 2 * t]! += strong ? order.strong[i]! : order.weak[i]!;
+      });
+    }
+  }
+  return out;
+}
+
+function addPoints(out: Tally, frozen: Frozen, { outcomes }: Measurement, unitOf: Int32Array): void {
+  frozen.points.forEach(({ a, b, weight }, k) => {
+    const first = outcomes.get(a)!;
+    const second = outcomes.get(b)!;
+    for (let i = 0; i < unitOf.length; i++) {
+      const row = unitOf[i]! * out.columns;
+      out.sums[row + costColumn(k)]! += (1 - weight) * first.costUsd[i]! + weight * second.costUsd[i]!;
+      out.sums[row + qualityColumn(k)]! += (1 - weight) * first.quality[i]! + weight * second.quality[i]!;
+    }
+  });
+}
+
+function addPromises(out: Tally, frozen: Frozen, baseline: Measurement, unitOf: Int32Array): void {
+  const own = [...new Set(unitOf)];
+  const fixed = baseline.outcomes.get(0)!;
+  KEEP_SHARES.forEach((share, s) => {
+    const to = promiseColumn(out, s);
+    const target = share * frozen.baselineQuality;
+    const { points } = frozen;
+    const k = points.findIndex((p) => p.trainQuality >= target - 1e-9);
+    if (k < 0) {
+      for (let i = 0; i < unitOf.length; i++) {
+        out.sums[unitOf[i]! * out.columns + to]! += fixed.costUsd[i]!;
+        out.sums[unitOf[i]! * out.columns + to + 1]! += fixed.quality[i]!;
+      }
+      return;
+    }
+    const a = Math.max(0, k - 1);
+    const rise = points[k]!.trainQuality - points[a]!.trainQuality;
+    const weight = rise > 0 ? Math.min(1, (target - points[a]!.trainQuality) / rise) : 1;
+    for (const u of own) {
+      const row = u * out.columns;
+      for (const c of [0, 1]) {
+        out.sums[row + to + c] =
+          (1 - weight) * out.sums[row + costColumn(a) + c]! + weight * out.sums[row + costColumn(k) + c]!;
+      }
+    }
+  });
+}
+
+interface Cells {
+  readonly unit: Int32Array;
+  readonly predicted: Float64Array;
+  readonly observed: Float64Array;
+}
+
+/** Every tried cell of the test parts that the router predicted. */
+function calibrationCells(router: MeasuredRouter, tests: readonly TestPart[]): Cells | null {
+  const unit: number[] = [];
+  const predicted: number[] = [];
+  const observed: number[] = [];
+  router.parts.forEach((entry, f) => {
+    const forecast = entry.measurement.predicted;
+    if (!forecast) return;
+    const { part, unitOf } = tests[f]!;
+    const m = part.table.modelIds.length;
+    for (let at = 0; at < forecast.length; at++) {
+      const y = part.table.quality[at]!;
+      if (Number.isNaN(y) || Number.isNaN(forecast[at]!)) continue;
+      unit.push(unitOf[Math.floor(at / m)]!);
+      predicted.push(forecast[at]!);
+      observed.push(y);
+    }
+  });
+  if (unit.length === 0) return null;
+  return {
+    unit: Int32Array.from(unit),
+    predicted: Float64Array.from(predicted),
+    observed: Float64Array.from(observed),
+  };
+}
+
+/** Strong-or-weak scores of the prompts on which both models were tried; null unless the data has two models. */
+function preferences(router: MeasuredRouter, tests: readonly TestPart[]) {
+  const unit: number[] = [];
+  const scores: number[] = [];
+  const weakQuality: number[] = [];
+  const strongQuality: number[] = [];
+  for (let f = 0; f < tests.length; f++) {
+    const preference = router.parts[f]!.measurement.preference;
+    const { part, unitOf, pair } = tests[f]!;
+    if (!pair || !preference) return null;
+    for (let i = 0; i < unitOf.length; i++) {
+      const score = preference[2 * i + pair.strong]! - preference[2 * i + pair.weak]!;
+      const weak = part.table.quality[2 * i + pair.weak]!;
+      const strong = part.table.quality[2 * i + pair.strong]!;
+      if (Number.isNaN(score) || Number.isNaN(weak) || Number.isNaN(strong)) continue;
+      unit.push(unitOf[i]!);
+      scores.push(score);
+      weakQuality.push(weak);
+      strongQuality.push(strong);
+    }
+  }
+  if (unit.length === 0) return null;
+  return { unit, scores: Float64Array.from(scores), weak: weakQuality, strong: strongQuality };
+}
+
+/** Weighted sums over units: one row of columns. `out` is overwritten. */
+export function weightedSums(t: Tally, weights: ArrayLike<number>, out: Float64Array): Float64Array {
+  const { columns, sums } = t;
+  out.fill(0, 0, columns);
+  for (let u = 0; u < weights.length; u++) {
+    const w = weights[u]!;
+    if (w === 0) continue;
+    const row = u * columns;
+    for (let c = 0; c < columns; c++) out[c]! += w * sums[row + c]!;
+  }
+  return out;
+}
