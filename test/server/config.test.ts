@@ -1,0 +1,141 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { isLoopback, readConfig } from '../../server/config.ts';
+import { providersFrom } from '../../server/providers/index.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'pointsman-config-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let files = 0;
+
+function yaml(text: string, env: Record<string, string> = {}) {
+  const file = join(folder, `${++files}.yaml`);
+  writeFileSync(file, text);
+  return readConfig({ file, env });
+}
+
+const problem = (run: () => unknown): { code: string; message: string } => {
+  try {
+    run();
+  } catch (error) {
+    return error as { code: string; message: string };
+  }
+  throw new Error('nothing was refused');
+};
+
+describe('readConfig', () => {
+  test('has defaults for everything', () => {
+    expect(readConfig({ file: false })).toMatchObject({
+      host: '127.0.0.1',
+      port: 8787,
+      dataDir: '.pointsman',
+      bodyLimitMb: 32,
+      policy: {},
+      timeouts: { firstByteMs: 60_000, totalMs: 600_000 },
+    });
+  });
+
+  test('lets the environment win over the file, and the command line over both', () => {
+    const file = join(folder, 'order.yaml');
+    writeFileSync(file, 'port: 1\ndataDir: from-file\nlogLevel: warn\n');
+    const config = readConfig({
+      file,
+      env: { PORT: '2', POINTSMAN_DATA_DIR: 'from-env', DATABASE_URL: '' },
+      overrides: { port: 3, dataDir: undefined },
+    });
+    expect(config).toMatchObject({ port: 3, dataDir: 'from-env', logLevel: 'warn' });
+    expect(config.databaseUrl).toBeUndefined();
+  });
+
+  test('puts the environment into the file', () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholder is what is tested
+    const text = 'providers:\n  mine:\n    baseUrl: http://${WHERE:-127.0.0.1}:9/v1\n    apiKey: ${KEY}\n';
+    expect(yaml(text, { KEY: 'k1' }).providers.mine).toMatchObject({ baseUrl: 'http://127.0.0.1:9/v1', apiKey: 'k1' });
+    expect(problem(() => yaml(text))).toMatchObject({
+      code: 'INVALID_CONFIG',
+      message: expect.stringContaining('providers.mine.apiKey: environment variable KEY is not set'),
+    });
+  });
+
+  test.each([
+    ['prot: 1', 'prot: no such option; did you mean port?'],
+    ['timeouts:\n  idle: 1', 'timeouts.idle: no such option; did you mean idleMs?'],
+    ['providers:\n  x:\n    baseURL: http://a', 'providers.x.baseURL: no such option; did you mean baseUrl?'],
+    ['policy:\n  tolerence: 0.1', 'policy.tolerence: no such option; did you mean tolerance?'],
+    ['policy:\n  tolerance: 2', 'policy.tolerance'],
+    ['port: lots', 'port'],
+    ['providers:\n  x:\n    baseUrl: ftp://a', 'providers.x.baseUrl'],
+    ['just words', 'must hold'],
+    ['a: [', 'INVALID'],
+  ])('names the place of a mistake: %j', (text, message) => {
+    const { code, message: said } = problem(() => yaml(text));
+    expect(code).toBe('INVALID_CONFIG');
+    if (message !== 'INVALID') expect(said).toContain(message);
+  });
+
+  test('keeps of the policy only what was written, so that the artifact’s own stays in force', () => {
+    expect(yaml('policy:\n  exploration: 0.05\n').policy).toEqual({ exploration: 0.05 });
+  });
+
+  test('misses a file that was named', () => {
+    expect(problem(() => readConfig({ file: join(folder, 'none.yaml') })).code).toBe('MISSING_FILE');
+  });
+
+  test('refuses to listen beyond this machine until it is told to', () => {
+    expect(problem(() => readConfig({ file: false, env: { HOST: '0.0.0.0' } })).message).toContain(
+      'POINTSMAN_ALLOW_PUBLIC',
+    );
+    expect(readConfig({ file: false, env: { HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '1' } }).host).toBe('0.0.0.0');
+    expect(problem(() => readConfig({ file: false, env: { HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '0' } })).code).toBe(
+      'INVALID_CONFIG',
+    );
+  });
+
+  test('knows the names of this machine', () => {
+    for (const host of ['localhost', '127.0.0.1', '127.8.8.8', '::1', '[::1]', 'app.localhost'])
+      expect(isLoopback(host)).toBe(true);
+    for (const host of ['', '0.0.0.0', '128.0.0.1', '127.0.0.1.nip.io', 'localhost.com', '1::1'])
+      expect(isLoopback(host)).toBe(false);
+  });
+});
+
+describe('providersFrom', () => {
+  const set = (env: Record<string, string>, text = '') => providersFrom(yaml(text, env), env);
+
+  test('switches a host on by its key, and says what would switch on the others', async () => {
+    const { on, off } = set({ OPENAI_API_KEY: 'k', GROQ_API_KEY: '' });
+    expect([...on.keys()]).toEqual(['openai']);
+    expect(on.get('openai')!.address).toBe('https://api.openai.com/v1');
+    expect(off.get('groq')).toBe('set GROQ_API_KEY');
+    expect(off.get('ollama')).toBe('set OLLAMA_BASE_URL');
+  });
+
+  test('moves a host by its base URL, which needs no key', () => {
+    const { on } = set({ OPENAI_BASE_URL: 'http://127.0.0.1:9/v1/', OLLAMA_BASE_URL: 'http://127.0.0.1:8/v1' });
+    expect([...on.values()].map(({ name, address }) => [name, address])).toEqual([
+      ['openai', 'http://127.0.0.1:9/v1/'],
+      ['ollama', 'http://127.0.0.1:8/v1'],
+    ]);
+  });
+
+  test('takes hosts from the file, with their key by value or by name', () => {
+    const text =
+      'providers:\n  a: {baseUrl: http://a/v1, apiKeyEnv: A_KEY}\n  b: {baseUrl: http://b/v1}\n  c: {baseUrl: http://c/v1, apiKey: k}\n  openai: {enabled: false}\n';
+    const { on, off } = set({ OPENAI_API_KEY: 'k' }, text);
+    expect([...on.keys()]).toEqual(['b', 'c']);
+    expect(off.get('a')).toBe('set A_KEY');
+    expect(off.get('openai')).toContain('enabled: false');
+    expect([...set({ A_KEY: 'k' }, text).on.keys()]).toEqual(['a', 'b', 'c']);
+  });
+
+  test.each([
+    ['providers:\n  mine: {apiKey: k}\n', {}, 'providers.mine.baseUrl'],
+    ['', { OPENAI_BASE_URL: 'nonsense' }, 'OPENAI_BASE_URL'],
+    ['', { OPENAI_API_KEY: 'two words' }, 'key of openai'],
+  ])('refuses %j with %j', (text, env, message) => {
+    const refused = problem(() => set(env as Record<string, string>, text));
+    expect(refused).toMatchObject({ code: 'INVALID_CONFIG', message: expect.stringContaining(message) });
+    expect(refused.message).not.toContain('two words');
+  });
+});
