@@ -1,0 +1,53 @@
+/** Retraining as an operation of a running gateway, with options as they come over HTTP. */
+import { z } from 'zod';
+import { RoutingError } from '../../datasets/index.ts';
+import { history, type Promotion, rollback } from './promotions.ts';
+import { type LearningContext, type RetrainReport, retrain } from './retrain.ts';
+
+export const RetrainRequest = z.strictObject({
+  dryRun: z.boolean().optional(),
+  minFeedback: z.number().int().min(1).max(1_000_000).optional(),
+  maxQualityLoss: z.number().min(0).max(1).optional(),
+  seed: z.number().int().optional(),
+  /** Only report what happened so far. */
+  historyOnly: z.boolean().optional(),
+});
+export type RetrainRequest = z.infer<typeof RetrainRequest>;
+
+export interface HistoryReport {
+  /** Hash of the artifact in force; null: the base. */
+  readonly active: string | null;
+  readonly history: readonly Promotion[];
+}
+
+export interface RollbackReport {
+  readonly from: string;
+  /** null: the base. */
+  readonly to: string | null;
+}
+
+export interface LearningAdmin {
+  retrain(options: unknown): Promise<RetrainReport | HistoryReport>;
+  rollback(options: unknown): Promise<RollbackReport>;
+}
+
+const HISTORY_ROWS = 50;
+
+/** @throws `INVALID_REQUEST` for options that are none, and what {@link retrain} and {@link rollback} throw */
+export const learningAdmin = (context: LearningContext): LearningAdmin => ({
+  async retrain(options) {
+    const parsed = RetrainRequest.safeParse(options ?? {});
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0]!;
+      throw new RoutingError('INVALID_REQUEST', `${issue.path.join('.') || 'options'}: ${issue.message}`);
+    }
+    const { historyOnly, ...rest } = parsed.data;
+    return historyOnly ? historyReport(context) : retrain(context, rest);
+  },
+  rollback: () => rollback(context.store),
+});
+
+async function historyReport({ store }: LearningContext): Promise<HistoryReport> {
+  const rows = await history(store, HISTORY_ROWS);
+  return { active: rows.find(({ kind }) => kind !== 'refused')?.artifact ?? null, history: rows };
+}

@@ -1,0 +1,98 @@
+/** When a refitted router replaces the one in force. Frozen before any log is looked at; see README.md. */
+
+export interface GateOptions {
+  /** Judged answers that the incumbent never saw, at least. */
+  readonly minFeedback: number;
+  /** Quality that the lower end of the interval may lie below the incumbent's, in [0, 1]. */
+  readonly maxQualityLoss: number;
+}
+
+export const DEFAULT_GATE: GateOptions = { minFeedback: 50, maxQualityLoss: 0.05 };
+
+export interface Estimate {
+  readonly value: number;
+  /** Ends of the 95 % interval, from a paired bootstrap over sessions. */
+  readonly low: number;
+  readonly high: number;
+}
+
+/** New minus old, on judged answers that neither of the two was fitted on. */
+export interface Comparison {
+  /** Answers compared, and the sessions they come from. */
+  readonly rows: number;
+  readonly groups: number;
+  /** Of the forecasts for the models that answered, in nats; below 0 is better. */
+  readonly logLoss: Estimate;
+  readonly logLossOld: number;
+  readonly logLossNew: number;
+  readonly brierOld: number;
+  readonly brierNew: number;
+  /** Mean observed quality beside the two mean forecasts of it. */
+  readonly observed: number;
+  readonly forecastOld: number;
+  readonly forecastNew: number;
+  /** Doubly robust; null where no row carries a usable propensity. */
+  readonly value: ValueComparison | null;
+}
+
+export interface ValueComparison {
+  readonly rows: number;
+  readonly quality: Estimate;
+  readonly qualityOld: number;
+  readonly qualityNew: number;
+  /** The same by self-normalised weights, each with its effective sample size; null without a shared action. */
+  readonly snipsOld: { readonly value: number; readonly ess: number } | null;
+  readonly snipsNew: { readonly value: number; readonly ess: number } | null;
+  /** Expected cost of a call, USD, both by the new router's forecast of answer lengths. */
+  readonly costOldUsd: number;
+  readonly costNewUsd: number;
+  /** Share of the new router's choices that the log has tried often enough to judge without a model. */
+  readonly tried: number;
+  /** Share of decisions that change. */
+  readonly changed: number;
+}
+
+export interface Verdict {
+  readonly promote: boolean;
+  /** Why not, or what was shown; for people. */
+  readonly reasons: readonly string[];
+}
+
+export function judge(unseen: number, comparison: Comparison | null, options: GateOptions): Verdict {
+  if (unseen < options.minFeedback || comparison === null) {
+    return refuse(
+      `insufficient evidence: ${unseen} judged answers since the router in force was fitted, ${options.minFeedback} are needed`,
+    );
+  }
+  const { logLoss, value } = comparison;
+  const reasons: string[] = [];
+  if (!(logLoss.high < 0)) {
+    reasons.push(
+      `its forecasts are not shown to be better: log loss ${signed(logLoss.value)} (95 % interval ${signed(logLoss.low)} to ${signed(logLoss.high)}) must lie below 0`,
+    );
+  }
+  if (value === null) {
+    reasons.push('no judged answer carries the probability of the choice, so that the choices cannot be compared');
+  } else {
+    const { quality } = value;
+    if (!(quality.low >= -options.maxQualityLoss)) {
+      reasons.push(
+        `quality may fall: ${signed(quality.value)} (95 % interval ${signed(quality.low)} to ${signed(quality.high)}), at worst −${options.maxQualityLoss} is allowed`,
+      );
+    }
+    if (value.costNewUsd > value.costOldUsd && !(quality.value > 0)) {
+      reasons.push('it would cost more without better answers');
+    }
+  }
+  if (reasons.length > 0) return { promote: false, reasons };
+  return {
+    promote: true,
+    reasons: [
+      `better forecasts (log loss ${signed(logLoss.value)}), quality not worse (${signed(value!.quality.value)}, at worst ${signed(value!.quality.low)})`,
+    ],
+  };
+}
+
+const refuse = (reason: string): Verdict => ({ promote: false, reasons: [reason] });
+
+const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(3)}`;

@@ -1,0 +1,168 @@
+/** The log as learning reads it: routed decisions whose answer somebody judged, with the embedding instead of the text. */
+import { asc, desc, eq, sql } from 'drizzle-orm';
+import { type OutcomeTable, outcomeTable, type Prompt } from '../../datasets/index.ts';
+import type { RequestFacts } from '../../router/request.ts';
+import { databaseError } from '../db/connection.ts';
+import { attempts, decisions, feedback, outcomes } from '../db/schema.ts';
+import type { SqlStore } from '../db/store.ts';
+
+/** One judged answer. */
+export interface Sample {
+  readonly id: string;
+  /** Session, or the decision itself: rows of one group are not independent. */
+  readonly group: string;
+  /** The model that answered; outcomes are its. */
+  readonly executed: string;
+  /** The model that was drawn; `propensity` is its. Another one where a call failed and moved on. */
+  readonly sampled: string;
+  readonly propensity: number;
+  /** Every candidate that was eligible, with its probability. */
+  readonly distribution: readonly { readonly model: string; readonly probability: number }[];
+  readonly facts: RequestFacts;
+  readonly embedding: Float32Array;
+  /** Feedback as one number, in [0, 1]. */
+  readonly quality: number;
+  readonly outputTokens: number | null;
+  readonly costUsd: number | null;
+  /** When a retraining first saw it, milliseconds since 1970. */
+  readonly firstLabelledAt: number;
+}
+
+export interface Log {
+  readonly samples: readonly Sample[];
+  /** Judged answers that cannot be learned from, by reason. */
+  readonly leftOut: { readonly otherEncoder: number; readonly notRouted: number };
+  /** True where the log holds more than was read. */
+  readonly limited: boolean;
+}
+
+/** Newest judged answers that one retraining reads; bounds its time and memory. */
+export const MAX_SAMPLES = 20_000;
+const PAGE = 1_000;
+
+/**
+ * Feedback → outcomes, one per decision and model that answered. Of each source its latest word
+ * counts, and sources count alike: three clicks of one user are one opinion.
+ */
+export async function labelOutcomes({ db }: Pick<SqlStore, 'db'>): Promise<void> {
+  await db
+    .execute(sql`
+      insert into ${outcomes} (decision_id, model_id, quality, sources, output_tokens, cost_usd, latency_ms, first_labelled_at)
+      select d.id, d.executed_model, said.quality, said.sources, a.output_tokens, a.cost_usd, a.total_ms,
+             date_trunc('milliseconds', clock_timestamp())
+      from (
+        select decision_id, avg(score) as quality, count(*)::int as sources
+        from (
+          select distinct on (decision_id, source) decision_id, score
+          from ${feedback}
+          where score between 0 and 1
+          order by decision_id, source, created_at desc, id desc
+        ) latest
+        group by decision_id
+      ) said
+      join ${decisions} d on d.id = said.decision_id and d.executed_model is not null
+      left join lateral (
+        select output_tokens, cost_usd, total_ms from ${attempts}
+        where decision_id = d.id and model = d.executed_model
+        order by ordinal desc limit 1
+      ) a on true
+      on conflict (decision_id, model_id) do update
+        set quality = excluded.quality, sources = excluded.sources, output_tokens = excluded.output_tokens,
+            cost_usd = excluded.cost_usd, latency_ms = excluded.latency_ms`)
+    .catch((error) => {
+      throw databaseError(error);
+    });
+}
+
+/** The newest judged answers with embeddings of this encoder, oldest first. */
+export async function readLog(
+  { db }: Pick<SqlStore, 'db'>,
+  encoderId: string,
+  limit: number = MAX_SAMPLES,
+): Promise<Log> {
+  const samples: Sample[] = [];
+  let otherEncoder = 0;
+  let notRouted = 0;
+  let limited = false;
+  for (let offset = 0; ; offset += PAGE) {
+    const page = await db
+      .select({
+        id: decisions.id,
+        tenant: decisions.tenant,
+        session: decisions.session,
+        routed: decisions.routed,
+        executed: outcomes.modelId,
+        sampled: decisions.model,
+        propensity: decisions.propensity,
+        distribution: decisions.distribution,
+        facts: decisions.facts,
+        embedding: decisions.embedding,
+        encoderId: decisions.encoderId,
+        quality: outcomes.quality,
+        outputTokens: outcomes.outputTokens,
+        costUsd: outcomes.costUsd,
+        firstLabelledAt: outcomes.firstLabelledAt,
+      })
+      .from(outcomes)
+      .innerJoin(decisions, eq(decisions.id, outcomes.decisionId))
+      .orderBy(desc(decisions.createdAt), asc(decisions.id))
+      .limit(PAGE)
+      .offset(offset)
+      .catch((error) => {
+        throw databaseError(error);
+      });
+    for (const row of page) {
+      if (!row.routed || row.embedding === null) notRouted++;
+      else if (row.encoderId !== encoderId) otherEncoder++;
+      else if (samples.length >= limit) limited = true;
+      else {
+        const { tenant, session, routed: _, encoderId: __, embedding, facts, firstLabelledAt, ...rest } = row;
+        samples.push({
+          ...rest,
+          embedding,
+          facts: facts as RequestFacts,
+          group: session === null ? row.id : `${tenant}\n${session}`,
+          firstLabelledAt: firstLabelledAt.getTime(),
+        });
+      }
+    }
+    if (page.length < PAGE || limited) break;
+  }
+  return { samples: samples.reverse(), leftOut: { otherEncoder, notRouted }, limited };
+}
+
+/** Judged answers as a table: one row per decision, one column per model that answered, one cell filled in each row. */
+export function logTable(samples: readonly Sample[]): OutcomeTable {
+  return outcomeTable({
+    name: 'log',
+    prompts: samples.map(
+      ({ id, group, facts, embedding }): Prompt => ({
+        id,
+        source: 'log',
+        benchmark: 'log',
+        text: '',
+        groupId: group,
+        embedding,
+        chars: facts.chars,
+      }),
+    ),
+    outcomes: samples.map(({ id, executed, quality, outputTokens, costUsd }) => ({
+      promptId: id,
+      modelId: executed,
+      quality,
+      ...(outputTokens !== null && { outputTokens }),
+      ...(costUsd !== null && { costUsd }),
+    })),
+    models: {},
+  });
+}
+
+/** n × d, row-major. */
+export function embeddingsOf(samples: readonly Sample[]): Float32Array {
+  const d = samples[0]?.embedding.length ?? 0;
+  const z = new Float32Array(samples.length * d);
+  samples.forEach(({ embedding }, i) => {
+    z.set(embedding, i * d);
+  });
+  return z;
+}
