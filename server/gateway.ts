@@ -56,7 +56,7 @@ export class Gateway {
     this.#providers = providers;
     this.#sandbox = providers.size === 0 ? sandbox() : undefined;
     this.#models = new Map(catalog.models.map((model) => [model.id, model]));
-    this.baseline = this.#findBaseline();
+    this.baseline = baselineOf(config.baseline, catalog, holder.current.candidates);
   }
 
   get isSandbox(): boolean {
@@ -121,20 +121,22 @@ export class Gateway {
     const bare = this.models.filter(({ id }) => upstreamModelOf(id) === model);
     return bare.length === 1 ? bare[0]!.id : model;
   }
+}
 
-  #findBaseline(): Candidate {
-    const { baseline } = this.config;
-    if (baseline === undefined) {
-      return this.holder.current.candidates.reduce((a, b) => (typicalCostUsd(b) > typicalCostUsd(a) ? b : a));
-    }
-    const found = this.#models.get(baseline);
-    if (found !== undefined) return found;
-    const guess = nearest(baseline, this.#models.keys());
-    throw new RoutingError(
-      'INVALID_CONFIG',
-      `baseline ${baseline}: not in the catalog${guess === undefined ? '' : `; did you mean ${guess}?`}`,
-    );
-  }
+/**
+ * The model savings are counted against: the one named, or the dearest candidate.
+ * @throws `INVALID_CONFIG`
+ */
+export function baselineOf(named: string | undefined, catalog: Catalog, candidates: readonly Candidate[]): Candidate {
+  if (named === undefined) return candidates.reduce((a, b) => (typicalCostUsd(b) > typicalCostUsd(a) ? b : a));
+  const found = catalog.models.find(({ id }) => id === named);
+  if (found !== undefined) return found;
+  const guess = nearest(
+    named,
+    catalog.models.map(({ id }) => id),
+  );
+  const hint = guess === undefined ? '' : `; did you mean ${guess}?`;
+  throw new RoutingError('INVALID_CONFIG', `baseline ${named}: not in the catalog${hint}`);
 }
 
 /** Models of the catalog whose provider is on; all of them when none is, for the sandbox. */

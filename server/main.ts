@@ -1,16 +1,12 @@
 /** Starts the gateway: configuration → providers, catalog, database, router → listening; and stops it without losing rows. */
 import type { AddressInfo } from 'node:net';
-import { z } from 'zod';
 import { readCatalog } from '../datasets/catalog/catalog.ts';
 import { RoutingError } from '../datasets/index.ts';
-import type { Router } from '../router/router.ts';
-import { type Admin, buildApp, type Gateway, type GatewayApp, type RouterHolder, usableModels } from './app.ts';
+import type { GatewayApp } from './app.ts';
 import { type ConfigSources, isLoopback, readConfig } from './config.ts';
 import { openStore, type SqlStore } from './db/store.ts';
 import { GivenUp } from './forward/watch.ts';
-import { artifactDir, watchPromotions } from './learning/artifacts.ts';
-import { activeArtifact, rollback } from './learning/promotions.ts';
-import type { LearningContext } from './learning/retrain.ts';
+import { type Gateway, usableModels } from './gateway.ts';
 import { type ProviderSetup, providersFrom } from './providers/index.ts';
 
 export interface RunningGateway {
@@ -37,33 +33,29 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
       `the catalog has no model of ${[...providers.on.keys()].join(', ')}: add some to a catalog file and name it as catalog`,
     );
   }
-  // The native runtime takes a while to load, and so does the database: side by side.
-  const [opened, loaded] = await Promise.allSettled([openStore(config), import('../router/index.ts')]);
+  // The database, the web framework and the router with its native runtime: each takes its while, so side by side.
+  const [opened, loaded] = await Promise.allSettled([
+    openStore(config),
+    Promise.all([
+      import('./app.ts'),
+      import('./router-in-force.ts').then(({ loadRouters }) => loadRouters(candidates, config)),
+    ]),
+  ]);
   if (opened.status === 'rejected') throw opened.reason;
   const store = opened.value;
   try {
     if (loaded.status === 'rejected') throw loaded.reason;
-    const { Router } = loaded.value;
-    const load = (artifact: string | undefined) =>
-      Router.load({ candidates, policy: config.policy, ...(artifact !== undefined && { artifact }) });
-    const promoted = await promotedRouter(store, config.dataDir, load);
-    const holder: RouterHolder = { current: promoted.router ?? (await load(config.artifact)) };
-    const adopt = async (artifactDir: string | undefined) => {
-      holder.current = await load(artifactDir);
-    };
-    const context = { store, dataDir: config.dataDir, candidates, baseDir: config.artifact, policy: config.policy };
-    const admin = store.lock === null ? undefined : adminOf(context, store.lock.token, adopt);
-    const built = buildApp({ holder, store, config, catalog, providers: providers.on, admin });
-    if (promoted.problem !== undefined) {
-      built.app.log.error({ err: promoted.problem }, 'the promoted router cannot be loaded; the base router decides');
-    }
+    const [{ buildApp }, routerFor] = loaded.value;
+    const problems: unknown[] = [];
+    const router = await routerFor(store, (problem) => problems.push(problem));
+    const parts = { holder: router.holder, store, config, catalog, providers: providers.on };
+    const built = buildApp({ ...parts, admin: router.admin });
     const url = await listen(built, config.host, config.port);
     store.lock?.announce(url);
-    const watch = watchPromotions(store, config.dataDir, adopt, {
-      known: promoted.hash,
-      baseDir: config.artifact,
-      onProblem: (error) => built.app.log.error({ err: error }, 'a promoted router was not taken up'),
-    });
+    const complain = (err: unknown) =>
+      built.app.log.error({ err }, 'a promoted router cannot be taken up; another decides');
+    for (const problem of problems) complain(problem);
+    const watch = router.watch(complain);
     let closing: Promise<void> | undefined;
     return {
       url,
@@ -80,55 +72,6 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
     await store.close();
     throw error;
   }
-}
-
-/** The router that retraining put in force, if any. One that cannot be loaded must not keep the gateway down. */
-async function promotedRouter(store: SqlStore, dataDir: string, load: (artifactDir: string) => Promise<Router>) {
-  const hash = await activeArtifact(store);
-  if (hash === null) return { hash };
-  try {
-    return { hash, router: await load(await artifactDir(store, dataDir, hash)) };
-  } catch (problem) {
-    return { hash, problem };
-  }
-}
-
-const RetrainBody = z.strictObject({
-  dryRun: z.boolean().optional(),
-  minFeedback: z.number().int().nonnegative().optional(),
-  maxQualityLoss: z.number().nonnegative().max(1).optional(),
-  seed: z.number().int().optional(),
-});
-
-/** Retraining and rolling back inside the process that owns the database; what comes in force is taken up at once. */
-function adminOf(
-  context: LearningContext & { readonly baseDir: string | undefined },
-  token: string,
-  adopt: (artifactDir: string | undefined) => Promise<void>,
-): Admin {
-  const adoptHash = async (hash: string | null) =>
-    adopt(hash === null ? context.baseDir : await artifactDir(context.store, context.dataDir, hash));
-  return {
-    token,
-    async retrain(options) {
-      const { retrain } = await import('./learning/retrain.ts');
-      const report = await retrain(context, parseOptions(options));
-      if (report.outcome === 'promoted') await adoptHash(report.artifact);
-      return report;
-    },
-    async rollback() {
-      const done = await rollback(context.store);
-      await adoptHash(done.to);
-      return done;
-    },
-  };
-}
-
-function parseOptions(options: unknown): z.infer<typeof RetrainBody> {
-  const parsed = RetrainBody.safeParse(options);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw new RoutingError('INVALID_REQUEST', `${issue.path.join('.') || 'body'}: ${issue.message}`);
 }
 
 async function listen({ app, gateway }: GatewayApp, host: string, port: number): Promise<string> {

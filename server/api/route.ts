@@ -1,8 +1,10 @@
 /** `POST /v1/route`: the decision for a chat request, without calling a model or writing anything down. */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import type { Decision } from '../../router/decision.ts';
 import type { RoutableRequest } from '../../router/request.ts';
+import { costUsd } from '../forward/usage.ts';
 import { type Gateway, isAuto } from '../gateway.ts';
 import { readBody } from './body.ts';
 
@@ -19,21 +21,21 @@ export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
       return { model: id, routed: false, reason: 'requested' };
     }
     const { decision, routerMs } = await gateway.decide(body as RoutableRequest);
-    return { routed: true, ...explain(decision, gateway), routerMs };
+    return { routed: true, ...explain(decision, gateway.baseline), routerMs };
   });
 }
 
 /** A decision as people read it: the embedding left out, the saving put in. */
-export function explain(decision: Decision, gateway: Pick<Gateway, 'baseline' | 'baselineCostUsd'>) {
+export function explain(decision: Decision, baseline: Candidate) {
   const { embedding: _, ranked, distribution, ...rest } = decision;
   const chosen = ranked[0]!;
   const tokens = { inputTokens: decision.facts.inputTokens, outputTokens: chosen.outputTokens };
-  const baselineCostUsd = gateway.baselineCostUsd(tokens);
+  const baselineCostUsd = costUsd(baseline, tokens);
   return {
     ...rest,
     ranked: ranked.map((candidate, i) => ({ ...candidate, probability: distribution[i] })),
     costUsd: chosen.costUsd,
-    baseline: gateway.baseline.id,
+    baseline: baseline.id,
     baselineCostUsd,
     estimatedSavingUsd: baselineCostUsd - chosen.costUsd,
   };

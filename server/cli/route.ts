@@ -1,0 +1,128 @@
+/** `pointsman route`: the decision for one prompt, readable, without calling a model. */
+import { existsSync } from 'node:fs';
+import { Command } from 'commander';
+import { readCatalog } from '../../datasets/catalog/catalog.ts';
+import { RoutingError } from '../../datasets/index.ts';
+import type { Router } from '../../router/router.ts';
+import { explain } from '../api/route.ts';
+import { type GatewayConfig, readConfig } from '../config.ts';
+import { lockOwner } from '../db/lock.ts';
+import { openStore } from '../db/store.ts';
+import { baselineOf, usableModels } from '../gateway.ts';
+import { providersFrom } from '../providers/index.ts';
+
+type Explained = ReturnType<typeof explain>;
+
+export function routeCommand(): Command {
+  return new Command('route')
+    .description('decide for one prompt and show why, without calling a model')
+    .argument('[prompt]', 'the prompt; without it, or as -, it is read from standard input')
+    .option('--json', 'print the whole decision as JSON')
+    .option('--all', 'show every candidate, not only the first ten')
+    .option('--config <file>', 'options file (default: pointsman.yaml, if there)')
+    .option('--data-dir <dir>', 'where a promoted router lies (default: .pointsman)')
+    .option('--catalog <file>', 'candidate models, JSON or YAML (default: the shipped catalog)')
+    .option('--artifact <dir>', 'router artifact (default: the promoted one, else the shipped one)')
+    .addHelpText(
+      'after',
+      `
+Candidates are the models of the providers whose keys are set; without any key,
+all models of the catalog. A gateway that runs on the data folder is asked itself.
+
+  pointsman route "What is 12 x 12?"
+  cat question.txt | pointsman route --json`,
+    )
+    .action(async (given: string | undefined, { config: file, json, all, ...overrides }) => {
+      const text = given === undefined || given === '-' ? await readStdin() : given;
+      if (text.trim() === '') {
+        throw new RoutingError('INVALID_REQUEST', 'no prompt: give one in quotes, or pipe one in');
+      }
+      const decision = await decide(text, readConfig({ file, env: process.env, overrides }));
+      console.log(json ? JSON.stringify(decision, null, 2) : readable(decision, all === true));
+    });
+}
+
+async function readStdin(): Promise<string> {
+  if (process.stdin.isTTY) return '';
+  const pieces: Buffer[] = [];
+  for await (const piece of process.stdin) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces).toString('utf8');
+}
+
+async function decide(text: string, config: GatewayConfig): Promise<Explained> {
+  const request = { messages: [{ role: 'user', content: text }] };
+  const running = config.databaseUrl === undefined ? lockOwner(config.dataDir)?.url : undefined;
+  // An option for this one run is not what the running gateway was started with.
+  if (running && config.artifact === undefined && config.catalog === undefined) {
+    const response = await fetch(`${running}/v1/route`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(request),
+    });
+    const body = (await response.json()) as Explained & { error?: { message: string } };
+    if (!response.ok)
+      throw new RoutingError('INVALID_REQUEST', body.error?.message ?? `the gateway at ${running} failed`);
+    return body;
+  }
+  const catalog = await readCatalog(config.catalog);
+  const { on } = providersFrom(config, process.env);
+  const candidates = usableModels(catalog, on);
+  const { Router } = await import('../../router/index.ts');
+  const artifact = config.artifact ?? (await promotedArtifact(config));
+  const router: Router = await Router.load({ candidates, policy: config.policy, ...(artifact && { artifact }) });
+  const decision = await router.route(request);
+  await Promise.all([...on.values()].map((provider) => provider.close()));
+  return explain(decision, baselineOf(config.baseline, catalog, candidates));
+}
+
+/** Folder of the promoted artifact, if anything was ever promoted here. */
+async function promotedArtifact(config: GatewayConfig): Promise<string | null> {
+  const { activeArtifactDir, artifactsFolder } = await import('../learning/artifacts.ts');
+  // Opening the embedded database takes about a second: only where there is something to find.
+  if (config.databaseUrl === undefined && !existsSync(artifactsFolder(config.dataDir))) return null;
+  const store = await openStore(config);
+  try {
+    return await activeArtifactDir(store, config.dataDir);
+  } finally {
+    await store.close();
+  }
+}
+
+/** Reason codes in words. */
+const REASONS: Readonly<Record<string, string>> = {
+  cheapest_adequate: 'the cheapest candidate that is predicted good enough',
+  best_effort: 'no candidate reaches the quality asked for; this one is the most likely to succeed',
+  abstained: 'the prompt is unlike the training data, so the default model takes it',
+  explored: 'drawn for exploration among nearly adequate candidates',
+  only_candidate: 'the only candidate left after the filters',
+};
+
+function readable(decision: Explained, all: boolean): string {
+  const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
+  const saving = decision.baselineCostUsd === 0 ? 0 : decision.estimatedSavingUsd / decision.baselineCostUsd;
+  const shown = all ? decision.ranked : decision.ranked.slice(0, 10);
+  const width = Math.max(...shown.map(({ model }) => model.length));
+  const lines = [
+    `${decision.model}`,
+    `  ${REASONS[decision.reason] ?? decision.reason}`,
+    '',
+    `  expected cost   ${usd(decision.costUsd)} USD; ${decision.baseline} would cost ${usd(decision.baselineCostUsd)} (${percent(saving)} saved)`,
+    `  quality floor   ${percent(decision.floor)}`,
+    `  difficulty      ${decision.difficulty.toFixed(2)} logits; out of domain ${percent(decision.outOfDomain)}`,
+    `  router          ${decision.artifact.slice(0, 12)}`,
+    '',
+    `  ${'candidate'.padEnd(width)}   quality    ±       USD          probability`,
+    ...shown.map(
+      ({ model, quality, qualitySd, costUsd, adequate, probability }) =>
+        `  ${model.padEnd(width)} ${percent(quality).padStart(9)} ${percent(qualitySd).padStart(8)} ${usd(costUsd).padStart(12)} ` +
+        `${percent(probability ?? 0).padStart(10)}${adequate ? '' : '   below the floor'}`,
+    ),
+  ];
+  if (shown.length < decision.ranked.length)
+    lines.push(`  … and ${decision.ranked.length - shown.length} more (--all)`);
+  for (const { model, reason } of decision.filtered)
+    lines.push(`  left out: ${model} (${reason.replaceAll('_', ' ')})`);
+  return lines.join('\n');
+}
+
+const usd = (amount: number): string => (Math.abs(amount) >= 0.01 ? amount.toFixed(4) : amount.toPrecision(3));
