@@ -1,5 +1,5 @@
 /** An artifact folder as a source of learned routers. Each folder is loaded once. */
-import { type Artifact, loadArtifact, trainedOn } from '../router/artifact/artifact.ts';
+import { type Artifact, hashGroup, loadArtifact, trainedOn } from '../router/artifact/artifact.ts';
 import { artifactPredictor, itemResponse, knn } from '../router/estimators/index.ts';
 import type { LearnedSource } from './learned.ts';
 
@@ -11,9 +11,12 @@ export async function artifactSource(path?: string): Promise<LearnedSource> {
 /** The same for an artifact in memory. */
 export function sourceOf(artifact: Artifact): LearnedSource {
   const { encoder } = artifact;
+  const trained = new Set(artifact.manifest.training.trainedGroupHashes);
   return {
     hash: artifact.hash,
+    encoderId: encoder.id,
     seen: trainedOn(artifact.manifest),
+    fitted: (groupId) => trained.has(hashGroup(groupId)),
     modelIds: artifact.heads.modelIds,
     asItIs: (modelIds) => artifactPredictor(artifact, modelIds),
     heads: () => itemResponse({ encoder }),

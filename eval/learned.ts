@@ -9,8 +9,12 @@ import { plugIn } from './plug-in.ts';
 export interface LearnedSource {
   /** The artifact's content hash, for reports. */
   readonly hash: string;
-  /** True when anything in the artifact was fitted on this group. */
+  /** Embeddings of other encoders do not go with it. */
+  readonly encoderId: string;
+  /** True when anything in the artifact was fitted or chosen on this group: it may not be tested on. */
   seen(groupId: string): boolean;
+  /** True when encoder or heads learned from this group: its predictions there are too good to choose settings on. */
+  fitted(groupId: string): boolean;
   /** Candidate models that the artifact has heads for. */
   readonly modelIds: readonly string[];
   /** Predictions of the artifact's own heads. */
@@ -28,7 +32,7 @@ export type PredictorWithOutOfFold = Predictor & { readonly outOfFold?: Predicti
  * Fewest prompts outside the encoder's own training groups to choose settings on. Where there are fewer,
  * settings are chosen on all of the training part, with an encoder that has seen some of its labels.
  */
-export const MIN_UNSEEN_PROMPTS = 200;
+export const MIN_FRESH_PROMPTS = 200;
 
 /** The artifact's own heads, on the models they know. */
 export const artifactAsItIs = (name: string, source: LearnedSource): Contender =>
@@ -87,11 +91,11 @@ async function fitHonestly(estimator: Estimator, training: Training): Promise<Fi
   return folds;
 }
 
-/** Rows whose groups the encoder has not seen, if they are enough; else all. */
+/** Rows whose groups the encoder has not learned from, if they are enough; else all. */
 function tuningRows(prompts: readonly Prompt[], source: LearnedSource): number[] {
   const all = prompts.map((_, i) => i);
-  const unseen = all.filter((i) => !source.seen(prompts[i]!.groupId));
-  return unseen.length >= MIN_UNSEEN_PROMPTS ? unseen : all;
+  const fresh = all.filter((i) => !source.fitted(prompts[i]!.groupId));
+  return fresh.length >= MIN_FRESH_PROMPTS ? fresh : all;
 }
 
 /** Predictions in another order of columns; models without one are NaN. @throws `INTERNAL` on a NaN prediction */

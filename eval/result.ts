@@ -102,6 +102,8 @@ export interface Evaluation {
   /** Content hashes of the artifacts in use. */
   readonly artifacts: readonly string[];
   readonly routers: readonly RouterResult[];
+  /** Each candidate alone on the test part, adjusted for the prompts it was not tried on; empty with left-out benchmarks. */
+  readonly singleModels: readonly { readonly model: string; readonly costUsd: number; readonly quality: number }[];
   /** Only with `--split benchmark`. */
   readonly byBenchmark: readonly BenchmarkResult[];
 }

@@ -80,6 +80,9 @@ export interface References {
   readonly oracle: Tally;
 }
 
+/** Resamples worked on at once. */
+const BLOCK = 64;
+
 export interface RouterStatistics {
   readonly name: string;
   readonly points: readonly CurvePoint[];
@@ -99,28 +102,32 @@ export function statistics(
   units: Units,
   options: { replicates: number; seed: number; hierarchical?: boolean; keep?: (unit: number) => boolean },
 ): Statistics {
-  const keep = options.keep ?? (() => true);
-  const kept = Int32Array.from(Array.from(units.prompts, (_, u) => u).filter(keep));
-  const weights = new Float64Array(units.count);
-  for (const u of kept) weights[u] = 1;
-  const value = evaluateAll(tallies, references, units, weights);
+  const { replicates } = options;
+  const all = Int32Array.from(units.prompts, (_, u) => u);
+  const kept = options.keep ? all.filter(options.keep) : all;
+  const one = new Float64Array(units.count);
+  for (const u of kept) one[u] = 1;
+  const value = evaluateAll(tallies, references, units, one, 1)[0]!;
 
   const replicated = tallies.map(
-    () =>
-      Object.fromEntries(FIGURES.map((f) => [f, new Float64Array(options.replicates)])) as Record<
-        FigureName,
-        Float64Array
-      >,
+    () => Object.fromEntries(FIGURES.map((f) => [f, new Float64Array(replicates)])) as Record<FigureName, Float64Array>,
   );
+  const block = new Float64Array(Math.min(BLOCK, replicates) * units.count);
   forEachResample(
     kept.length,
-    options.replicates,
+    replicates,
     options.seed,
     (drawn, r) => {
-      weights.fill(0);
-      for (let k = 0; k < kept.length; k++) weights[kept[k]!] = drawn[k]!;
-      evaluateAll(tallies, references, units, weights).routers.forEach((router, t) => {
-        for (const f of FIGURES) replicated[t]![f][r] = router.figures[f] ?? UNDEFINED_AT[f] ?? Number.NaN;
+      const row = (r % BLOCK) * units.count;
+      for (let k = 0; k < kept.length; k++) block[row + kept[k]!] = drawn[k]!;
+      const filled = (r % BLOCK) + 1;
+      if (filled < BLOCK && r + 1 < replicates) return;
+      evaluateAll(tallies, references, units, block, filled).forEach(({ routers }, b) => {
+        routers.forEach((router, t) => {
+          for (const f of FIGURES) {
+            replicated[t]![f][r + 1 - filled + b] = router.figures[f] ?? UNDEFINED_AT[f] ?? Number.NaN;
+          }
+        });
       });
     },
     options.hierarchical ? Int32Array.from(kept, (u) => units.part[u]!) : undefined,
@@ -139,18 +146,30 @@ export function statistics(
   };
 }
 
-function evaluateAll(tallies: readonly Tally[], references: References, units: Units, weights: Float64Array) {
-  let prompts = 0;
-  for (let u = 0; u < weights.length; u++) prompts += weights[u]! * units.prompts[u]!;
+/** Figures under several weightings of the units: `weights` is replicates × units. */
+function evaluateAll(
+  tallies: readonly Tally[],
+  references: References,
+  units: Units,
+  weights: Float64Array,
+  replicates: number,
+) {
   const sums = new Map<Tally, Float64Array>();
-  const sumsOf = (t: Tally): Float64Array => {
-    let s = sums.get(t);
-    if (!s) {
-      s = weightedSums(t, weights, new Float64Array(t.columns));
-      sums.set(t, s);
-    }
-    return s;
-  };
+  for (const t of new Set([...tallies, ...Object.values(references)]))
+    sums.set(t, weightedSums(t, weights, replicates));
+  return Array.from({ length: replicates }, (_, r) => {
+    let prompts = 0;
+    for (let u = 0; u < units.count; u++) prompts += weights[r * units.count + u]! * units.prompts[u]!;
+    return figuresOf(tallies, references, prompts, (t) => sums.get(t)!.subarray(r * t.columns, (r + 1) * t.columns));
+  });
+}
+
+function figuresOf(
+  tallies: readonly Tally[],
+  references: References,
+  prompts: number,
+  sumsOf: (t: Tally) => Float64Array,
+) {
   const pointsOf = (t: Tally): CurvePoint[] => {
     const s = sumsOf(t);
     return Array.from({ length: t.points }, (_, k) => ({

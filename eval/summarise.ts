@@ -9,6 +9,7 @@ import { calibrationError } from './metrics/calibration-error.ts';
 import { byCost } from './metrics/curve-point.ts';
 import { upperHull } from './metrics/upper-hull.ts';
 import type { BenchmarkResult, CurveEntry, Estimate, Evaluation, RouterResult } from './result.ts';
+import { singleModels } from './single-models.ts';
 import type { SplitName } from './split.ts';
 import { FIGURES, type FigureName, type RouterStatistics, type Statistics } from './statistics.ts';
 import type { MeasuredRouter, Units } from './tally.ts';
@@ -65,6 +66,7 @@ export function summarise(run: Measured): Evaluation {
     bootstrap: { replicates: run.replicates, unit: folds.length > 1 ? 'benchmark, then group' : 'group' },
     artifacts: run.artifacts,
     routers: run.shown.map((router, r) => routerResult(router, run, pooled.routers[r]!, prompts)),
+    singleModels: folds.length === 1 ? singlesOf(folds[0]!) : [],
     byBenchmark: run.byPart.map((part, p) => benchmarkResult(part, folds[p]!, run.units, p)),
   };
 }
@@ -162,6 +164,13 @@ function eceByModel(parts: readonly MeasuredPart[], folds: readonly FoldResult[]
     return ece === null ? [] : [[id, ece] as const];
   });
   return errors.length === 0 ? null : Object.fromEntries(errors);
+}
+
+function singlesOf({ test }: FoldResult): Evaluation['singleModels'] {
+  const { quality, costUsd } = singleModels(test);
+  return test.table.modelIds
+    .map((model, j) => ({ model, costUsd: costUsd[j]!, quality: quality[j]! }))
+    .filter(({ costUsd: usd }) => !Number.isNaN(usd));
 }
 
 function benchmarkResult(part: Statistics, fold: FoldResult, units: Units, p: number): BenchmarkResult {

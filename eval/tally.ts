@@ -46,8 +46,8 @@ export interface Tally {
   readonly calibrationBins: number;
   readonly thresholds: number;
   readonly columns: number;
-  /** units × columns, row-major. */
-  readonly sums: Float64Array;
+  /** One array per column, length units. Points that are the same setting share their arrays. */
+  readonly sums: Float64Array[];
 }
 
 export const costColumn = (k: number): number => 2 * k;
@@ -83,29 +83,31 @@ export function tally(
   };
   const columns =
     2 * (points + KEEP_SHARES.length) + (cells ? 1 + BINS : 0) + (thresholds ? 1 + 2 * thresholds.length : 0);
-  const out: Tally = { ...shape, columns, sums: new Float64Array(units.count * columns) };
+  const out: Tally = { ...shape, columns, sums: [] };
+  for (let c = 0; c < columns; c++) out.sums.push(new Float64Array(units.count));
   router.parts.forEach((entry, f) => {
     addPoints(out, entry.frozen, entry.measurement, tests[f]!.unitOf);
     addPromises(out, entry.frozen, baseline.parts[f]!.measurement, tests[f]!.unitOf);
   });
+  shareEqualPoints(out, router);
   if (cells) {
     const first = calibrationColumn(out);
     const bin = equalMassBins(cells.predicted, BINS);
     for (let c = 0; c < bin.length; c++) {
-      const row = cells.unit[c]! * columns;
-      out.sums[row + first]! += 1;
-      out.sums[row + first + 1 + bin[c]!]! += cells.observed[c]! - cells.predicted[c]!;
+      const u = cells.unit[c]!;
+      out.sums[first]![u]! += 1;
+      out.sums[first + 1 + bin[c]!]![u]! += cells.observed[c]! - cells.predicted[c]!;
     }
   }
   if (order && thresholds) {
     const first = deferralColumn(out);
     for (let i = 0; i < order.scores.length; i++) {
-      const row = order.unit[i]! * columns + first;
-      out.sums[row]! += 1;
+      const u = order.unit[i]!;
+      out.sums[first]![u]! += 1;
       thresholds.forEach((threshold, t) => {
         const strong = order.scores[i]! >= threshold;
-        if (strong) out.sums[row + 1 + 2 * t]! += 1;
-        out.sums[row + 2 + 2 * t]! += strong ? order.strong[i]! : order.weak[i]!;
+        if (strong) out.sums[first + 1 + 2 * t]![u]! += 1;
+        out.sums[first + 2 + 2 * t]![u]! += strong ? order.strong[i]! : order.weak[i]!;
       });
     }
   }
@@ -116,12 +118,27 @@ function addPoints(out: Tally, frozen: Frozen, { outcomes }: Measurement, unitOf
   frozen.points.forEach(({ a, b, weight }, k) => {
     const first = outcomes.get(a)!;
     const second = outcomes.get(b)!;
+    const cost = out.sums[costColumn(k)]!;
+    const quality = out.sums[qualityColumn(k)]!;
     for (let i = 0; i < unitOf.length; i++) {
-      const row = unitOf[i]! * out.columns;
-      out.sums[row + costColumn(k)]! += (1 - weight) * first.costUsd[i]! + weight * second.costUsd[i]!;
-      out.sums[row + qualityColumn(k)]! += (1 - weight) * first.quality[i]! + weight * second.quality[i]!;
+      const u = unitOf[i]!;
+      cost[u]! += (1 - weight) * first.costUsd[i]! + weight * second.costUsd[i]!;
+      quality[u]! += (1 - weight) * first.quality[i]! + weight * second.quality[i]!;
     }
   });
+}
+
+/** Targets beyond a router's reach all freeze at its last setting: keep one copy. */
+function shareEqualPoints(out: Tally, router: MeasuredRouter): void {
+  for (let k = 1; k < out.points; k++) {
+    const same = router.parts.every(({ frozen: { points } }) => {
+      const [p, q] = [points[k - 1]!, points[k]!];
+      return p.a === q.a && p.b === q.b && p.weight === q.weight;
+    });
+    if (!same) continue;
+    out.sums[costColumn(k)] = out.sums[costColumn(k - 1)]!;
+    out.sums[qualityColumn(k)] = out.sums[qualityColumn(k - 1)]!;
+  }
 }
 
 function addPromises(out: Tally, frozen: Frozen, baseline: Measurement, unitOf: Int32Array): void {
@@ -134,20 +151,18 @@ function addPromises(out: Tally, frozen: Frozen, baseline: Measurement, unitOf: 
     const k = points.findIndex((p) => p.trainQuality >= target - 1e-9);
     if (k < 0) {
       for (let i = 0; i < unitOf.length; i++) {
-        out.sums[unitOf[i]! * out.columns + to]! += fixed.costUsd[i]!;
-        out.sums[unitOf[i]! * out.columns + to + 1]! += fixed.quality[i]!;
+        out.sums[to]![unitOf[i]!]! += fixed.costUsd[i]!;
+        out.sums[to + 1]![unitOf[i]!]! += fixed.quality[i]!;
       }
       return;
     }
     const a = Math.max(0, k - 1);
     const rise = points[k]!.trainQuality - points[a]!.trainQuality;
     const weight = rise > 0 ? Math.min(1, (target - points[a]!.trainQuality) / rise) : 1;
-    for (const u of own) {
-      const row = u * out.columns;
-      for (const c of [0, 1]) {
-        out.sums[row + to + c] =
-          (1 - weight) * out.sums[row + costColumn(a) + c]! + weight * out.sums[row + costColumn(k) + c]!;
-      }
+    for (const c of [0, 1]) {
+      const low = out.sums[costColumn(a) + c]!;
+      const high = out.sums[costColumn(k) + c]!;
+      for (const u of own) out.sums[to + c]![u] = (1 - weight) * low[u]! + weight * high[u]!;
     }
   });
 }
@@ -209,15 +224,53 @@ function preferences(router: MeasuredRouter, tests: readonly TestPart[]) {
   return { unit, scores: Float64Array.from(scores), weak: weakQuality, strong: strongQuality };
 }
 
-/** Weighted sums over units: one row of columns. `out` is overwritten. */
-export function weightedSums(t: Tally, weights: ArrayLike<number>, out: Float64Array): Float64Array {
+/**
+ * Sums of every column under several weightings of the units at once, blocked so that the sums stay in
+ * registers: this is where a thousand resamples spend their time.
+ *
+ * @param weights replicates × units, row-major
+ * @returns replicates × columns, row-major
+ */
+export function weightedSums(t: Tally, weights: Float64Array, replicates: number): Float64Array {
   const { columns, sums } = t;
-  out.fill(0, 0, columns);
-  for (let u = 0; u < weights.length; u++) {
-    const w = weights[u]!;
-    if (w === 0) continue;
-    const row = u * columns;
-    for (let c = 0; c < columns; c++) out[c]! += w * sums[row + c]!;
+  const units = sums[0]?.length ?? 0;
+  const out = new Float64Array(replicates * columns);
+  const done = new Map<Float64Array, number>();
+  for (let c = 0; c < columns; c++) {
+    const x = sums[c]!;
+    const same = done.get(x);
+    if (same !== undefined) {
+      for (let r = 0; r < replicates; r++) out[r * columns + c] = out[r * columns + same]!;
+      continue;
+    }
+    done.set(x, c);
+    let r = 0;
+    for (; r + 4 <= replicates; r += 4) {
+      const r0 = r * units;
+      const r1 = r0 + units;
+      const r2 = r1 + units;
+      const r3 = r2 + units;
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
+      for (let u = 0; u < units; u++) {
+        const v = x[u]!;
+        s0 += weights[r0 + u]! * v;
+        s1 += weights[r1 + u]! * v;
+        s2 += weights[r2 + u]! * v;
+        s3 += weights[r3 + u]! * v;
+      }
+      out[r * columns + c] = s0;
+      out[(r + 1) * columns + c] = s1;
+      out[(r + 2) * columns + c] = s2;
+      out[(r + 3) * columns + c] = s3;
+    }
+    for (; r < replicates; r++) {
+      let s0 = 0;
+      for (let u = 0; u < units; u++) s0 += weights[r * units + u]! * x[u]!;
+      out[r * columns + c] = s0;
+    }
   }
   return out;
 }

@@ -1,0 +1,80 @@
+/** The outcomes to evaluate on: folders of outcomes, or the replay bundle that is shipped. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { type Dataset, mergeDatasets, RoutingError, readDataset } from '../datasets/index.ts';
+import type { LoadSource } from './routers.ts';
+
+export interface EvaluationData {
+  readonly dataset: Dataset;
+  /** The encoder of the embeddings in place of texts, where a folder holds such. */
+  readonly encoderId?: string;
+}
+
+/** Prompts of nobody's training part with embeddings in place of text, so that a fresh clone can evaluate. */
+export const defaultReplayDir = (): string =>
+  join(dirname(fileURLToPath(import.meta.url)), '..', 'datasets', 'replays', 'default');
+
+/**
+ * Reads and merges folders; without any the shipped replay bundle.
+ * @throws `MISSING_FILE` and the other errors of {@link readDataset}; `ARTIFACT_MISMATCH` for two encoders
+ */
+export async function readEvaluationData(dirs: readonly string[]): Promise<EvaluationData> {
+  if (dirs.length === 0) {
+    const dir = defaultReplayDir();
+    if (!existsSync(dir)) {
+      throw new RoutingError(
+        'MISSING_FILE',
+        `the shipped replay bundle is not at ${dir}; name your data with --data DIR`,
+      );
+    }
+    return withEncoder({ ...(await readDataset(dir)), name: 'shipped replay bundle' }, [dir]);
+  }
+  const datasets: Dataset[] = [];
+  for (const dir of dirs) datasets.push(await readDataset(dir));
+  return withEncoder(datasets.length === 1 ? datasets[0]! : mergeDatasets(datasets), dirs);
+}
+
+/** The same loader, refusing artifacts whose encoder did not make the embeddings of the data. */
+export function matching(load: LoadSource, encoderId: string | undefined): LoadSource {
+  if (encoderId === undefined) return load;
+  return async (path) => {
+    const source = await load(path);
+    if (source.encoderId !== encoderId) {
+      throw new RoutingError(
+        'ARTIFACT_MISMATCH',
+        `the data holds embeddings of encoder ${encoderId} instead of texts, but ${path ?? 'the shipped artifact'} ` +
+          `has encoder ${source.encoderId}; evaluate it on data with texts (--data DIR)`,
+      );
+    }
+    return source;
+  };
+}
+
+const EncoderFile = z.object({ encoderId: z.string() });
+
+function withEncoder(dataset: Dataset, dirs: readonly string[]): EvaluationData {
+  const ids = new Set<string>();
+  for (const dir of dirs) {
+    const path = join(dir, 'encoder.json');
+    if (!existsSync(path)) continue;
+    let value: unknown;
+    try {
+      value = JSON.parse(readFileSync(path, 'utf8'));
+    } catch (cause) {
+      throw new RoutingError('MALFORMED_JSON', `${path}: not JSON`, { cause });
+    }
+    const parsed = EncoderFile.safeParse(value);
+    if (!parsed.success) throw new RoutingError('INVALID_ROW', `${path}: ${parsed.error.issues[0]!.message}`);
+    ids.add(parsed.data.encoderId);
+  }
+  if (ids.size > 1) {
+    throw new RoutingError(
+      'ARTIFACT_MISMATCH',
+      `the folders hold embeddings of several encoders: ${[...ids].join(', ')}`,
+    );
+  }
+  const [encoderId] = ids;
+  return { dataset, ...(encoderId !== undefined && { encoderId }) };
+}

@@ -1,0 +1,48 @@
+/** Style of the HTML report. Colours are Okabe–Ito's, told apart by most colour-blind readers; lighter in the dark. */
+export const STYLE_SHEET = `
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d8dee4; --paper: #ffffff; --band: #f4f6f8; --warn: #a40e26;
+  --s0: #0072b2; --s1: #c2410c; --s2: #00805a; --s3: #a2498a; --s4: #8a6100; --s5: #2f6f8f; --s6: #5b5bb5; --s7: #6b7280; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #9aa4ae; --line: #333c45; --paper: #14181c; --band: #1d2329; --warn: #ff8f8f;
+  --s0: #6cb8ee; --s1: #ff9a5c; --s2: #4fcf9f; --s3: #e29bcb; --s4: #e0b64a; --s5: #86c5de; --s6: #aaa8f5; --s7: #a8b0ba; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+main { max-width: 940px; margin: 0 auto; padding: 24px 16px 64px; }
+h1 { font-size: 1.6rem; margin: 0 0 8px; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 36px 0 8px; }
+.verdict { font-size: 1.1rem; margin: 0 0 12px; }
+.facts, details ul { color: var(--soft); font-size: .9rem; padding-left: 20px; overflow-wrap: anywhere; }
+figure { margin: 8px 0; }
+figcaption, p { color: var(--ink); }
+figcaption { color: var(--soft); font-size: .9rem; }
+svg { display: block; width: 100%; height: auto; }
+.narrow { display: none; }
+@media (max-width: 620px) { .wide { display: none; } .narrow { display: block; } }
+.scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; }
+table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 6px 10px; text-align: right; white-space: nowrap; border-top: 1px solid var(--line); }
+thead th { border-top: 0; background: var(--band); font-weight: 600; }
+th:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); font-weight: 400; }
+thead th:first-child { background: var(--band); }
+tr.learned th { font-weight: 700; }
+small { color: var(--soft); }
+.below { color: var(--warn); font-weight: 600; font-size: .8rem; }
+details { margin: 8px 0; }
+summary { cursor: pointer; }
+svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
+svg .tick { fill: var(--soft); font-size: 11px; }
+svg .axis { fill: var(--soft); }
+svg .grid { stroke: var(--line); }
+svg .zero { stroke: var(--ink); stroke-width: 1.5; }
+svg .model { fill: var(--soft); opacity: .55; }
+.series { --c: var(--ink); }
+.ref { --c: var(--soft); }
+${Array.from({ length: 8 }, (_, k) => `.s${k} { --c: var(--s${k}); }`).join(' ')}
+.series .line { fill: none; stroke: var(--c); stroke-width: 1.6; stroke-linejoin: round; }
+.series.learned .line { stroke-width: 2.6; }
+.series .mark { fill: var(--c); }
+.series .stroke { fill: none; stroke: var(--c); stroke-width: 2; }
+.series .whisker { stroke: var(--c); stroke-width: 2.4; }
+.series .leader { stroke: var(--c); stroke-width: .7; opacity: .6; }
+.series .label { fill: var(--c); }
+.series.learned .label { font-weight: 700; }
+`;

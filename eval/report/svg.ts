@@ -1,0 +1,221 @@
+/** The two pictures of the report as plain SVG: readable without script, without colour, by a screen reader too. */
+import type { Evaluation, RouterResult } from '../result.ts';
+import { percent, signedPercent, usdPerThousand } from './format.ts';
+
+/** Dash patterns and markers tell the lines apart where colour does not. `s0` … are colours of the style sheet. */
+const STYLES = [
+  { dash: '', marker: 'circle' },
+  { dash: '9 3', marker: 'square' },
+  { dash: '2 3', marker: 'triangle' },
+  { dash: '12 3 2 3', marker: 'diamond' },
+  { dash: '5 5', marker: 'cross' },
+  { dash: '1 4', marker: 'circle' },
+  { dash: '14 4', marker: 'square' },
+  { dash: '6 2 1 2 1 2', marker: 'triangle' },
+] as const;
+type Marker = (typeof STYLES)[number]['marker'];
+
+interface Box {
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * Cost-quality curves over a logarithmic cost axis: lines for curves, single marks for routers with one point,
+ * small dots for the single models. Labels stand at the line ends, moved apart where they would touch.
+ */
+export function curveChart(e: Evaluation, { width, height }: Box, id: string): string {
+  const margin = { left: 46, right: width < 500 ? 104 : 124, top: 14, bottom: 44 };
+  const points = [...e.routers.flatMap((r) => r.curve), ...e.singleModels];
+  const costs = points.map((p) => p.costUsd).filter((c) => c > 0);
+  if (costs.length === 0) return '<p>No curve: nothing here costs anything.</p>';
+  const [lowCost, highCost] = [Math.min(...costs) / 1.15, Math.max(...costs) * 1.15];
+  const [lowQuality, highQuality] = padded(points.map((p) => p.quality));
+  const x = (cost: number) =>
+    margin.left +
+    (Math.log(Math.max(cost, lowCost) / lowCost) / Math.log(highCost / lowCost)) * (width - margin.left - margin.right);
+  const y = (quality: number) =>
+    margin.top + ((highQuality - quality) / (highQuality - lowQuality)) * (height - margin.top - margin.bottom);
+
+  const parts: string[] = [];
+  for (const tick of linearTicks(lowQuality, highQuality, 6)) {
+    parts.push(
+      `<line class="grid" x1="${margin.left}" x2="${width - margin.right}" y1="${f(y(tick))}" y2="${f(y(tick))}"/>`,
+      `<text class="tick" x="${margin.left - 6}" y="${f(y(tick) + 4)}" text-anchor="end">${percent(tick, 0)}</text>`,
+    );
+  }
+  for (const tick of logTicks(lowCost, highCost, width < 500 ? 4 : 8)) {
+    parts.push(
+      `<line class="grid" x1="${f(x(tick))}" x2="${f(x(tick))}" y1="${margin.top}" y2="${height - margin.bottom}"/>`,
+      `<text class="tick" x="${f(x(tick))}" y="${height - margin.bottom + 16}" text-anchor="middle">${usdPerThousand(tick)}</text>`,
+    );
+  }
+  parts.push(
+    `<text class="axis" x="${margin.left + (width - margin.left - margin.right) / 2}" y="${height - 8}" text-anchor="middle">USD per 1 000 prompts (log)</text>`,
+    `<text class="axis" x="12" y="${margin.top + (height - margin.top - margin.bottom) / 2}" text-anchor="middle" transform="rotate(-90 12 ${margin.top + (height - margin.top - margin.bottom) / 2})">quality, %</text>`,
+  );
+  for (const m of e.singleModels) {
+    parts.push(
+      `<circle class="model" cx="${f(x(m.costUsd))}" cy="${f(y(m.quality))}" r="2.5"><title>${escapeHtml(m.model)}: ${percent(m.quality)} % at ${usdPerThousand(m.costUsd)} per 1 000 prompts</title></circle>`,
+    );
+  }
+  const labels: { name: string; x: number; y: number; style: string }[] = [];
+  e.routers.forEach((r, k) => {
+    const style = styleOf(r, k);
+    const last = r.curve.at(-1)!;
+    const title = `<title>${escapeHtml(r.name)}: AIQ ${percent(r.aiq.value, 2)} %</title>`;
+    const path = r.curve.map((p) => `${f(x(p.costUsd))},${f(y(p.quality))}`).join(' ');
+    const line =
+      r.curve.length > 1
+        ? `<polyline class="line" points="${path}"${style.dash ? ` stroke-dasharray="${style.dash}"` : ''}/>`
+        : '';
+    const every = Math.max(1, Math.floor(r.curve.length / 5));
+    const marks = r.curve
+      .filter((_, i) => i === r.curve.length - 1 || i % every === 0)
+      .map((p) => markerAt(style.marker, x(p.costUsd), y(p.quality)));
+    parts.push(`<g class="${style.className}">${title}${line}${marks.join('')}</g>`);
+    labels.push({ name: r.name, x: x(last.costUsd), y: y(last.quality), style: style.className });
+  });
+  const at = width - margin.right + 14;
+  for (const label of spread(labels, 14, margin.top + 6, height - margin.bottom)) {
+    parts.push(
+      `<g class="${label.style}"><line class="leader" x1="${f(label.x + 5)}" y1="${f(label.y)}" x2="${at - 3}" y2="${f(label.at - 4)}"/>` +
+        `<text class="label" x="${at}" y="${f(label.at)}">${escapeHtml(shortened(label.name))}</text></g>`,
+    );
+  }
+  return svg(
+    { width, height },
+    id,
+    'Cost-quality curves',
+    `Quality against cost of a prompt for ${e.routers.length} routers on ${e.dataset}. The figures stand in the tables below.`,
+    parts,
+  );
+}
+
+/** Lead over the zero router with its interval, one row a router. */
+export function leadChart(e: Evaluation, width: number, id: string): string {
+  const rows = e.routers.filter((r) => r.kind !== 'hindsight' && r.name !== 'zero' && r.aiqMinusZero.value !== null);
+  if (rows.length === 0) return '';
+  const rowHeight = 24;
+  const margin = { left: 118, right: 16, top: 8, bottom: 40 };
+  const height = margin.top + rows.length * rowHeight + margin.bottom;
+  const ends = rows.flatMap(({ aiqMinusZero: { value, low, high } }) => [value!, low ?? value!, high ?? value!]);
+  const [low, high] = padded([0, ...ends]);
+  const x = (v: number) => margin.left + ((v - low) / (high - low)) * (width - margin.left - margin.right);
+  const bottom = height - margin.bottom;
+  const parts = linearTicks(low, high, width < 500 ? 4 : 8).flatMap((tick) => [
+    `<line class="grid" x1="${f(x(tick))}" x2="${f(x(tick))}" y1="${margin.top}" y2="${bottom}"/>`,
+    `<text class="tick" x="${f(x(tick))}" y="${bottom + 16}" text-anchor="middle">${signedPercent(tick, high - low < 0.06 ? 1 : 0)}</text>`,
+  ]);
+  parts.push(
+    `<line class="zero" x1="${f(x(0))}" x2="${f(x(0))}" y1="${margin.top}" y2="${bottom}"/>`,
+    `<text class="axis" x="${(margin.left + width - margin.right) / 2}" y="${height - 6}" text-anchor="middle">AIQ minus the zero router’s, % (95 % interval)</text>`,
+  );
+  rows.forEach((r, k) => {
+    const cy = margin.top + (k + 0.5) * rowHeight;
+    const { value, low: from, high: to } = r.aiqMinusZero;
+    const style = styleOf(r, e.routers.indexOf(r));
+    parts.push(
+      `<g class="${style.className}"><title>${escapeHtml(r.name)}: ${signedPercent(value, 2)} % [${signedPercent(from, 2)}, ${signedPercent(to, 2)}]</title>` +
+        `<text class="label" x="${margin.left - 8}" y="${cy + 4}" text-anchor="end">${escapeHtml(shortened(r.name))}</text>` +
+        (from !== null && to !== null
+          ? `<line class="whisker" x1="${f(x(from))}" x2="${f(x(to))}" y1="${cy}" y2="${cy}"/>`
+          : '') +
+        `${markerAt(style.marker, x(value!), cy)}</g>`,
+    );
+  });
+  return svg(
+    { width, height },
+    id,
+    'Lead over the zero router',
+    'AIQ of each router minus that of the best random mix of single models, with 95 % intervals.',
+    parts,
+  );
+}
+
+export const escapeHtml = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+
+function svg({ width, height }: Box, id: string, title: string, description: string, parts: readonly string[]): string {
+  return (
+    `<svg viewBox="0 0 ${width} ${height}" role="img" aria-labelledby="${id}-title ${id}-desc" xmlns="http://www.w3.org/2000/svg">` +
+    `<title id="${id}-title">${escapeHtml(title)}</title><desc id="${id}-desc">${escapeHtml(description)}</desc>${parts.join('')}</svg>`
+  );
+}
+
+function styleOf(r: RouterResult, index: number): { className: string; dash: string; marker: Marker } {
+  const style = STYLES[index % STYLES.length]!;
+  if (r.name === 'zero') return { className: 'series ref', dash: '6 4', marker: 'square' };
+  if (r.kind === 'hindsight') return { className: 'series ref', dash: '1 4', marker: 'diamond' };
+  const weight = r.kind === 'learned' ? ' learned' : '';
+  return {
+    className: `series s${index % STYLES.length}${weight}`,
+    dash: r.kind === 'learned' ? '' : style.dash,
+    marker: style.marker,
+  };
+}
+
+function markerAt(marker: Marker, x: number, y: number): string {
+  const r = 3.6;
+  switch (marker) {
+    case 'circle':
+      return `<circle class="mark" cx="${f(x)}" cy="${f(y)}" r="${r}"/>`;
+    case 'square':
+      return `<rect class="mark" x="${f(x - r)}" y="${f(y - r)}" width="${2 * r}" height="${2 * r}"/>`;
+    case 'triangle':
+      return `<path class="mark" d="M${f(x)} ${f(y - r - 1)}l${r + 1} ${2 * r}h${-2 * (r + 1)}z"/>`;
+    case 'diamond':
+      return `<path class="mark" d="M${f(x)} ${f(y - r - 1)}l${r + 1} ${r + 1}l${-r - 1} ${r + 1}l${-r - 1} ${-r - 1}z"/>`;
+    case 'cross':
+      return `<path class="mark stroke" d="M${f(x - r)} ${f(y - r)}l${2 * r} ${2 * r}m0 ${-2 * r}l${-2 * r} ${2 * r}"/>`;
+  }
+}
+
+/** Labels pushed apart to `gap`, in the order of their points, inside [top, bottom]. */
+function spread<L extends { y: number }>(labels: readonly L[], gap: number, top: number, bottom: number) {
+  const sorted = [...labels].sort((a, b) => a.y - b.y).map((label) => ({ ...label, at: label.y + 4 }));
+  for (let k = 0; k < sorted.length; k++) {
+    sorted[k]!.at = Math.max(sorted[k]!.at, k === 0 ? top : sorted[k - 1]!.at + gap);
+  }
+  for (let k = sorted.length - 1; k >= 0; k--) {
+    sorted[k]!.at = Math.min(sorted[k]!.at, k === sorted.length - 1 ? bottom : sorted[k + 1]!.at - gap);
+  }
+  return sorted;
+}
+
+/** The last folder of a path and at most 16 characters: what fits beside a line. */
+function shortened(name: string): string {
+  const last = name.includes('/') ? name.slice(name.lastIndexOf('/', name.length - 2) + 1) : name;
+  return last.length <= 16 ? last : `${last.slice(0, 15)}…`;
+}
+
+function padded(values: readonly number[]): [number, number] {
+  const low = Math.min(...values);
+  const high = Math.max(...values);
+  const pad = Math.max(0.004, (high - low) * 0.05);
+  return [low - pad, high + pad];
+}
+
+function linearTicks(low: number, high: number, count: number): number[] {
+  const raw = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((k) => k * power).find((s) => s >= raw)!;
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, k) => (first + k) * step);
+}
+
+function logTicks(low: number, high: number, count: number): number[] {
+  for (const factors of [[1, 2, 5], [1, 3], [1]]) {
+    const ticks: number[] = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
+      for (const k of factors) {
+        const tick = k * 10 ** power;
+        if (tick >= low && tick <= high) ticks.push(tick);
+      }
+    }
+    if (ticks.length <= count) return ticks;
+  }
+  return [low, high];
+}
+
+const f = (x: number): string => x.toFixed(1);
