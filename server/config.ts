@@ -110,6 +110,11 @@ export function readConfig({ file, env = {}, overrides = {} }: ConfigSources = {
   // `partial()` fills the policy's defaults in; only what was written may override the artifact's policy.
   const policyKeys = Object.keys({ ...(isRecord(fromFile.policy) ? fromFile.policy : {}), ...overrides.policy });
   const policy = Object.fromEntries(Object.entries(config.policy).filter(([key]) => policyKeys.includes(key)));
+  return { ...config, policy };
+}
+
+/** @throws `INVALID_CONFIG` when strangers could reach a gateway that asks nobody for a key */
+export function refusePublicHost(config: Pick<GatewayConfig, 'host' | 'allowPublic'>): void {
   if (!config.allowPublic && !isLoopback(config.host)) {
     throw new RoutingError(
       'INVALID_CONFIG',
@@ -118,7 +123,6 @@ export function readConfig({ file, env = {}, overrides = {} }: ConfigSources = {
         'if something in front of it keeps strangers out.',
     );
   }
-  return { ...config, policy };
 }
 
 /** A name or address that only this machine can reach. */

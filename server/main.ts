@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { readCatalog } from '../datasets/catalog/catalog.ts';
 import { RoutingError } from '../datasets/index.ts';
 import type { GatewayApp } from './app.ts';
-import { type ConfigSources, isLoopback, readConfig } from './config.ts';
+import { type ConfigSources, isLoopback, readConfig, refusePublicHost } from './config.ts';
 import { openStore, type SqlStore } from './db/store.ts';
 import { GivenUp } from './forward/watch.ts';
 import { type Gateway, usableModels } from './gateway.ts';
@@ -23,6 +23,7 @@ export interface RunningGateway {
 export async function startGateway(sources: ConfigSources = {}): Promise<RunningGateway> {
   const env = sources.env ?? process.env;
   const config = readConfig({ ...sources, env });
+  refusePublicHost(config);
   const providers = providersFrom(config, env);
   refuseLoops(providers, config.host, config.port);
   const catalog = await readCatalog(config.catalog);

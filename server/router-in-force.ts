@@ -1,14 +1,13 @@
 /** The router that decides: loaded at start, replaced between requests when another artifact comes into force. */
-import { z } from 'zod';
 import type { Candidate } from '../datasets/catalog/candidate.ts';
-import { RoutingError } from '../datasets/index.ts';
 import { Router } from '../router/index.ts';
 import type { Admin } from './api/admin.ts';
 import type { GatewayConfig } from './config.ts';
 import type { SqlStore } from './db/store.ts';
 import type { RouterHolder } from './gateway.ts';
 import { artifactDir, watchPromotions } from './learning/artifacts.ts';
-import { activeArtifact, rollback } from './learning/promotions.ts';
+import { activeArtifact } from './learning/promotions.ts';
+import type { LearningContext } from './learning/retrain.ts';
 
 type Options = Pick<GatewayConfig, 'artifact' | 'dataDir' | 'policy'>;
 
@@ -36,41 +35,32 @@ export async function loadRouters(candidates: readonly Candidate[], options: Opt
     const known = await activeArtifact(store);
     // One that cannot be loaded must not keep the gateway down.
     if (known !== null) await adoptHash(known).catch(onProblem);
-    const context = { store, dataDir, candidates, baseDir, policy };
     return {
       holder,
       admin:
         store.lock === null
           ? undefined
-          : {
-              token: store.lock.token,
-              async retrain(body) {
-                const { retrain } = await import('./learning/retrain.ts');
-                const report = await retrain(context, parseOptions(body));
-                if (report.outcome === 'promoted') await adoptHash(report.artifact);
-                return report;
-              },
-              async rollback() {
-                const done = await rollback(store);
-                await adoptHash(done.to);
-                return done;
-              },
-            },
+          : adminOf({ store, dataDir, candidates, baseDir, policy }, store.lock.token, adoptHash),
       watch: (onWatchProblem) => watchPromotions(store, dataDir, adopt, { known, baseDir, onProblem: onWatchProblem }),
     };
   };
 }
 
-const RetrainBody = z.strictObject({
-  dryRun: z.boolean().optional(),
-  minFeedback: z.number().int().nonnegative().optional(),
-  maxQualityLoss: z.number().min(0).max(1).optional(),
-  seed: z.number().int().optional(),
-});
-
-function parseOptions(body: unknown): z.infer<typeof RetrainBody> {
-  const parsed = RetrainBody.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw new RoutingError('INVALID_REQUEST', `${issue.path.join('.') || 'body'}: ${issue.message}`);
+/** Learning on request, in the process that owns the database; what comes into force is taken up before the reply. */
+function adminOf(context: LearningContext, token: string, adopt: (hash: string | null) => Promise<void>): Admin {
+  const { store } = context;
+  const andAdopt = async (operation: 'retrain' | 'rollback', options: unknown) => {
+    const before = await activeArtifact(store);
+    // Loaded late: a gateway that is never asked to learn does not need it.
+    const { learningAdmin } = await import('./learning/admin.ts');
+    const report = await learningAdmin(context)[operation](options);
+    const now = await activeArtifact(store);
+    if (now !== before) await adopt(now);
+    return report;
+  };
+  return {
+    token,
+    retrain: (options) => andAdopt('retrain', options),
+    rollback: (options) => andAdopt('rollback', options),
+  };
 }

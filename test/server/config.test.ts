@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { isLoopback, readConfig } from '../../server/config.ts';
+import { isLoopback, readConfig, refusePublicHost } from '../../server/config.ts';
 import { providersFrom } from '../../server/providers/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pointsman-config-'));
@@ -83,13 +83,15 @@ describe('readConfig', () => {
   });
 
   test('refuses to listen beyond this machine until it is told to', () => {
-    expect(problem(() => readConfig({ file: false, env: { HOST: '0.0.0.0' } })).message).toContain(
-      'POINTSMAN_ALLOW_PUBLIC',
-    );
-    expect(readConfig({ file: false, env: { HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '1' } }).host).toBe('0.0.0.0');
-    expect(problem(() => readConfig({ file: false, env: { HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '0' } })).code).toBe(
-      'INVALID_CONFIG',
-    );
+    const listenOn = (env: Record<string, string>) => refusePublicHost(readConfig({ file: false, env }));
+    listenOn({});
+    listenOn({ HOST: '::1' });
+    expect(problem(() => listenOn({ HOST: '0.0.0.0' }))).toMatchObject({
+      code: 'INVALID_CONFIG',
+      message: expect.stringContaining('POINTSMAN_ALLOW_PUBLIC'),
+    });
+    listenOn({ HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '1' });
+    expect(problem(() => listenOn({ HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '0' })).code).toBe('INVALID_CONFIG');
   });
 
   test('knows the names of this machine', () => {

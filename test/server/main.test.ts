@@ -1,13 +1,16 @@
 /** The gateway as a process: started, stopped, killed in mid-answer, refused. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
+import { loadArtifact, readEncoder, saveArtifact } from '../../router/artifact/artifact.ts';
 import { openStore } from '../../server/db/store.ts';
+import { artifactsFolder } from '../../server/learning/artifacts.ts';
+import { addPromotion } from '../../server/learning/promotions.ts';
 import { startGateway } from '../../server/main.ts';
 import { chat, completion, hello, jsonOf, type Script, sendJson, startSse, until, upstream, word } from './fakes.ts';
 
@@ -144,6 +147,60 @@ test('candidates are the models of the providers that are on', async () => {
   const ids = gateway.holder.current.candidates.map(({ id }) => id);
   expect(ids.length).toBeGreaterThan(1);
   expect(ids.every((id) => id.startsWith('openai/'))).toBe(true);
+});
+
+test('a promoted artifact is taken up without a restart, a damaged one is not, and a rollback brings the old one back', async () => {
+  const dataDir = newDataDir();
+  const first = await start({ dataDir });
+  const base = first.gateway.holder.current.artifactHash;
+  const shipped = await loadArtifact();
+  const { encoder: _, ...kept } = shipped;
+  const folder = artifactsFolder(dataDir);
+  const { training, metrics, notes } = shipped.manifest;
+  const { hash } = saveArtifact(
+    folder,
+    {
+      ...kept,
+      training,
+      metrics,
+      notes: [...notes, 'a test'],
+      encoder: readEncoder(shipped),
+      parent: base,
+      created: new Date(),
+    },
+    { underHash: true },
+  );
+  const promote = (artifact: string, previous: string | null) =>
+    addPromotion(first.store, { kind: 'promoted', artifact, previous, verdict: {} });
+  const decidedBy = async () => (await chat(first.url, hello('auto'))).headers.get('x-pointsman-artifact');
+  expect(await decidedBy()).toBe(base);
+  await promote(hash, null);
+  await until(() => first.gateway.holder.current.artifactHash === hash);
+  expect(await decidedBy()).toBe(hash);
+
+  mkdirSync(join(folder, 'damaged'));
+  writeFileSync(join(folder, 'damaged', 'manifest.json'), '{}');
+  await promote('damaged', hash);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  expect(await decidedBy()).toBe(hash);
+  await first.close();
+
+  const second = await start({ dataDir });
+  expect(second.gateway.holder.current.artifactHash).toBe(base);
+  const { token, url } = JSON.parse(readFileSync(join(dataDir, 'lock.json'), 'utf8'));
+  expect(url).toBe(second.url);
+  const post = (path: string, body: object = {}) =>
+    fetch(`${url}/admin/${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  expect(await jsonOf(post('rollback'))).toEqual({ from: 'damaged', to: hash });
+  expect(second.gateway.holder.current.artifactHash).toBe(hash);
+  expect(await jsonOf(post('rollback'))).toEqual({ from: hash, to: null });
+  expect(second.gateway.holder.current.artifactHash).toBe(base);
+  expect((await jsonOf(post('rollback'))).error.code).toBe('NOT_FOUND');
+  expect((await jsonOf(post('retrain', { nonsense: 1 }))).error.code).toBe('INVALID_REQUEST');
 });
 
 test('a second start on one data folder is refused and names the first', async () => {
