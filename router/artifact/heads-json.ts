@@ -8,7 +8,7 @@ const numbers = z.array(z.number());
 const HeadsJson = z.strictObject({
   dimension: z.number().int().positive(),
   factors: z.strictObject({
-    count: z.number().int().nonnegative(),
+    count: z.number().int().positive(),
     weights: numbers,
     bias: numbers,
     limits: numbers,

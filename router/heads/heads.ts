@@ -142,8 +142,8 @@ export function meanSlope(heads: Pick<Heads, 'modelIds' | 'rows' | 'factors'>): 
 function inDomain(domain: Domain, z: Float32Array, at: number, distance: number): number {
   const near = Math.min(1, domain.limit / distance);
   if (domain.known === null) return near;
-  const { coordinate, limit } = domain.known;
-  return Math.min(near, Math.min(0, limit) / Math.min(-1e-6, z[at + coordinate]!, limit));
+  const limit = Math.min(-1e-6, domain.known.limit);
+  return Math.min(near, limit / Math.min(z[at + domain.known.coordinate]!, limit));
 }
 
 /** Mean squared standardised distance of z from the training prompts; about 1 for one of them. */

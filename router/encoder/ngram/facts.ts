@@ -41,7 +41,8 @@ const CONSTRAINT =
 const NEGATION = /\b(not|no|never|none|neither|nor|except|false|incorrect|n't)\b/gi;
 const SPELLED =
   /\b(one|two|three|four|five|six|seven|eight|nine|ten|half|twice|double|third|quarter|dozen|hundred|thousand|million)\b/gi;
-const OPTION = /^\s*\(?[A-J][.):]\s/gm;
+// Blanks of one line only: across lines, thousands of empty ones would take a time that grows with their square.
+const OPTION = /^[^\S\n\r\u2028\u2029]*\(?[A-J][.):]\s/gm;
 
 /**
  * @param text  the text that is encoded, in its own case
