@@ -145,7 +145,9 @@ function readYaml(path: string, explicit: boolean, env: Environment): Record<str
   }
   if (value === null || value === undefined) return {};
   if (!isRecord(value)) throw new RoutingError('INVALID_CONFIG', `${path}: must hold \`option: value\` lines`);
-  return expand(value, env, path, []) as Record<string, unknown>;
+  const expanded = Object.entries(expand(value, env, path, []) as Record<string, unknown>);
+  // `databaseUrl: ${DATABASE_URL:-}` and a heading with nothing under it mean: not set.
+  return Object.fromEntries(expanded.filter(([, option]) => option !== null && option !== ''));
 }
 
 /** Replaces `${NAME}` and `${NAME:-default}` in every text. */
@@ -163,6 +165,7 @@ function expand(value: unknown, env: Environment, file: string, path: readonly s
     });
   }
   if (Array.isArray(value)) return value.map((item, i) => expand(item, env, file, [...path, String(i)]));
+  if (value === null && path[0] === 'providers' && path.length === 2) return {};
   if (!isRecord(value)) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, expand(item, env, file, [...path, key])]));
 }

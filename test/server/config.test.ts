@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -72,6 +72,21 @@ describe('readConfig', () => {
     const { code, message: said } = problem(() => yaml(text));
     expect(code).toBe('INVALID_CONFIG');
     if (message !== 'INVALID') expect(said).toContain(message);
+  });
+
+  test('takes the example of the README', () => {
+    const readme = readFileSync(new URL('../../server/README.md', import.meta.url), 'utf8');
+    const example = /```yaml\n([\s\S]*?)```/.exec(readme)![1]!;
+    const config = yaml(example, { VLLM_KEY: 'k' });
+    expect(config).toMatchObject({ baseline: 'openai/gpt-6-sol', maxAttempts: 8, policy: { exploration: 0.02 } });
+    expect(config.databaseUrl).toBeUndefined();
+    expect(Object.keys(config.providers)).toEqual(['openai', 'groq', 'my-vllm']);
+    expect(config.timeouts).toEqual(readConfig({ file: false }).timeouts);
+  });
+
+  test('takes a heading with nothing under it for not set', () => {
+    const config = yaml('providers:\n  openai:\npolicy:\nport:\n');
+    expect(config).toMatchObject({ port: 8787, providers: { openai: { enabled: true } } });
   });
 
   test('keeps of the policy only what was written, so that the artifact’s own stays in force', () => {
