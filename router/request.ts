@@ -60,6 +60,8 @@ export function readRequest(request: unknown): RoutingInput {
   let chars = 0;
   let images = 0;
   let audio = 0;
+  let other = false; // a file, or whatever clients send next
+  const said: string[] = [];
   const userTurns: string[] = [];
   for (const { role, content } of messages) {
     const parts = typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []);
@@ -68,17 +70,18 @@ export function readRequest(request: unknown): RoutingInput {
       if (part.type === 'image_url' || part.type === 'input_image' || part.type === 'image') images++;
       else if (part.type === 'input_audio') audio++;
       else if (part.text !== undefined) texts.push(part.text);
+      else other = true;
     }
     const text = texts.join('\n');
     chars += text.length;
+    if (text !== '') said.push(text);
     if (role === 'user' && text.trim() !== '') userTurns.push(text);
   }
-  if (chars === 0 && images === 0 && audio === 0) {
+  if (chars === 0 && images === 0 && audio === 0 && !other) {
     throw new RoutingError('INVALID_REQUEST', 'messages: nothing to answer, every message is empty');
   }
-  const fallback = messages.map(({ content }) => (typeof content === 'string' ? content : '')).join('\n');
   // Earlier turns give a short follow-up its context, but must not crowd the last one out.
-  const last = userTurns.at(-1) ?? fallback;
+  const last = userTurns.at(-1) ?? said.join('\n');
   const earlier = userTurns.slice(-3, -1).map((turn) => cut(turn, 400, 200));
   const text = [...earlier, cut(last, HEAD_CHARS, TAIL_CHARS)].join('\n');
   const maxOutputTokens = max_completion_tokens ?? max_tokens ?? undefined;

@@ -87,6 +87,7 @@ export function decide(
       Number(b.adequate) - Number(a.adequate) ||
       (a.adequate ? utility(b) - utility(a) : b.quality - a.quality) ||
       b.quality - a.quality ||
+      a.costUsd - b.costUsd ||
       (a.model < b.model ? -1 : 1),
   );
 
@@ -95,7 +96,7 @@ export function decide(
   if (all.length === 1) reason = 'only_candidate';
   else if (outOfDomain > policy.maxOutOfDomain) {
     reason = 'abstained';
-    const fallback = [...all].sort((a, b) => b.quality - a.quality || a.costUsd - b.costUsd)[0]!;
+    const fallback = [...order].sort((a, b) => b.quality - a.quality || a.costUsd - b.costUsd)[0]!;
     greedy = order.find((c) => c.model === policy.defaultModel) ?? fallback;
   } else if (!greedy.adequate) reason = 'best_effort';
 

@@ -1,0 +1,266 @@
+/** The rule that turns predictions and prices into a choice: worked by hand, and for any input. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { FilterReason } from '../../router/decision.ts';
+import type { Candidate } from '../../router/index.ts';
+import { type CandidatePrediction, decide, expectedCostUsd, filterCandidate } from '../../router/policy/decide.ts';
+import { Policy } from '../../router/policy/policy.ts';
+import { candidateOf, factsOf } from './fixtures.ts';
+
+/** A candidate of this quality whose call costs this many USD: all of it output, 1 000 tokens, no input. */
+const option = (id: string, quality: number, costUsd: number): CandidatePrediction => ({
+  candidate: candidateOf(`x/${id}`, { inputUsdPerMTok: 0, outputUsdPerMTok: costUsd * 1000 }),
+  like: `like/${id}`,
+  quality,
+  qualitySd: 0.1,
+  outputTokens: 1000,
+});
+const knobs = (more: Partial<Policy> = {}): Policy => Policy.parse({ tolerance: 0.1, ...more });
+const facts = factsOf();
+const THREE = [option('small', 0.6, 0.001), option('mid', 0.75, 0.01), option('big', 0.8, 0.1)];
+
+describe('decide', () => {
+  test('takes the cheapest within the tolerance of the best', () => {
+    // best 0.8, floor 0.7: mid and big are adequate, mid is cheaper.
+    const d = decide(THREE, facts, knobs(), 0, 0.5);
+    expect(d).toMatchObject({ model: 'x/mid', reason: 'cheapest_adequate', propensity: 1, explored: false });
+    expect(d.floor).toBeCloseTo(0.7, 12);
+    expect(d.ranked.map((r) => [r.model, r.adequate])).toEqual([
+      ['x/mid', true],
+      ['x/big', true],
+      ['x/small', false],
+    ]);
+    expect(d.ranked[0]).toMatchObject({ like: 'like/mid', quality: 0.75, qualitySd: 0.1, outputTokens: 1000 });
+    expect(d.ranked[0]!.costUsd).toBeCloseTo(0.01, 12);
+    expect(d.distribution).toEqual([1, 0, 0]);
+  });
+
+  test.each([
+    [0, 'x/big'],
+    [0.04, 'x/big'],
+    [0.1, 'x/mid'],
+    [0.25, 'x/small'],
+    [1, 'x/small'],
+  ])('with tolerance %s takes %s', (tolerance, model) => {
+    expect(decide(THREE, facts, knobs({ tolerance }), 0, 0).model).toBe(model);
+  });
+
+  test('holds to the least quality wanted where that is above the tolerance', () => {
+    // floor = max(0.78, 0.8 − 0.1): only big reaches it.
+    const d = decide(THREE, facts, knobs({ minQuality: 0.78 }), 0, 0);
+    expect(d).toMatchObject({ model: 'x/big', reason: 'cheapest_adequate', floor: 0.78 });
+  });
+
+  test('does its best, and says so, where nothing reaches the least quality wanted', () => {
+    const d = decide(THREE, facts, knobs({ minQuality: 0.95 }), 0, 0);
+    expect(d).toMatchObject({ model: 'x/big', reason: 'best_effort', floor: 0.95 });
+    expect(d.ranked.map((r) => r.model)).toEqual(['x/big', 'x/mid', 'x/small']);
+    expect(d.ranked.some((r) => r.adequate)).toBe(false);
+  });
+
+  test.each([
+    [{ minQuality: 0.95 }, 'best_effort'],
+    [{}, 'cheapest_adequate'],
+  ])('takes the cheaper of two that are predicted alike, as two hosts of one model are (%o)', (more, reason) => {
+    const twins = [option('a-dear', 0.8, 0.1), option('b-cheap', 0.8, 0.05)];
+    expect(decide(twins, facts, knobs(more), 0, 0)).toMatchObject({ model: 'x/b-cheap', reason });
+    // As fall-backs of something else too.
+    const order = decide([...twins, option('best', 1, 0.0001)], facts, knobs(), 0, 0).ranked.map((r) => r.model);
+    expect(order).toEqual(['x/best', 'x/b-cheap', 'x/a-dear']);
+  });
+
+  test('weighs quality against money where a rate is given', () => {
+    // utilities at 2 per USD: mid 0.75 − 0.02 = 0.73, big 0.8 − 0.2 = 0.6; at 0.5: mid 0.745, big 0.75.
+    expect(decide(THREE, facts, knobs({ qualityPerUsd: 2 }), 0, 0).model).toBe('x/mid');
+    expect(decide(THREE, facts, knobs({ qualityPerUsd: 0.5 }), 0, 0).model).toBe('x/big');
+    // At 0 money is nothing: the best one.
+    expect(decide(THREE, facts, knobs({ qualityPerUsd: 0 }), 0, 0).model).toBe('x/big');
+  });
+
+  test('abstains to the default model on a prompt unlike the training data', () => {
+    const policy = knobs({ maxOutOfDomain: 0.8, defaultModel: 'x/small' });
+    expect(decide(THREE, facts, policy, 0.8, 0)).toMatchObject({ model: 'x/mid', reason: 'cheapest_adequate' });
+    expect(decide(THREE, facts, policy, 0.81, 0)).toMatchObject({ model: 'x/small', reason: 'abstained' });
+  });
+
+  test.each([null, 'x/filtered-out'])('abstains to the best one where the default model is %s', (defaultModel) => {
+    const d = decide(THREE, facts, knobs({ maxOutOfDomain: 0.8, defaultModel }), 0.9, 0);
+    expect(d).toMatchObject({ model: 'x/big', reason: 'abstained', propensity: 1 });
+  });
+
+  test('says when there was no choice', () => {
+    const d = decide([THREE[0]!], facts, knobs({ exploration: 0.5, minQuality: 0.9 }), 1, 0.99);
+    expect(d).toMatchObject({ model: 'x/small', reason: 'only_candidate', propensity: 1, distribution: [1] });
+  });
+
+  test('refuses an empty choice', () => {
+    expect(() => decide([], facts, knobs(), 0, 0)).toThrow(expect.objectContaining({ code: 'NO_CANDIDATE' }));
+  });
+
+  test('explores among those within twice the tolerance, and keeps the exact probabilities', () => {
+    // 0.65 is above 0.8 − 2 · 0.1: all three are near. 0.3 spread over three: mid 0.7 + 0.1, big 0.1, small 0.1.
+    const near = [option('small', 0.65, 0.001), ...THREE.slice(1)];
+    const policy = knobs({ exploration: 0.3 });
+    const greedy = decide(near, facts, policy, 0, 0);
+    expect(greedy).toMatchObject({ model: 'x/mid', reason: 'cheapest_adequate', explored: false });
+    expect(greedy.propensity).toBeCloseTo(0.8, 12);
+    const second = decide(near, facts, policy, 0, 0.85);
+    expect(second).toMatchObject({ model: 'x/big', reason: 'explored', explored: true });
+    expect(second.propensity).toBeCloseTo(0.1, 12);
+    expect(second.ranked.map((r) => r.model)).toEqual(['x/big', 'x/mid', 'x/small']);
+    const third = decide(near, facts, policy, 0, 0.999);
+    expect(third.model).toBe('x/small');
+    third.distribution.forEach((p, i) => {
+      expect(p).toBeCloseTo([0.1, 0.8, 0.1][i]!, 12);
+    });
+  });
+
+  test('never explores what is clearly worse', () => {
+    const far = [...THREE, option('hopeless', 0.5, 0.000001)];
+    const d = decide(far, facts, knobs({ exploration: 1 }), 0, 0.999999);
+    expect(d.model).not.toBe('x/hopeless');
+    expect(d.distribution[d.ranked.findIndex((r) => r.model === 'x/hopeless')]).toBe(0);
+  });
+});
+
+describe('decide, for any input', () => {
+  const unit = fc.double({ min: 0, max: 1, noNaN: true });
+  const cents = fc.double({ min: 1e-7, max: 1, noNaN: true });
+  const options = fc
+    .array(fc.tuple(unit, cents), { minLength: 1, maxLength: 8 })
+    .map((list) => list.map(([q, c], i) => option(`m${i}`, q, c)));
+  const policies = fc
+    .record({
+      tolerance: unit,
+      minQuality: unit,
+      exploration: unit,
+      maxOutOfDomain: unit,
+      qualityPerUsd: fc.option(fc.double({ min: 0, max: 100, noNaN: true })),
+      defaultModel: fc.option(fc.constantFrom('x/m0', 'x/m3', 'x/none')),
+    })
+    .map((more) => knobs(more));
+  const draws = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+
+  test('is a distribution, drawn from exactly, over every candidate once', () => {
+    fc.assert(
+      fc.property(options, policies, unit, draws, (list, policy, ood, draw) => {
+        const d = decide(list, facts, policy, ood, draw);
+        expect(d.distribution.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 9);
+        expect(d.distribution.every((p) => p >= 0)).toBe(true);
+        expect(d.ranked[0]!.model).toBe(d.model);
+        expect(d.distribution[0]).toBe(d.propensity);
+        expect(d.propensity).toBeGreaterThan(0);
+        expect(d.ranked.map((r) => r.model).sort()).toEqual(list.map((p) => p.candidate.id).sort());
+        expect(d.explored).toBe(d.reason === 'explored');
+        // The draw decides what is taken, not how likely each was.
+        const other = decide(list, facts, policy, ood, (draw + 0.37) % 1);
+        const p = new Map(other.ranked.map((r, i) => [r.model, other.distribution[i]]));
+        d.ranked.forEach((r, i) => {
+          expect(d.distribution[i]).toBe(p.get(r.model));
+        });
+      }),
+      { numRuns: 500, seed: 4 },
+    );
+  });
+
+  test('draws each candidate as often as it says', () => {
+    fc.assert(
+      fc.property(options, policies, unit, (list, policy, ood) => {
+        const steps = 2000; // evenly spaced draws: each frequency is exact to one step a candidate
+        const counts = new Map<string, number>();
+        let said = new Map<string, number>();
+        for (let s = 0; s < steps; s++) {
+          const d = decide(list, facts, policy, ood, (s + 0.5) / steps);
+          counts.set(d.model, (counts.get(d.model) ?? 0) + 1);
+          if (s === 0) said = new Map(d.ranked.map((r, i) => [r.model, d.distribution[i]!]));
+        }
+        for (const [model, p] of said)
+          expect(Math.abs((counts.get(model) ?? 0) / steps - p)).toBeLessThan(1.01 / steps);
+      }),
+      { numRuns: 30, seed: 5 },
+    );
+  });
+
+  test('does not depend on the order in which candidates are given', () => {
+    fc.assert(
+      fc.property(options, policies, unit, draws, (list, policy, ood, draw) => {
+        const a = decide(list, facts, policy, ood, draw);
+        expect(decide([...list].reverse(), facts, policy, ood, draw)).toEqual(a);
+      }),
+      { numRuns: 300, seed: 6 },
+    );
+  });
+
+  test('is not moved by one more candidate that is dear and inadequate', () => {
+    fc.assert(
+      fc.property(options, policies, (list, policy) => {
+        const before = decide(list, facts, { ...policy, exploration: 0 }, 0, 0);
+        const worst = Math.min(before.floor, ...list.map((p) => p.quality)) - 0.01;
+        const after = decide([...list, option('m9', worst, 2)], facts, { ...policy, exploration: 0 }, 0, 0);
+        expect(after.model).toBe(before.model);
+      }),
+      { numRuns: 300, seed: 7 },
+    );
+  });
+
+  test('never gets dearer as the tolerance is raised', () => {
+    fc.assert(
+      fc.property(options, unit, unit, unit, (list, a, b, minQuality) => {
+        const cost = (tolerance: number): number =>
+          decide(list, facts, knobs({ tolerance, minQuality }), 0, 0).ranked[0]!.costUsd;
+        expect(cost(Math.max(a, b))).toBeLessThanOrEqual(cost(Math.min(a, b)));
+      }),
+      { numRuns: 500, seed: 8 },
+    );
+  });
+
+  test('never takes one that another beats on quality and on price', () => {
+    fc.assert(
+      fc.property(options, policies, (list, policy) => {
+        const { ranked } = decide(list, facts, { ...policy, exploration: 0 }, 0, 0);
+        const [chosen, ...others] = ranked;
+        expect(others.some((o) => o.quality > chosen!.quality && o.costUsd < chosen!.costUsd)).toBe(false);
+      }),
+      { numRuns: 500, seed: 9 },
+    );
+  });
+});
+
+describe('filterCandidate', () => {
+  const plain = candidateOf('x/plain', { contextTokens: 8000, maxOutputTokens: 1000 });
+  const cases: [string, Partial<Parameters<typeof factsOf>[0]>, Partial<Candidate>, FilterReason | null][] = [
+    ['what fits', {}, {}, null],
+    ['a prompt of exactly the context', { inputTokens: 8000 }, {}, null],
+    ['a prompt beyond the context', { inputTokens: 8001 }, {}, 'context_too_small'],
+    ['a prompt and an answer beyond the context', { inputTokens: 7500, maxOutputTokens: 501 }, {}, 'context_too_small'],
+    ['an answer longer than it can give', { maxOutputTokens: 1001 }, {}, 'output_too_small'],
+    ['an answer of just that length', { maxOutputTokens: 1000 }, {}, null],
+    ['images, blind', { images: 1 }, {}, 'no_image_input'],
+    ['images, sighted', { images: 1 }, { inputModalities: ['text', 'image'] }, null],
+    ['audio, deaf', { audio: 1 }, { inputModalities: ['text', 'image'] }, 'no_audio_input'],
+    ['tools, without', { tools: 2 }, { tools: false }, 'no_tools'],
+    ['a schema, without', { responseSchema: true }, { structuredOutput: false }, 'no_structured_output'],
+    ['no tools asked of one without', {}, { tools: false, structuredOutput: false }, null],
+  ];
+  test.each(cases)('%s', (_, needs, has, reason) => {
+    expect(filterCandidate({ ...plain, ...has }, factsOf(needs))).toBe(reason);
+  });
+
+  test('leaves the length of the answer open where neither side limits it', () => {
+    const { maxOutputTokens: _none, ...open } = plain;
+    expect(filterCandidate(open, factsOf({ maxOutputTokens: 5000 }))).toBeNull();
+  });
+});
+
+describe('expectedCostUsd', () => {
+  const c = candidateOf('x/c', { inputUsdPerMTok: 3, outputUsdPerMTok: 15 });
+  test('is tokens times list prices', () => {
+    // 1 000 × 3 + 200 × 15 = 6 000 per million
+    expect(expectedCostUsd(c, factsOf({ inputTokens: 1000 }), 200)).toBeCloseTo(0.006, 12);
+  });
+  test('counts no more output than the client allows', () => {
+    // 1 000 × 3 + 50 × 15 = 3 750
+    expect(expectedCostUsd(c, factsOf({ inputTokens: 1000, maxOutputTokens: 50 }), 200)).toBeCloseTo(0.00375, 12);
+    expect(expectedCostUsd(c, factsOf({ inputTokens: 1000, maxOutputTokens: 500 }), 200)).toBeCloseTo(0.006, 12);
+  });
+});
