@@ -96,7 +96,7 @@ function leaderBoard(e: Evaluation): string {
   const rows = e.routers.map((r) => {
     const below = standing(r.aiqMinusZero) === 'below';
     return [
-      `${escapeHtml(r.name)}${r.kind === 'hindsight' ? ' *' : ''}${below ? ' <span class="below">▼ below zero router</span>' : ''}`,
+      `${escapeHtml(r.name)}${r.kind === 'hindsight' ? ' *' : ''}${below ? '<span class="below">▼ below zero</span>' : ''}`,
       `${percent(r.aiq.value, 2)} ${small(interval(r.aiq, (x) => percent(x)))}`,
       `${signedPercent(r.aiqMinusZero.value, 2)} ${small(interval(r.aiqMinusZero, (x) => signedPercent(x, 2)))}`,
       percent(r.gapRecovered),

@@ -25,7 +25,7 @@ th:first-child { text-align: left; position: sticky; left: 0; background: var(--
 thead th:first-child { background: var(--band); }
 tr.learned th { font-weight: 700; }
 small { color: var(--soft); }
-.below { color: var(--warn); font-weight: 600; font-size: .8rem; }
+.below { display: block; color: var(--warn); font-weight: 600; font-size: .75rem; }
 details { margin: 8px 0; }
 summary { cursor: pointer; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }

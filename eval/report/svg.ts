@@ -47,7 +47,7 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
   for (const tick of logTicks(lowCost, highCost, width < 500 ? 4 : 8)) {
     parts.push(
       `<line class="grid" x1="${f(x(tick))}" x2="${f(x(tick))}" y1="${margin.top}" y2="${height - margin.bottom}"/>`,
-      `<text class="tick" x="${f(x(tick))}" y="${height - margin.bottom + 16}" text-anchor="middle">${usdPerThousand(tick)}</text>`,
+      `<text class="tick" x="${f(x(tick))}" y="${height - margin.bottom + 16}" text-anchor="middle">${usdPerThousand(tick).replace(/\.0+$|(\.\d*?)0+$/, '$1')}</text>`,
     );
   }
   parts.push(
@@ -60,8 +60,8 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
     );
   }
   const labels: { name: string; x: number; y: number; style: string }[] = [];
-  e.routers.forEach((r, k) => {
-    const style = styleOf(r, k);
+  for (const r of e.routers) {
+    const style = styleOf(e, r);
     const last = r.curve.at(-1)!;
     const title = `<title>${escapeHtml(r.name)}: AIQ ${percent(r.aiq.value, 2)} %</title>`;
     const path = r.curve.map((p) => `${f(x(p.costUsd))},${f(y(p.quality))}`).join(' ');
@@ -74,8 +74,13 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
       .filter((_, i) => i === r.curve.length - 1 || i % every === 0)
       .map((p) => markerAt(style.marker, x(p.costUsd), y(p.quality)));
     parts.push(`<g class="${style.className}">${title}${line}${marks.join('')}</g>`);
-    labels.push({ name: r.name, x: x(last.costUsd), y: y(last.quality), style: style.className });
-  });
+    if (r.curve.length === 1 && x(last.costUsd) < width - margin.right - 100) {
+      // Below the one point of a router without settings: a label at the margin would need a line across the picture.
+      parts.push(
+        `<g class="${style.className}"><text class="label" x="${f(x(last.costUsd) + 6)}" y="${f(y(last.quality) + 15)}">${escapeHtml(r.name)}</text></g>`,
+      );
+    } else labels.push({ name: r.name, x: x(last.costUsd), y: y(last.quality), style: style.className });
+  }
   const at = width - margin.right + 14;
   for (const label of spread(labels, 14, margin.top + 6, height - margin.bottom)) {
     parts.push(
@@ -114,7 +119,7 @@ export function leadChart(e: Evaluation, width: number, id: string): string {
   rows.forEach((r, k) => {
     const cy = margin.top + (k + 0.5) * rowHeight;
     const { value, low: from, high: to } = r.aiqMinusZero;
-    const style = styleOf(r, e.routers.indexOf(r));
+    const style = styleOf(e, r);
     parts.push(
       `<g class="${style.className}"><title>${escapeHtml(r.name)}: ${signedPercent(value, 2)} % [${signedPercent(from, 2)}, ${signedPercent(to, 2)}]</title>` +
         `<text class="label" x="${margin.left - 8}" y="${cy + 4}" text-anchor="end">${escapeHtml(shortened(r.name))}</text>` +
@@ -143,16 +148,23 @@ function svg({ width, height }: Box, id: string, title: string, description: str
   );
 }
 
-function styleOf(r: RouterResult, index: number): { className: string; dash: string; marker: Marker } {
-  const style = STYLES[index % STYLES.length]!;
+interface Style {
+  readonly className: string;
+  readonly dash: string;
+  readonly marker: Marker;
+}
+
+/** Reference rows are grey; each other curve has a colour, a dash pattern and a marker of its own. */
+function styleOf(e: Evaluation, r: RouterResult): Style {
   if (r.name === 'zero') return { className: 'series ref', dash: '6 4', marker: 'square' };
   if (r.kind === 'hindsight') return { className: 'series ref', dash: '1 4', marker: 'diamond' };
-  const weight = r.kind === 'learned' ? ' learned' : '';
-  return {
-    className: `series s${index % STYLES.length}${weight}`,
-    dash: r.kind === 'learned' ? '' : style.dash,
-    marker: style.marker,
-  };
+  if (r.curve.length === 1) return { className: 'series ref', dash: '', marker: 'cross' };
+  const coloured = e.routers.filter((o) => o.name !== 'zero' && o.kind !== 'hindsight' && o.curve.length > 1);
+  const k = coloured.indexOf(r) % STYLES.length;
+  const style = STYLES[k]!;
+  return r.kind === 'learned'
+    ? { ...style, className: `series s${k} learned`, dash: '' }
+    : { ...style, className: `series s${k}` };
 }
 
 function markerAt(marker: Marker, x: number, y: number): string {
