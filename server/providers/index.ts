@@ -39,7 +39,7 @@ function setUp(
   if (given?.enabled === false) return 'enabled: false in the configuration';
   const preset = PRESETS[name];
   const prefix = name.toUpperCase().replaceAll('-', '_');
-  const movedTo = env[`${prefix}_BASE_URL`] || undefined;
+  const movedTo = (preset?.movable !== false && env[`${prefix}_BASE_URL`]) || undefined;
   const baseUrl = given?.baseUrl ?? movedTo ?? preset?.baseUrl;
   if (baseUrl === undefined) {
     throw new RoutingError('INVALID_CONFIG', `providers.${name}.baseUrl: needed, ${name} is no host known here`);

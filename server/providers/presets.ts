@@ -8,12 +8,20 @@ import type { OpenAiCompatibleOptions } from './openai-compatible.ts';
 export interface Preset extends Partial<Omit<OpenAiCompatibleOptions, 'name' | 'apiKey'>> {
   /** Environment variables that may hold the key, first one wins. */
   readonly keys: readonly string[];
+  /** False where `<NAME>_BASE_URL` is in use for another protocol. Default: true. */
+  readonly movable?: boolean;
   /** A local server: on when `<NAME>_BASE_URL` is set, without a key. */
   readonly local?: boolean;
 }
 
 export const PRESETS: Readonly<Record<string, Preset>> = {
   openai: { baseUrl: 'https://api.openai.com/v1', keys: ['OPENAI_API_KEY'], outputLimit: 'max_completion_tokens' },
+  // Both offer the OpenAI protocol beside their own, which does more (thinking, prompt caching).
+  anthropic: { baseUrl: 'https://api.anthropic.com/v1', keys: ['ANTHROPIC_API_KEY'], movable: false },
+  google: {
+    baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
+    keys: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'],
+  },
   openrouter: { baseUrl: 'https://openrouter.ai/api/v1', keys: ['OPENROUTER_API_KEY'] },
   groq: {
     baseUrl: 'https://api.groq.com/openai/v1',

@@ -2,6 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { providerOf } from '../../datasets/catalog/candidate.ts';
+import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { isLoopback, readConfig, refusePublicHost } from '../../server/config.ts';
 import { providersFrom } from '../../server/providers/index.ts';
 
@@ -134,6 +136,17 @@ describe('providersFrom', () => {
       ['openai', 'http://127.0.0.1:9/v1/'],
       ['ollama', 'http://127.0.0.1:8/v1'],
     ]);
+  });
+
+  test('leaves a base URL alone that is meant for another protocol', () => {
+    expect(set({ ANTHROPIC_BASE_URL: 'http://127.0.0.1:9' }).on.size).toBe(0);
+    expect(set({ ANTHROPIC_API_KEY: 'k' }).on.get('anthropic')!.address).toBe('https://api.anthropic.com/v1');
+  });
+
+  test('knows a host for every provider of the shipped catalog', async () => {
+    const { models } = await readCatalog();
+    const { off } = set({});
+    for (const { id } of models) expect([...off.keys()]).toContain(providerOf(id));
   });
 
   test('takes hosts from the file, with their key by value or by name', () => {
