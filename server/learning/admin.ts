@@ -8,6 +8,7 @@ export const RetrainRequest = z.strictObject({
   dryRun: z.boolean().optional(),
   minFeedback: z.number().int().min(1).max(1_000_000).optional(),
   maxQualityLoss: z.number().min(0).max(1).optional(),
+  maxUnknown: z.number().min(0).max(1).optional(),
   seed: z.number().int().optional(),
   /** Only report what happened so far. */
   historyOnly: z.boolean().optional(),

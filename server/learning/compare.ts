@@ -24,6 +24,8 @@ const FOLDS = 5;
 const REPLICATES = 2000;
 /** Weights above it are left to the model: an action with propensity below 1/20 is as good as untried. */
 const MAX_WEIGHT = 20;
+/** A model with fewer judged answers is unknown: its forecast still rests on the model it was likened to. */
+const KNOWN_FROM = 10;
 const LEAST_PROBABILITY = 1e-4;
 
 /**
@@ -76,7 +78,7 @@ export function compare(
     observed: mean(answered.map(({ sample }) => sample.quality)),
     forecastOld: mean(answered.map(({ sample, before }) => of(before, sample))),
     forecastNew: mean(answered.map(({ sample, after }) => of(after, sample))),
-    value: compareValue(answered, options),
+    value: compareValue(answered, answersOf([...seen, ...unseen]), options),
   };
 }
 
@@ -120,7 +122,11 @@ function forecasts(heads: Heads, samples: readonly Sample[], candidates: readonl
  * both come from the new heads; for a choice that the log hardly tried, at one standard deviation
  * below, since nothing observed corrects it.
  */
-function compareValue(answered: readonly Row[], { policy, seed }: CompareOptions): ValueComparison | null {
+function compareValue(
+  answered: readonly Row[],
+  answers: ReadonlyMap<string, number>,
+  { policy, seed }: CompareOptions,
+): ValueComparison | null {
   const kept: Row[] = [];
   const columns: Record<
     'reward' | 'propensity' | 'predicted' | 'oldTarget' | 'newTarget' | 'oldModel' | 'newModel',
@@ -138,6 +144,7 @@ function compareValue(answered: readonly Row[], { policy, seed }: CompareOptions
   let costNew = 0;
   let tried = 0;
   let changed = 0;
+  let unknown = 0;
   for (const row of answered) {
     const { sample, before, after } = row;
     // Where a call failed and moved on, the answer is not that of the action drawn.
@@ -168,6 +175,7 @@ function compareValue(answered: readonly Row[], { policy, seed }: CompareOptions
       costNew += probability * costUsd;
       if (isTried(model)) tried += probability;
       overlap += Math.min(was, probability);
+      if ((answers.get(model) ?? 0) < KNOWN_FROM) unknown += Math.max(0, probability - was);
     }
     changed += 1 - overlap;
     kept.push(row);
@@ -205,7 +213,14 @@ function compareValue(answered: readonly Row[], { policy, seed }: CompareOptions
     costNewUsd: costNew / n,
     tried: tried / n,
     changed: changed / n,
+    unknown: unknown / n,
   };
+}
+
+function answersOf(samples: readonly Sample[]): Map<string, number> {
+  const answers = new Map<string, number>();
+  for (const { executed } of samples) answers.set(executed, (answers.get(executed) ?? 0) + 1);
+  return answers;
 }
 
 /** Mean of paired differences, with a percentile interval from resampling sessions. */

@@ -5,9 +5,11 @@ export interface GateOptions {
   readonly minFeedback: number;
   /** Quality that the lower end of the interval may lie below the incumbent's, in [0, 1]. */
   readonly maxQualityLoss: number;
+  /** Share of decisions that may move to models the log hardly knows, in [0, 1]. */
+  readonly maxUnknown: number;
 }
 
-export const DEFAULT_GATE: GateOptions = { minFeedback: 50, maxQualityLoss: 0.05 };
+export const DEFAULT_GATE: GateOptions = { minFeedback: 50, maxQualityLoss: 0.05, maxUnknown: 0.1 };
 
 export interface Estimate {
   readonly value: number;
@@ -50,6 +52,8 @@ export interface ValueComparison {
   readonly tried: number;
   /** Share of decisions that change. */
   readonly changed: number;
+  /** Share that moves to models with fewer than 10 judged answers in the whole log. */
+  readonly unknown: number;
 }
 
 export interface Verdict {
@@ -78,6 +82,11 @@ export function judge(unseen: number, comparison: Comparison | null, options: Ga
     if (!(quality.low >= -options.maxQualityLoss)) {
       reasons.push(
         `quality may fall: ${signed(quality.value)} (95 % interval ${signed(quality.low)} to ${signed(quality.high)}), at worst −${options.maxQualityLoss} is allowed`,
+      );
+    }
+    if (value.unknown > options.maxUnknown) {
+      reasons.push(
+        `${(100 * value.unknown).toFixed(0)} % of the requests would move to models with fewer than 10 judged answers; let the gateway try them first (policy.exploration)`,
       );
     }
     if (value.costNewUsd > value.costOldUsd && !(quality.value > 0)) {

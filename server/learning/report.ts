@@ -29,11 +29,6 @@ export function verdictText(report: RetrainReport): string {
       `  ${report.incumbent.slice(0, 12)} → ${report.artifact!.slice(0, 12)}. A running gateway takes it up by itself.`,
     );
     lines.push('  To undo it: pointsman retrain --rollback');
-  } else if (comparison?.value && comparison.value.tried < 0.5 && outcome !== 'would-promote') {
-    lines.push(
-      '',
-      '  The log has hardly tried what the new router would choose. More exploration (policy.exploration) makes it judgeable.',
-    );
   }
   return [...lines, ''].join('\n');
 }

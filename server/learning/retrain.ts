@@ -11,7 +11,7 @@ import type { SqlStore } from '../db/store.ts';
 import { artifactDir, artifactsFolder, keepArtifact } from './artifacts.ts';
 import type { FitJob, FitResult } from './fit.ts';
 import type { FitReply } from './fit-worker.ts';
-import { type Comparison, DEFAULT_GATE, type GateOptions } from './gate.ts';
+import { type Comparison, DEFAULT_GATE, type GateOptions, type Verdict } from './gate.ts';
 import { labelOutcomes, readLog, type Sample } from './log.ts';
 import { activeArtifact, addPromotion, history } from './promotions.ts';
 
@@ -76,6 +76,7 @@ async function retrainNow(context: LearningContext, options: RetrainOptions): Pr
   const gate: GateOptions = {
     minFeedback: options.minFeedback ?? DEFAULT_GATE.minFeedback,
     maxQualityLoss: options.maxQualityLoss ?? DEFAULT_GATE.maxQualityLoss,
+    maxUnknown: options.maxUnknown ?? DEFAULT_GATE.maxUnknown,
   };
   const started = performance.now();
   await store.flush();
@@ -97,12 +98,12 @@ async function retrainNow(context: LearningContext, options: RetrainOptions): Pr
     seed,
     saveUnder: dryRun ? null : artifactsFolder(dataDir),
   });
-  const { promote, reasons } = result.verdict;
+  const { promote, reasons } = await withoutReturns(store, result);
   const report: RetrainReport = {
     outcome: dryRun ? (promote ? 'would-promote' : 'would-refuse') : promote ? 'promoted' : 'refused',
     reasons,
     incumbent: result.incumbent,
-    artifact: result.saved?.hash ?? null,
+    artifact: promote ? (result.saved?.hash ?? null) : null,
     samples: log.samples.length,
     unseen: result.unseen,
     sessions: new Set(log.samples.map(({ group }) => group)).size,
@@ -116,18 +117,29 @@ async function retrainNow(context: LearningContext, options: RetrainOptions): Pr
     seconds: (performance.now() - started) / 1000,
   };
   if (dryRun) return report;
-  if (result.saved !== null) {
+  if (promote && result.saved !== null) {
     // The base too: a later version of this package may ship another one.
     await keepArtifact(store, dataDir, result.base, baseDir);
     await keepArtifact(store, dataDir, result.saved.hash, result.saved.dir);
   }
   await addPromotion(store, {
-    kind: result.saved === null ? 'refused' : 'promoted',
-    artifact: result.saved?.hash ?? promoted,
+    kind: promote ? 'promoted' : 'refused',
+    artifact: report.artifact ?? promoted,
     previous: promoted,
     verdict: report,
   });
   return report;
+}
+
+/** What somebody rolled back does not return by itself: it takes feedback that was not there then. */
+async function withoutReturns(store: SqlStore, { verdict, saved }: FitResult): Promise<Verdict> {
+  if (saved === null) return verdict;
+  const rows = await history(store, Number.MAX_SAFE_INTEGER);
+  if (!rows.some(({ kind, previous }) => kind === 'rolled-back' && previous === saved.hash)) return verdict;
+  return {
+    promote: false,
+    reasons: [`${saved.hash.slice(0, 12)} was rolled back; without new feedback it does not return`],
+  };
 }
 
 /**

@@ -1,0 +1,285 @@
+import { existsSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { loadArtifact } from '../../../router/artifact/artifact.ts';
+import { learningAdmin } from '../../../server/learning/admin.ts';
+import { activeArtifactDir, artifactsFolder, watchPromotions } from '../../../server/learning/artifacts.ts';
+import { labelOutcomes, logTable, readLog } from '../../../server/learning/log.ts';
+import { activeArtifact, addPromotion, history, rollback } from '../../../server/learning/promotions.ts';
+import { type LearningContext, retrain } from '../../../server/learning/retrain.ts';
+import { aDecision, anAttempt, someFeedback } from '../db/records.ts';
+import { type OpenedStore, storeKinds } from '../db/stores.ts';
+import { candidates, type Entry, logOf, type World } from './synthetic-log.ts';
+
+/** The dear model, which the shipped router takes for the best, is broken; the others are good. */
+const dearIsBroken: Omit<World, 'seed' | 'decisions'> = {
+  truth: (model) => (model === 'lab/dear' ? 0.05 : 0.85),
+  policy: { exploration: 0.5, tolerance: 0.25 },
+};
+/** Everything is as the shipped router says: nothing to learn. */
+const asPredicted: Omit<World, 'seed' | 'decisions'> = {
+  truth: (_, predicted) => predicted,
+  policy: { exploration: 0.5, tolerance: 0.25 },
+};
+
+describe.each(storeKinds)('$name', (kind) => {
+  let opened: OpenedStore;
+  let context: LearningContext;
+  // Opening one takes a second, emptying it milliseconds.
+  beforeAll(async () => {
+    opened = await kind.open();
+  });
+  afterAll(() => opened.close());
+  beforeEach(async () => {
+    await opened.store.db.execute(
+      sql`truncate decisions, attempts, feedback, outcomes, promotions, artifacts, artifact_blobs`,
+    );
+    await rm(artifactsFolder(opened.options.dataDir), { recursive: true, force: true });
+    context = { store: opened.store, dataDir: opened.options.dataDir, candidates, policy: { tolerance: 0.05 } };
+  });
+
+  const record = async (entries: readonly Entry[]) => {
+    for (const entry of entries) opened.store.record(entry);
+    await opened.store.flush();
+  };
+  const log = async (world: Omit<World, 'seed' | 'decisions'>, decisions: number, seed = 1, idPrefix = 'd') =>
+    (await logOf({ ...world, seed, decisions, idPrefix })).entries;
+
+  test('promotes a router that is really better, saves it, and a running gateway hears of it', async () => {
+    await record(await log(dearIsBroken, 300));
+    const heard: { dir: string; hash: string | null }[] = [];
+    const watch = watchPromotions(
+      opened.store,
+      context.dataDir,
+      (dir, hash) => {
+        heard.push({ dir, hash });
+      },
+      { intervalMs: 20, known: null },
+    );
+    const report = await retrain(context);
+    expect(report.outcome, report.reasons.join('; ')).toBe('promoted');
+    expect(report.samples).toBe(300);
+    expect(report.sessions).toBe(150);
+    const { comparison } = report;
+    expect(comparison!.logLoss.high).toBeLessThan(0);
+    expect(comparison!.value!.qualityNew).toBeGreaterThan(comparison!.value!.qualityOld + 0.1);
+    const dir = await activeArtifactDir(opened.store, context.dataDir);
+    expect(dir).toBe(join(artifactsFolder(context.dataDir), report.artifact!));
+    const artifact = await loadArtifact(dir!);
+    expect(artifact.hash).toBe(report.artifact);
+    expect(artifact.manifest.parent).toBe(report.incumbent);
+    expect(artifact.heads.modelIds).toContain('lab/dear');
+    await expect.poll(() => heard, { timeout: 5000 }).toEqual([{ dir, hash: report.artifact }]);
+    watch.stop();
+  });
+
+  test('leaves the old router where labels hold nothing new, and writes the refusal down', async () => {
+    await record(await log(asPredicted, 300));
+    const report = await retrain(context);
+    expect(report.outcome).toBe('refused');
+    expect(report.reasons.join()).toMatch(/not shown to be better/);
+    expect(await activeArtifactDir(opened.store, context.dataDir)).toBeNull();
+    const rows = await history(opened.store);
+    expect(rows.map(({ kind, artifact }) => ({ kind, artifact }))).toEqual([{ kind: 'refused', artifact: null }]);
+    expect(rows[0]!.verdict).toMatchObject({ samples: 300, comparison: { rows: 300 } });
+    expect(existsSync(artifactsFolder(context.dataDir))).toBe(false);
+  });
+
+  test('refuses on too little feedback, saying how much is needed', async () => {
+    await record(await log(dearIsBroken, 49));
+    const report = await retrain(context);
+    expect(report.outcome).toBe('refused');
+    expect(report.reasons).toEqual([
+      expect.stringMatching(/insufficient evidence: 49 judged answers .* 50 are needed/),
+    ]);
+    expect((await retrain({ ...context }, { minFeedback: 30, dryRun: true })).reasons.join()).not.toMatch(
+      /insufficient/,
+    );
+  });
+
+  test('a dry run says what it would do and changes nothing', async () => {
+    await record(await log(dearIsBroken, 300));
+    const report = await retrain(context, { dryRun: true });
+    expect(report.outcome).toBe('would-promote');
+    expect(report.artifact).toBeNull();
+    expect(await history(opened.store)).toEqual([]);
+    expect(existsSync(artifactsFolder(context.dataDir))).toBe(false);
+  });
+
+  test('the next retraining judges only what the promoted router has not seen', async () => {
+    await record(await log(dearIsBroken, 300));
+    const first = await retrain(context);
+    const again = await retrain(context);
+    expect(again).toMatchObject({ outcome: 'refused', unseen: 0, samples: 300, incumbent: first.artifact });
+    await record(await log(dearIsBroken, 80, 2, 'e'));
+    const third = await retrain(context, { dryRun: true });
+    expect(third).toMatchObject({ unseen: 80, samples: 380 });
+    expect(third.comparison!.rows).toBe(80);
+  });
+
+  test('rolls back to what was in force before, and no further than the base', async () => {
+    await record(await log(dearIsBroken, 300));
+    const { artifact } = await retrain(context);
+    await addPromotion(opened.store, { kind: 'promoted', artifact: 'second', previous: artifact, verdict: {} });
+    expect(await rollback(opened.store)).toEqual({ from: 'second', to: artifact });
+    expect(await activeArtifact(opened.store)).toBe(artifact);
+    expect(await rollback(opened.store)).toEqual({ from: artifact, to: null });
+    expect(await activeArtifactDir(opened.store, context.dataDir)).toBeNull();
+    await expect(rollback(opened.store)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect((await history(opened.store)).map(({ kind }) => kind)).toEqual([
+      'rolled-back',
+      'rolled-back',
+      'promoted',
+      'promoted',
+    ]);
+  });
+
+  test('a rolled-back router returns only with new feedback', async () => {
+    await record(await log(dearIsBroken, 300));
+    const { artifact } = await retrain(context);
+    await rollback(opened.store);
+    const again = await retrain(context);
+    expect(again).toMatchObject({ outcome: 'refused', artifact: null });
+    expect(again.reasons.join()).toMatch(/was rolled back/);
+    expect(await activeArtifact(opened.store)).toBeNull();
+    await record(await log(dearIsBroken, 20, 2, 'e'));
+    const later = await retrain(context);
+    expect(later.outcome).toBe('promoted');
+    expect(later.artifact).not.toBe(artifact);
+  });
+
+  test('does not promote over a promotion that it was not judged against', async () => {
+    await addPromotion(opened.store, { kind: 'promoted', artifact: 'faster', previous: null, verdict: {} });
+    await expect(
+      addPromotion(opened.store, { kind: 'promoted', artifact: 'late', previous: null, verdict: {} }),
+    ).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
+    expect(await activeArtifact(opened.store)).toBe('faster');
+  });
+
+  test('one retraining at a time', async () => {
+    const both = await Promise.allSettled([retrain(context), retrain(context)]);
+    expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+    expect((both[1] as PromiseRejectedResult).reason).toMatchObject({ code: 'INVALID_REQUEST' });
+  });
+
+  test('of each source the latest word counts, and sources count alike', async () => {
+    const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds));
+    const say = (id: string, source: string, score: number, seconds: number) =>
+      opened.store.record({ feedback: someFeedback({ id, source, score, createdAt: at(seconds) }) });
+    opened.store.record({ decision: aDecision(), attempt: anAttempt({ outputTokens: 77 }) });
+    say('1', 'user', 0, 1);
+    say('2', 'user', 1, 3); // changed their mind
+    say('3', 'user', 0.2, 2);
+    say('4', 'test', 0.5, 1);
+    say('5', 'nobody', 7, 1); // not a score
+    await opened.store.flush();
+    await labelOutcomes(opened.store);
+    const { samples } = await readLog(opened.store, 'ngram-1');
+    // (1 + 0.5) / 2
+    expect(samples).toMatchObject([{ id: 'd1', quality: 0.75, outputTokens: 77, group: 'default\ns1' }]);
+    const table = logTable(samples);
+    expect(table.modelIds).toEqual(['a/small']);
+    expect([...table.quality]).toEqual([0.75]);
+    say('6', 'test', 0, 9);
+    await opened.store.flush();
+    await labelOutcomes(opened.store);
+    expect((await readLog(opened.store, 'ngram-1')).samples[0]!.quality).toBe(0.5);
+  });
+
+  test('leaves out, and counts, what cannot be learned from', async () => {
+    const judged = (id: string, over: Parameters<typeof aDecision>[0]) =>
+      opened.store.record({
+        decision: aDecision({ id, ...over }),
+        attempt: anAttempt({ id: `a${id}`, decisionId: id }),
+        feedback: someFeedback({ id: `f${id}`, decisionId: id }),
+      });
+    judged('fine', {});
+    judged('foreign', { encoderId: 'other' });
+    judged('named', { routed: false, embedding: null, encoderId: null });
+    judged('failed', { executedModel: null }); // nothing answered: feedback on nothing
+    judged('moved-on', { executedModel: 'b/large', session: null });
+    opened.store.record({ feedback: someFeedback({ id: 'lost', decisionId: 'never made' }) });
+    await opened.store.flush();
+    await labelOutcomes(opened.store);
+    const { samples, leftOut } = await readLog(opened.store, 'ngram-1');
+    expect(leftOut).toEqual({ otherEncoder: 1, notRouted: 1 });
+    expect(samples.map(({ id, executed, sampled, group }) => ({ id, executed, sampled, group }))).toEqual([
+      { id: 'moved-on', executed: 'b/large', sampled: 'a/small', group: 'moved-on' },
+      { id: 'fine', executed: 'a/small', sampled: 'a/small', group: 'default\ns1' },
+    ]);
+    expect(samples[1]!.propensity).toBe(0.1 + 0.2);
+  });
+
+  test('options that are none are refused by name', async () => {
+    const admin = learningAdmin(context);
+    await expect(admin.retrain({ minFeedback: 0 })).rejects.toMatchObject({
+      code: 'INVALID_REQUEST',
+      message: expect.stringMatching(/^minFeedback/),
+    });
+    await expect(admin.retrain({ min: 5 })).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
+    expect(await admin.retrain({ historyOnly: true })).toEqual({ active: null, history: [] });
+  });
+
+  test('a promoted artifact that is gone from this disk comes from the database, or is asked for', async () => {
+    await record(await log(dearIsBroken, 300));
+    const { artifact } = await retrain(context);
+    await rm(artifactsFolder(context.dataDir), { recursive: true });
+    if (kind.name === 'PostgreSQL') {
+      const dir = await activeArtifactDir(opened.store, context.dataDir);
+      expect((await loadArtifact(dir!)).hash).toBe(artifact);
+    } else {
+      await expect(activeArtifactDir(opened.store, context.dataDir)).rejects.toMatchObject({
+        code: 'ARTIFACT_MISSING',
+      });
+    }
+  });
+});
+
+describe('the same log', () => {
+  const inFresh = async (order: (entries: Entry[]) => Entry[]) => {
+    const opened = await storeKinds[0]!.open();
+    try {
+      const { entries } = await logOf({ ...dearIsBroken, seed: 1, decisions: 300 });
+      for (const entry of order(entries)) opened.store.record(entry);
+      const { dataDir } = opened.options;
+      const report = await retrain({ store: opened.store, dataDir, candidates, policy: { tolerance: 0.05 } });
+      const files = ['heads.onnx', 'heads.json', 'encoder.onnx', 'policy.json'];
+      const dir = join(artifactsFolder(dataDir), report.artifact!);
+      const bytes = await Promise.all(files.map((name) => readFile(join(dir, name))));
+      return { report, bytes };
+    } finally {
+      await opened.close();
+    }
+  };
+
+  test('gives the same verdict and the same bytes, in whatever order it was written', async () => {
+    const first = await inFresh((entries) => entries);
+    const second = await inFresh((entries) => [...entries].reverse());
+    expect(second.report.artifact).toBe(first.report.artifact);
+    expect(second.report.comparison).toEqual(first.report.comparison);
+    expect(second.bytes.every((b, i) => b.equals(first.bytes[i]!))).toBe(true);
+  });
+});
+
+test('answers are not held up while a router is fitted', async () => {
+  const opened = await storeKinds[0]!.open();
+  try {
+    const { entries } = await logOf({ ...dearIsBroken, seed: 1, decisions: 1000 });
+    for (const entry of entries) opened.store.record(entry);
+    await opened.store.flush();
+    let longest = 0;
+    let last = performance.now();
+    const beat = setInterval(() => {
+      longest = Math.max(longest, performance.now() - last);
+      last = performance.now();
+    }, 5);
+    await retrain({ store: opened.store, dataDir: opened.options.dataDir, candidates });
+    clearInterval(beat);
+    // Two orders of magnitude below what the fit takes when the machine is busy; far above a timer's jitter.
+    expect(longest).toBeLessThan(500);
+  } finally {
+    await opened.close();
+  }
+});
