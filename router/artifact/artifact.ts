@@ -3,8 +3,8 @@
  * `manifest.json`, `encoder.onnx`, `heads.onnx`, `heads.json`, `policy.json`.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
@@ -17,6 +17,9 @@ import { Policy } from '../policy/policy.ts';
 import { headsFromJson, headsToJson } from './heads-json.ts';
 
 export const FORMAT = 1;
+
+/** The files that the manifest vouches for. */
+const FILES = ['encoder.onnx', 'heads.onnx', 'heads.json', 'policy.json'];
 
 /** What a folder says of itself. `hash` covers everything but `created` and itself. */
 export const Manifest = z.strictObject({
@@ -106,7 +109,7 @@ export async function loadArtifact(dir: string = defaultArtifactDir()): Promise<
   }
   const manifest = parsed.data;
   const files: Record<string, Uint8Array> = {};
-  for (const name of ['encoder.onnx', 'heads.onnx', 'heads.json', 'policy.json']) {
+  for (const name of FILES) {
     const path = join(dir, name);
     if (!existsSync(path)) throw new RoutingError('ARTIFACT_DAMAGED', `${path} is missing`);
     files[name] = readFileSync(path);
@@ -141,16 +144,20 @@ export const readEncoder = (artifact: Artifact): Uint8Array => readFileSync(join
 /**
  * Writes an artifact to `dir`, or with `underHash` to `dir/<hash>`; complete or not at all.
  * Same parts, same bytes and hash, but for `created`.
+ * @throws `INVALID_CONFIG` when the folder holds anything but an artifact, which would be lost;
+ *         `ARTIFACT_DAMAGED` when the heads hold numbers that could not be loaded again
  */
 export function saveArtifact(
   dir: string,
   parts: ArtifactParts,
   options: { underHash?: boolean } = {},
 ): { hash: string; dir: string } {
+  const headsJson = headsToJson(parts.heads);
+  headsFromJson(headsJson);
   const files: Record<string, Uint8Array> = {
     'encoder.onnx': parts.encoder,
     'heads.onnx': headsGraph(parts.heads),
-    'heads.json': Buffer.from(headsToJson(parts.heads)),
+    'heads.json': Buffer.from(headsJson),
     'policy.json': Buffer.from(`${JSON.stringify(parts.policy, null, 1)}\n`),
   };
   const unsigned: Manifest = {
@@ -166,7 +173,8 @@ export function saveArtifact(
     files: Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256(bytes)])),
   };
   const manifest = { ...unsigned, hash: contentHash(unsigned) };
-  const target = options.underHash ? join(dir, manifest.hash) : dir;
+  const target = options.underHash ? resolve(dir, manifest.hash) : resolve(dir);
+  refuseToReplace(target);
   const staging = `${target}.${process.pid}.part`;
   rmSync(staging, { recursive: true, force: true });
   mkdirSync(staging, { recursive: true });
@@ -177,6 +185,18 @@ export function saveArtifact(
   rmSync(target, { recursive: true, force: true });
   renameSync(staging, target);
   return { hash: manifest.hash, dir: target };
+}
+
+/** @throws `INVALID_CONFIG` when the folder holds files that are no part of an artifact */
+function refuseToReplace(dir: string): void {
+  if (!existsSync(dir)) return;
+  const ours = new Set(['manifest.json', 'README.md', ...FILES]);
+  const foreign = readdirSync(dir, { withFileTypes: true }).find((entry) => !entry.isFile() || !ours.has(entry.name));
+  if (foreign === undefined) return;
+  throw new RoutingError(
+    'INVALID_CONFIG',
+    `${dir}: holds ${foreign.name}, which is no part of an artifact and would be lost; give a new or empty folder`,
+  );
 }
 
 /** Hash of everything but the date and the hash itself; key order does not matter. */

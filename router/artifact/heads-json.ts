@@ -97,6 +97,7 @@ export function headsFromJson(text: string): Heads {
     tokens.weights.length === d &&
     domain.mean.length === d &&
     domain.scale.length === d &&
+    (domain.known === null || domain.known.coordinate < d) &&
     models.every((m) => m.row.length === w && m.covariance.length === w * w);
   if (!fits) throw new RoutingError('ARTIFACT_DAMAGED', 'heads.json: shapes of weights disagree');
   const flat = (pick: (m: (typeof models)[number]) => readonly number[]): Float64Array =>
