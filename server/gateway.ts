@@ -7,6 +7,7 @@ import type { RoutableRequest } from '../router/request.ts';
 import type { Router } from '../router/router.ts';
 import type { GatewayConfig } from './config.ts';
 import type { DecisionRecord, Store } from './db/store.ts';
+import { Breaker } from './forward/breaker.ts';
 import type { Target } from './forward/forward.ts';
 import { costUsd } from './forward/usage.ts';
 import type { RequestLife } from './forward/watch.ts';
@@ -44,6 +45,7 @@ export class Gateway {
   readonly lives = new Set<RequestLife>();
   readonly pending = new Map<string, DecisionRecord>();
   closing = false;
+  readonly breaker = new Breaker();
   readonly #providers: Providers;
   readonly #sandbox: Provider | undefined;
   readonly #models: ReadonlyMap<string, Candidate>;
@@ -100,11 +102,17 @@ export class Gateway {
     return costUsd(this.baseline, tokens);
   }
 
-  /** Routes a request, with a draw that nobody can foresee. */
+  /** Routes a request, with a draw that nobody can foresee, past the models that keep failing. */
   async decide(request: RoutableRequest): Promise<{ decision: Decision; routerMs: number }> {
     const router = this.holder.current;
     const started = performance.now();
-    const decision = await router.route(request, { draw: uniform() });
+    const draw = uniform();
+    const unhealthy = this.breaker.resting(router.candidates.map(({ id }) => id));
+    const decision = await router.route(request, { draw, unhealthy }).catch((error) => {
+      // Only resting models are left: better one that failed lately than none at all.
+      if (unhealthy.length === 0 || error?.code !== 'NO_CANDIDATE') throw error;
+      return router.route(request, { draw });
+    });
     return { decision, routerMs: performance.now() - started };
   }
 

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Decision } from '../../router/decision.ts';
 import { type RoutableRequest, readRequest } from '../../router/request.ts';
-import type { DecisionRecord } from '../db/store.ts';
+import type { AttemptRecord, DecisionRecord } from '../db/store.ts';
 import type { JsonAnswer } from '../forward/attempt.ts';
 import { editMembers } from '../forward/edit-json.ts';
 import { UpstreamFailure } from '../forward/failure.ts';
@@ -66,7 +66,8 @@ async function answer(
   const asked = { decisionId: record.id, text, json: body, stream, routed: record.routed, inputTokens };
   let call: OpenCall;
   try {
-    call = await forward(targets, { ...asked, life: life.signal }, config, (attempt) => store.record({ attempt }));
+    const note = (attempt: AttemptRecord) => store.record({ attempt });
+    call = await forward(targets, { ...asked, life: life.signal }, config, note, gateway.breaker);
   } catch (error) {
     store.record({ decision: record });
     if (!(error instanceof UpstreamFailure)) throw error;
@@ -269,8 +270,5 @@ const ascii = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
 /** Codes and ids only: a provider's message may quote the prompt. */
 function logFailure(request: FastifyRequest, record: DecisionRecord, failure: UpstreamFailure): void {
   const { code, blame, httpStatus } = failure;
-  request.log.warn(
-    { model: record.executedModel ?? record.model, code, blame, httpStatus },
-    'answer failed',
-  );
+  request.log.warn({ model: record.executedModel ?? record.model, code, blame, httpStatus }, 'answer failed');
 }

@@ -7,6 +7,7 @@ import type { GatewayConfig } from '../config.ts';
 import type { AttemptRecord } from '../db/records.ts';
 import type { Provider } from '../providers/provider.ts';
 import { type Answer, attempt } from './attempt.ts';
+import type { Breaker } from './breaker.ts';
 import { UpstreamFailure } from './failure.ts';
 import { costUsd, tokensOfChars, type Usage } from './usage.ts';
 import { GivenUp } from './watch.ts';
@@ -68,6 +69,7 @@ export async function forward(
   request: ForwardRequest,
   limits: ForwardLimits,
   record: (attempt: AttemptRecord) => void,
+  breaker: Breaker,
 ): Promise<OpenCall> {
   const queue = [...targets];
   const failures = new Map<Provider, number>();
@@ -105,10 +107,12 @@ export async function forward(
         timeouts: limits.timeouts,
         answerLimitBytes: limits.answerLimitMb * 1024 * 1024,
       });
+      breaker.ok(target.id);
       const { firstByteMs } = answer;
       return { target, answer, attempts: ordinal + 1, spentUsd, finish: (end) => row(end, firstByteMs) };
     } catch (error) {
       if (!(error instanceof UpstreamFailure)) throw error;
+      breaker.failed(target.id, error.blame);
       const entry = row(endOf(error), null);
       record(entry);
       spentUsd += entry.costUsd ?? 0;

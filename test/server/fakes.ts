@@ -35,9 +35,10 @@ export function fakeRouter(candidates: readonly Candidate[], name = 'fake'): Rou
     encoderId: 'fake-encoder',
     candidates,
     policy: Policy.parse({ tolerance: 0.02 }),
-    async route(request) {
+    async route(request, options) {
       const { facts } = readRequest(request);
-      const fits = candidates.filter(({ contextTokens }) => facts.inputTokens <= contextTokens);
+      const unhealthy = candidates.filter(({ id }) => options?.unhealthy?.includes(id));
+      const fits = candidates.filter((c) => facts.inputTokens <= c.contextTokens && !unhealthy.includes(c));
       if (fits.length === 0) throw new RoutingError('NO_CANDIDATE', 'no candidate is left: context_too_small');
       return {
         model: fits[0]!.id,
@@ -51,7 +52,7 @@ export function fakeRouter(candidates: readonly Candidate[], name = 'fake'): Rou
           costUsd: (facts.inputTokens * inputUsdPerMTok + 100 * outputUsdPerMTok) / 1e6,
           adequate: true,
         })),
-        filtered: [],
+        filtered: unhealthy.map(({ id }) => ({ model: id, reason: 'unhealthy' })),
         distribution: fits.map((_, i) => (i === 0 ? 1 : 0)),
         propensity: 1,
         explored: false,

@@ -278,6 +278,26 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
     });
   });
 
+  test('routes past models that keep failing, but still calls one that is named, or the only one left', async () => {
+    const { gateway, hosts } = await start((_, response) => sendJson(response, 'no', 500), fine);
+    for (let i = 0; i < 3; i++) expect((await chat(gateway.url, hello('auto'))).status).toBe(200);
+    expect(hosts.one.requests).toHaveLength(6);
+    const response = await chat(gateway.url, hello('auto'));
+    expect((await jsonOf(response)).model).toBe('two/dear');
+    expect(hosts.one.requests).toHaveLength(6);
+    const { decision } = await stored(gateway);
+    expect(decision.filtered).toEqual([
+      { model: 'one/cheap', reason: 'unhealthy' },
+      { model: 'one/middle', reason: 'unhealthy' },
+    ]);
+    expect((await chat(gateway.url, hello('one/cheap'))).status).toBe(502);
+    expect(hosts.one.requests).toHaveLength(8);
+    await hosts.two.close();
+    for (let i = 0; i < 3; i++) await chat(gateway.url, hello('auto'));
+    expect((await chat(gateway.url, hello('auto'))).status).toBe(502);
+    expect(hosts.one.requests.length).toBeGreaterThan(8);
+  });
+
   test('asks the same model again when a connection breaks before any answer', async () => {
     let calls = 0;
     const { gateway } = await start((_, response) => {
