@@ -1,5 +1,6 @@
 /** The library: `const router = await Router.load(); const decision = await router.route({ messages })`. */
-import type { Candidate } from '../datasets/catalog/candidate.ts';
+import { z } from 'zod';
+import { Candidate } from '../datasets/catalog/candidate.ts';
 import { readCatalog } from '../datasets/catalog/catalog.ts';
 import { RoutingError } from '../datasets/index.ts';
 import { type Artifact, loadArtifact } from './artifact/artifact.ts';
@@ -13,8 +14,8 @@ import { type RoutableRequest, readRequest } from './request.ts';
 export interface RouterOptions {
   /** Artifact folder; default: the shipped one. */
   readonly artifact?: string;
-  /** Candidate models; default: the shipped catalog. */
-  readonly candidates?: readonly Candidate[];
+  /** Candidate models, each id once; default: the shipped catalog. */
+  readonly candidates?: readonly z.input<typeof Candidate>[];
   /** Overrides of the artifact's policy. */
   readonly policy?: Partial<Policy>;
 }
@@ -44,11 +45,11 @@ export interface Router {
 export const Router = {
   /**
    * Loads a fitted router.
-   * @throws what {@link loadArtifact} throws; `INVALID_CONFIG` when a policy knob is out of range
+   * @throws what {@link loadArtifact} throws; `INVALID_CONFIG` when a policy knob or a candidate is not as it should be
    */
   async load(options: RouterOptions = {}): Promise<Router> {
     const artifact = await loadArtifact(options.artifact);
-    const candidates = options.candidates ?? (await readCatalog()).models;
+    const candidates = options.candidates ? checked(options.candidates) : (await readCatalog()).models;
     return createRouter(artifact, candidates, withOverrides(artifact.policy, options.policy));
   },
 };
@@ -110,6 +111,20 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
   };
 }
 
+/** @throws `INVALID_CONFIG` naming the candidate and field at fault */
+function checked(candidates: readonly z.input<typeof Candidate>[]): readonly Candidate[] {
+  const parsed = z.array(Candidate).safeParse(candidates);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    throw new RoutingError('INVALID_CONFIG', `${['candidates', ...issue.path].join('.')}: ${issue.message}`);
+  }
+  const ids = parsed.data.map((c) => c.id);
+  const twice = ids.find((id, i) => ids.indexOf(id) !== i);
+  if (twice !== undefined)
+    throw new RoutingError('INVALID_CONFIG', `candidates: ${twice} stands there twice; keep one`);
+  return parsed.data;
+}
+
 /** @throws `INVALID_CONFIG` naming the knob that is out of range or unknown */
 export function withOverrides(base: Policy, overrides: Partial<Policy> | undefined): Policy {
   if (overrides === undefined) return base;
@@ -117,7 +132,7 @@ export function withOverrides(base: Policy, overrides: Partial<Policy> | undefin
   const parsed = Policy.safeParse({ ...base, ...set });
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
-  throw new RoutingError('INVALID_CONFIG', `policy.${issue.path.join('.')}: ${issue.message}`);
+  throw new RoutingError('INVALID_CONFIG', `${['policy', ...issue.path].join('.')}: ${issue.message}`);
 }
 
 function nothingLeft(
