@@ -1,7 +1,7 @@
 /** Learned routers as contenders: an artifact as it is, or an estimator fitted on the training part. */
-import { type Prompt, RoutingError } from '../datasets/index.ts';
+import { deriveSeed, type Prompt, RoutingError, sampleRows } from '../datasets/index.ts';
 import type { Estimator, Predictions, Predictor } from '../router/estimators/estimator.ts';
-import type { Contender, FittedForecaster, Forecast, Forecaster, Training } from './contender.ts';
+import type { Contender, FittedForecaster, Forecast, Forecaster } from './contender.ts';
 import { outOfFold } from './out-of-fold.ts';
 import { plugIn } from './plug-in.ts';
 
@@ -34,6 +34,9 @@ export type PredictorWithOutOfFold = Predictor & { readonly outOfFold?: Predicti
  */
 export const MIN_FRESH_PROMPTS = 200;
 
+/** Prompts forecast out of fold by an estimator that must be refitted for it: enough to place a few settings. */
+export const MAX_TUNING_PROMPTS = 3000;
+
 /** The artifact's own heads, on the models they know. */
 export const artifactAsItIs = (name: string, source: LearnedSource): Contender =>
   plugIn(
@@ -58,38 +61,25 @@ export const artifactAsItIs = (name: string, source: LearnedSource): Contender =
 export const fittedOn = (name: string, source: LearnedSource, estimator: Estimator): Contender =>
   plugIn(estimatorForecaster(name, estimator, source), 'learned');
 
-export function estimatorForecaster(name: string, estimator: Estimator, source: LearnedSource): Forecaster {
-  return {
-    name,
-    async fit(training): Promise<FittedForecaster> {
-      const fitted = await fitHonestly(estimator, training);
-      const rows = tuningRows(training.part.table.prompts, source);
-      if (rows.length === training.part.table.prompts.length) return fitted;
-      const m = training.part.table.modelIds.length;
-      return { ...fitted, tuning: { rows, forecast: selectForecastRows(fitted.tuning.forecast, rows, m) } };
-    },
-  };
-}
-
-async function fitHonestly(estimator: Estimator, training: Training): Promise<FittedForecaster> {
-  const { table } = training.part;
-  const predictor: PredictorWithOutOfFold = await estimator.fit(table, training.seed);
-  const forecast = async (prompts: readonly Prompt[]) =>
-    toColumns(predictor.modelIds, await predictor.predict(prompts), table.modelIds);
-  if (predictor.outOfFold) {
-    const own = toColumns(predictor.modelIds, predictor.outOfFold, table.modelIds);
-    return { tuning: { rows: table.prompts.map((_, i) => i), forecast: own }, forecast };
-  }
-  const folds = await outOfFold(
-    training,
-    async (part, _singles, seed) => {
-      const p = await estimator.fit(part.table, seed);
-      return async (prompts) => toColumns(p.modelIds, await p.predict(prompts), table.modelIds);
-    },
-    async () => forecast,
-  );
-  return folds;
-}
+export const estimatorForecaster = (name: string, estimator: Estimator, source: LearnedSource): Forecaster => ({
+  name,
+  async fit(training): Promise<FittedForecaster> {
+    const { table } = training.part;
+    const predictor: PredictorWithOutOfFold = await estimator.fit(table, training.seed);
+    const through = (p: Predictor) => async (prompts: readonly Prompt[]) =>
+      toColumns(p.modelIds, await p.predict(prompts), table.modelIds);
+    const rows = tuningRows(table.prompts, source);
+    if (predictor.outOfFold) {
+      const own = toColumns(predictor.modelIds, predictor.outOfFold, table.modelIds);
+      const forecast = selectForecastRows(own, rows, table.modelIds.length);
+      return { tuning: { rows, forecast }, forecast: through(predictor) };
+    }
+    return outOfFold(training, async (part, _singles, seed) => through(await estimator.fit(part.table, seed)), {
+      learnAll: async () => through(predictor),
+      rows: sampleRows(table.prompts, rows, MAX_TUNING_PROMPTS, deriveSeed(training.seed, 'tuning-rows')),
+    });
+  },
+});
 
 /** Rows whose groups the encoder has not learned from, if they are enough; else all. */
 function tuningRows(prompts: readonly Prompt[], source: LearnedSource): number[] {

@@ -14,44 +14,40 @@ type Forecasts = (prompts: readonly Prompt[]) => Forecast | Promise<Forecast>;
 /**
  * Fits on all of the training part, and {@link FOLDS} times on the rest of it for its own forecasts.
  * @param learn may see only the part and the model means given to it
- * @param learnAll the fit on all of the training part, where it is at hand already
+ * @param options `learnAll`: the fit on all of the training part, where it is at hand already; `rows`: forecast
+ *        only these of the training part
  */
 export async function outOfFold(
   training: Training,
   learn: (part: Part, singles: SingleModels, seed: number) => Promise<Forecasts>,
-  learnAll: () => Promise<Forecasts> = () => learn(training.part, training.singles, training.seed),
+  options: { readonly learnAll?: () => Promise<Forecasts>; readonly rows?: readonly number[] } = {},
 ): Promise<FittedForecaster> {
   const { part, seed } = training;
   const { prompts, modelIds } = part.table;
   const m = modelIds.length;
   const fold = groupFolds(prompts, FOLDS, deriveSeed(seed, 'out-of-fold'));
-  const quality = new Float64Array(prompts.length * m).fill(Number.NaN);
-  const outputTokens = new Float64Array(prompts.length * m).fill(Number.NaN);
+  const all = prompts.map((_, i) => i);
+  const rows = options.rows ?? all;
+  const place = new Map(rows.map((i, k) => [i, k]));
+  const quality = new Float64Array(rows.length * m).fill(Number.NaN);
+  const outputTokens = new Float64Array(rows.length * m).fill(Number.NaN);
   for (let f = 0; f < FOLDS; f++) {
-    const rest = rowsWhere(fold, (x) => x !== f);
-    const own = rowsWhere(fold, (x) => x === f);
+    const rest = all.filter((i) => fold[i] !== f);
+    const own = rows.filter((i) => fold[i] === f);
     if (own.length === 0 || rest.length === 0) continue;
     const restPart = selectPartRows(part, rest);
     const forecasts = await learn(restPart, singleModels(restPart), seed);
     const forecast = await forecasts(own.map((i) => prompts[i]!));
     own.forEach((i, k) => {
       for (let j = 0; j < m; j++) {
-        quality[i * m + j] = forecast.quality[k * m + j]!;
-        outputTokens[i * m + j] = forecast.outputTokens?.[k * m + j] ?? Number.NaN;
+        quality[place.get(i)! * m + j] = forecast.quality[k * m + j]!;
+        outputTokens[place.get(i)! * m + j] = forecast.outputTokens?.[k * m + j] ?? Number.NaN;
       }
     });
   }
-  const full = await learnAll();
+  const full = await (options.learnAll?.() ?? learn(part, training.singles, seed));
   return {
-    tuning: { rows: prompts.map((_, i) => i), forecast: { quality, outputTokens } },
+    tuning: { rows, forecast: { quality, outputTokens } },
     forecast: async (ps) => full(ps),
   };
-}
-
-function rowsWhere(fold: Int32Array, keep: (f: number) => boolean): number[] {
-  const rows: number[] = [];
-  fold.forEach((f, i) => {
-    if (keep(f)) rows.push(i);
-  });
-  return rows;
 }

@@ -34,6 +34,11 @@ export function droppedLines(e: Evaluation): string[] {
   if (dropped.trainedGroups > 0) {
     lines.push(`${whole(dropped.trainedGroups)} groups that an artifact was fitted on are kept out of the test part`);
   }
+  if (dropped.trainedGroups > 0 && e.split === 'benchmark') {
+    lines.push(
+      'nothing else of these benchmarks: the artifact’s encoder has seen other prompts of each, so only the heads meet it as new',
+    );
+  }
   if (dropped.contaminated > 0) lines.push(`${whole(dropped.contaminated)} contaminated prompts`);
   if (dropped.noOutcome > 0) lines.push(`${whole(dropped.noOutcome)} prompts without an outcome of any candidate`);
   if (dropped.hiddenReasoningModels.length > 0) {
