@@ -50,10 +50,14 @@ export function fitHeads(
   const folds = groupFolds(table.prompts, Math.min(FOLDS, new Set(table.prompts.map((p) => p.groupId)).size), seed);
 
   const items = fitItemFactors(table.quality, n, m, { factors: k, seed });
-  const targets = Array.from({ length: k }, (_, f) =>
-    Float64Array.from({ length: n }, (_, i) => items.scores[i * k + f]!),
+  // A prompt nobody answered says nothing of its factors: their prior mean is no target to learn.
+  const answered = Array.from({ length: n }, (_, i) =>
+    table.quality.subarray(i * m, i * m + m).some((q) => !Number.isNaN(q)),
   );
-  const fits = ridgeOutOfFold(z, d, targets, folds).map(centred);
+  const targets = Array.from({ length: k }, (_, f) =>
+    Float64Array.from({ length: n }, (_, i) => (answered[i] ? items.scores[i * k + f]! : Number.NaN)),
+  );
+  const fits = ridgeOutOfFold(z, d, targets, folds).map((fit) => centred(filled(fit, z, d)));
 
   const w = k + 1;
   const x = new Float64Array(n * w);
@@ -114,6 +118,12 @@ export function fitHeads(
     }
   }
   return { heads, outOfFold: { quality, outputTokens }, r2: fits.map((f) => f.r2) };
+}
+
+/** The whole fit's prediction where there was no target to leave out. */
+function filled(fit: RidgeFit, z: Float32Array, d: number): RidgeFit {
+  const predict = (i: number): number => fit.weights.reduce((sum, w, a) => sum + w * z[i * d + a]!, fit.bias);
+  return { ...fit, outOfFold: fit.outOfFold.map((v, i) => (Number.isNaN(v) ? predict(i) : v)) };
 }
 
 /** A factor whose prediction does worse than its mean is no factor: it becomes 0 everywhere. */

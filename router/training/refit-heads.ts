@@ -234,7 +234,10 @@ function assemble(
       ),
       limits: concat(
         base.factors.limits,
-        added.flatMap((f) => [Math.min(...f.outOfFold), Math.max(...f.outOfFold)]),
+        added.flatMap(({ outOfFold }) => [
+          outOfFold.reduce((a, b) => Math.min(a, b)), // a log is too long to spread into arguments
+          outOfFold.reduce((a, b) => Math.max(a, b)),
+        ]),
       ),
       variance: concat(
         base.factors.variance,

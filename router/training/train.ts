@@ -22,7 +22,7 @@ const PARITY = 1e-4;
 
 /**
  * @param datasets already merged; groups are split by {@link roleOf}, whatever the seed
- * @throws `EMPTY_TABLE` when the training part holds no outcomes
+ * @throws `EMPTY_TABLE` when the training part holds no outcomes or no texts
  */
 export async function train(dataset: Dataset, options: TrainOptions): Promise<ArtifactParts> {
   const progress = options.onProgress ?? (() => {});
@@ -33,6 +33,13 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Ar
   const calibration = selectRows(table, rowsOf('calibration'));
   if (training.prompts.length === 0) {
     throw new RoutingError('EMPTY_TABLE', `${dataset.name}: no prompt falls into the training part; give more data`);
+  }
+
+  if (training.prompts.every((p) => p.text.trim() === '')) {
+    throw new RoutingError(
+      'EMPTY_TABLE',
+      `${dataset.name}: no prompt has a text, and the encoder is learned from texts; give the data itself, not a replay bundle`,
+    );
   }
 
   progress('learning n-gram directions from texts', 0);
