@@ -165,7 +165,8 @@ export const artifactBlobs = pgTable('artifact_blobs', {
   content: bytes('content').notNull(),
 });
 
-function storable(value: unknown): unknown {
+/** {@link storableText} in all of a JSON value. */
+export function storable(value: unknown): unknown {
   if (typeof value === 'string') return storableText(value);
   if (Array.isArray(value)) return value.map(storable);
   if (value === null || typeof value !== 'object') return value;

@@ -4,6 +4,7 @@ import { asc, eq } from 'drizzle-orm';
 import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { type Connection, databaseError } from './connection.ts';
 import { openEmbedded } from './embedded.ts';
+import { insertRows } from './insert.ts';
 import { acquireLock, type Lock } from './lock.ts';
 import { openPostgres } from './postgres.ts';
 import type { AttemptRecord, DecisionRecord, FeedbackRecord } from './records.ts';
@@ -73,7 +74,7 @@ async function storeOn(
   }));
   const spool = new Spool(dataDir);
   await spool.find();
-  const writer = new Writer({ insert: (rows) => insert(db, rows), spool, onProblem });
+  const writer = new Writer({ insert: (rows) => insertRows(db, rows), spool, onProblem });
   let closing: Promise<void> | null = null;
   return {
     kind: connection.kind,
@@ -128,18 +129,6 @@ async function storeOn(
       return closing;
     },
   };
-}
-
-/** One statement a table; rows without their decision are welcome, it may be on its way. */
-async function insert(db: PgRemoteDatabase, rows: readonly Row[]): Promise<void> {
-  const of = <T extends Row['table']>(table: T) =>
-    rows.filter((row) => row.table === table).map(({ row }) => row) as Extract<Row, { table: T }>['row'][];
-  const newDecisions = of('decisions');
-  const newAttempts = of('attempts');
-  const newFeedback = of('feedback');
-  if (newDecisions.length > 0) await db.insert(decisions).values(newDecisions).onConflictDoNothing();
-  if (newAttempts.length > 0) await db.insert(attempts).values(newAttempts).onConflictDoNothing();
-  if (newFeedback.length > 0) await db.insert(feedback).values(newFeedback).onConflictDoNothing();
 }
 
 function withPending(

@@ -30,7 +30,8 @@ export interface WriterState {
 
 /** How long a row waits for company. */
 const LINGER_MS = 50;
-const BATCH_ROWS = 200;
+/** Preparing this many decisions takes a few milliseconds of the thread that answers. */
+const BATCH_ROWS = 100;
 const MAX_QUEUED = 5_000;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 5_000;
