@@ -1,0 +1,133 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { evaluate } from '../../eval/evaluate.ts';
+import { percent, standing, usd } from '../../eval/report/format.ts';
+import { htmlReport } from '../../eval/report/html.ts';
+import { jsonReport } from '../../eval/report/json.ts';
+import { textReport } from '../../eval/report/text.ts';
+import type { Evaluation } from '../../eval/result.ts';
+import { fakeSource, loading, SKILLS, world } from './fixtures.ts';
+
+const load = loading(fakeSource({}));
+let plain: Evaluation;
+let pair: Evaluation;
+let byBenchmark: Evaluation;
+let free: Evaluation;
+
+beforeAll(async () => {
+  const options = { load, replicates: 50 };
+  plain = await evaluate(world({ holes: 0.1 }), options);
+  const skills = { 'a/small': SKILLS['a/small'], 'c/large': SKILLS['c/large'] };
+  pair = await evaluate(world({ skills }), { ...options, routers: ['default'] });
+  byBenchmark = await evaluate(world({ prompts: 450, benchmarks: 3 }), {
+    ...options,
+    split: 'benchmark',
+    routers: ['default'],
+  });
+  const base = world();
+  free = await evaluate(
+    { ...base, models: { ...base.models, 'a/small': { inputUsdPerMTok: 0, outputUsdPerMTok: 0 } } },
+    { ...options, routers: ['default', 'cascade'] },
+  );
+});
+
+describe('JSON', () => {
+  test('has the documented names, costs in USD per prompt, fractions and nulls', () => {
+    const e = JSON.parse(jsonReport(plain));
+    expect(e).toMatchObject({
+      dataset: 'world',
+      split: 'group',
+      seed: 0,
+      trainPrompts: expect.any(Number),
+      prompts: expect.any(Number),
+      groups: expect.any(Number),
+      models: 3,
+      costBasis: 'tokens',
+      dropped: { trainedGroups: 0, contaminated: 0, hiddenReasoningModels: [], unpricedModels: [] },
+      baseline: { model: 'c/large', costUsd: expect.any(Number), quality: expect.any(Number) },
+    });
+    for (const r of e.routers) {
+      for (const name of ['name', 'aiqLinear', 'gapRecovered', 'apgr', 'cpt50', 'cpt80', 'qualityNeutralCost', 'ece']) {
+        expect(r).toHaveProperty(name);
+      }
+      expect(Object.keys(r.aiq)).toEqual(['value', 'low', 'high']);
+      expect(Object.keys(r.aiqMinusZero)).toEqual(['value', 'low', 'high']);
+      expect(Object.keys(r.savingsAt).sort()).toEqual(['100', '95', '98']);
+      expect(r.aiq.low).toBeLessThanOrEqual(r.aiq.value);
+      expect(r.aiq.high).toBeGreaterThanOrEqual(r.aiq.value);
+      for (const p of r.curve) {
+        expect(p).toEqual({ setting: expect.any(String), costUsd: expect.any(Number), quality: expect.any(Number) });
+        expect(p.quality).toBeGreaterThanOrEqual(0);
+        expect(p.quality).toBeLessThanOrEqual(1);
+      }
+    }
+  });
+
+  test('survives its own parser and never holds a number that is none', () => {
+    for (const e of [plain, pair, byBenchmark, free])
+      expect(JSON.parse(jsonReport(e))).toEqual(JSON.parse(JSON.stringify(e)));
+    expect(() => jsonReport({ ...plain, prompts: Number.NaN })).toThrow(/prompts is NaN/);
+  });
+});
+
+describe('text', () => {
+  test('says what was compared, on what, and how to read it', () => {
+    const text = textReport(plain);
+    for (const part of [
+      'seed 0',
+      'cost basis: tokens',
+      'baseline: c/large',
+      'default+fit',
+      'oracle *',
+      'resamples by group',
+    ]) {
+      expect(text).toContain(part);
+    }
+    expect(text.split('\n').filter((line) => line.trimStart().startsWith('zero'))[0]).toMatch(/0\.00/);
+  });
+
+  test('shows the pair table for two models only, the benchmark table when each was left out', () => {
+    expect(textReport(pair)).toContain('APGR');
+    expect(textReport(plain)).not.toContain('APGR');
+    expect(textReport(byBenchmark)).toMatch(/bench-2\s+150/);
+  });
+
+  test('prints no NaN, null, undefined or infinity anywhere', () => {
+    for (const e of [plain, pair, byBenchmark, free]) {
+      expect(textReport(e)).not.toMatch(/NaN|null|undefined|Infinity|\[object/);
+      expect(htmlReport(e)).not.toMatch(/NaN|>null|undefined|Infinity|\[object/);
+    }
+  });
+
+  test('numbers are what people read: no minus zero, no exponent', () => {
+    expect(percent(-1e-9, 2)).toBe('0.00');
+    expect(percent(-0.0123, 1)).toBe('−1.2');
+    expect(percent(null)).toBe('–');
+    expect([usd(0.0000123), usd(1234.5), usd(0), usd(null)]).toEqual(['$0.0000123', '$1235', '$0', '–']);
+    expect(standing({ value: 0.01, low: -0.01, high: 0.02 })).toBe('unclear');
+    expect(standing({ value: -0.02, low: -0.03, high: -0.01 })).toBe('below');
+    expect(standing({ value: null, low: null, high: null })).toBe('none');
+  });
+});
+
+describe('HTML', () => {
+  test('stands alone: no script, no address to fetch from', () => {
+    const html = htmlReport(plain);
+    expect(html).not.toMatch(/<script|<link|<img|@import|url\(/);
+    expect(html.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:\/\//);
+    expect(html).toContain('prefers-color-scheme: dark');
+  });
+
+  test('draws every router with a label and a title for those who do not see it', () => {
+    const html = htmlReport(plain);
+    for (const r of plain.routers) expect(html).toContain(`<title>${r.name}: AIQ`);
+    expect(html).toMatch(/role="img" aria-labelledby="curve-wide-title curve-wide-desc"/);
+    const ids = [...html.matchAll(/ id="([^"]+)"/g)].map((m) => m[1]);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  test('names from data cannot inject markup', () => {
+    const html = htmlReport({ ...plain, dataset: '<b onclick="x">&' });
+    expect(html).not.toContain('<b onclick');
+    expect(html).toContain('&lt;b onclick=&quot;x&quot;&gt;&amp;');
+  });
+});
