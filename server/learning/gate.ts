@@ -11,6 +11,9 @@ export interface GateOptions {
 
 export const DEFAULT_GATE: GateOptions = { minFeedback: 50, maxQualityLoss: 0.05, maxUnknown: 0.1 };
 
+/** Resampling fewer sessions than this gives no interval worth its name. */
+const MIN_SESSIONS = 10;
+
 export interface Estimate {
   readonly value: number;
   /** Ends of the 95 % interval, from a paired bootstrap over sessions. */
@@ -63,9 +66,19 @@ export interface Verdict {
 }
 
 export function judge(unseen: number, comparison: Comparison | null, options: GateOptions): Verdict {
+  if (unseen >= options.minFeedback && comparison === null) {
+    return refuse(
+      'insufficient evidence: the new judged answers are of one session, or of models that are no candidates',
+    );
+  }
   if (unseen < options.minFeedback || comparison === null) {
     return refuse(
       `insufficient evidence: ${unseen} judged answers since the router in force was fitted, ${options.minFeedback} are needed`,
+    );
+  }
+  if (comparison.groups < MIN_SESSIONS) {
+    return refuse(
+      `insufficient evidence: the new judged answers come from ${comparison.groups} sessions, ${MIN_SESSIONS} are needed`,
     );
   }
   const { logLoss, value } = comparison;

@@ -36,7 +36,8 @@ describe('the gate', () => {
 
   test.each<[string, number, Comparison | null, RegExp]>([
     ['one judged answer too few', 49, better, /insufficient evidence: 49/],
-    ['nothing to compare', 500, null, /insufficient evidence/],
+    ['nothing to compare', 500, null, /one session, or of models that are no candidates/],
+    ['many answers of few sessions', 500, { ...better, groups: 9 }, /9 sessions, 10 are needed/],
     [
       'an interval of the log loss that touches 0',
       200,
