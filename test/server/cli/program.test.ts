@@ -1,0 +1,120 @@
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { folderOf } from '../../datasets/fixtures.ts';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+
+function pointsman(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', import.meta.resolve('tsx'), join(root, 'server/cli/main.ts'), ...args],
+    { encoding: 'utf8', cwd: root },
+  );
+  return { status, stdout, stderr };
+}
+
+test('prints its version', () => {
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  expect(pointsman('--version')).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+test('teaches its three uses, with one command each, and names every command', () => {
+  const { status, stdout } = pointsman('--help');
+  expect(status).toBe(0);
+  for (const text of ['pointsman start', 'pointsman eval --data DIR', 'pointsman retrain', 'pointsman demo']) {
+    expect(stdout).toContain(text);
+  }
+  for (const name of ['start', 'route', 'eval', 'datasets', 'train', 'retrain', 'bench', 'demo']) {
+    expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+  }
+  expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
+  expect(pointsman().stdout).toBe(stdout);
+});
+
+test.each(['start', 'route', 'eval', 'datasets', 'train', 'retrain', 'bench', 'demo'])(
+  '%s has a help of its own',
+  (name) => {
+    const { status, stdout, stderr } = pointsman(name, '--help');
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+    expect(stdout).toContain(`Usage: pointsman ${name}`);
+  },
+);
+
+test('takes a misspelt command or option for a mistake, and offers the nearest', () => {
+  const command = pointsman('retrian', '--help');
+  expect(command.status).toBe(2);
+  expect(command.stderr).toContain("unknown command 'retrian'");
+  expect(command.stderr).toContain('Did you mean retrain?');
+  expect(command.stdout).toBe('');
+  const option = pointsman('datasets', 'check', '--jsn', 'x');
+  expect(option.status).toBe(2);
+  expect(option.stderr).toContain('Did you mean --json?');
+  expect(pointsman('constructor').status).toBe(2);
+});
+
+test('prints an error as code and message, and its stack only when asked', () => {
+  const plain = pointsman('datasets', 'check', 'no/such/folder');
+  expect(plain.status).toBe(2);
+  expect(plain.stdout).toBe('');
+  expect(plain.stderr).toMatch(/^error MISSING_FILE: no\/such\/folder: no such folder.*\n$/);
+  const debug = pointsman('--debug', 'datasets', 'check', 'no/such/folder');
+  expect(debug.status).toBe(2);
+  expect(debug.stderr).toContain('    at ');
+});
+
+const data = {
+  'prompts.jsonl': [
+    { id: 'p1', text: 'one', benchmark: 'sums/easy' },
+    { id: 'p2', text: 'two', benchmark: 'sums/hard' },
+  ],
+  'outcomes.jsonl': [
+    { promptId: 'p1', modelId: 'a/x', quality: 1 },
+    { promptId: 'p2', modelId: 'a/x', quality: 0 },
+    { promptId: 'p1', modelId: 'a/y', quality: 1 },
+  ],
+  'models.json': '{"a/x": {"inputUsdPerMTok": 0.5, "outputUsdPerMTok": 1.5}}',
+};
+
+test('datasets check shows what is inside a folder', () => {
+  const { status, stdout } = pointsman('datasets', 'check', folderOf(data));
+  expect(status).toBe(0);
+  expect(stdout).toContain('2 prompts in 2 groups, 2 candidate models, 3 outcomes');
+  expect(stdout).toMatch(/missing cells +25\.0 %/);
+  expect(stdout).toMatch(/solved by every one +50\.0 % \(1 prompts\)/);
+  expect(stdout).toMatch(/best single model +0\.500 +a\/x/);
+  expect(stdout).toMatch(/a\/x +2 +100\.0 % +0\.500 +0\.5 \/ 1\.5/);
+  expect(stdout).toContain('note: no price in models.json, so left out wherever cost counts: a/y');
+});
+
+test('datasets check prints only JSON when asked, one object a folder', () => {
+  const { status, stdout, stderr } = pointsman('datasets', 'check', '--json', folderOf(data), folderOf(data));
+  expect([status, stderr]).toEqual([0, '']);
+  const summaries = JSON.parse(stdout) as { prompts: number; bestSingle: { modelId: string } }[];
+  expect(summaries.map((s) => [s.prompts, s.bestSingle.modelId])).toEqual([
+    [2, 'a/x'],
+    [2, 'a/x'],
+  ]);
+});
+
+test('datasets check names file, line and field of a bad row', () => {
+  const bad = {
+    ...data,
+    'outcomes.jsonl': [...data['outcomes.jsonl'], { promptId: 'p2', modelId: 'a/y', quality: 2 }],
+  };
+  const { status, stderr } = pointsman('datasets', 'check', folderOf(bad));
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/^error INVALID_ROW: .*outcomes\.jsonl:4: field quality: /);
+});
+
+test('ends quietly when the reader of its output leaves', () => {
+  const { status, stderr } = spawnSync(
+    'sh',
+    ['-c', `"${process.execPath}" --import "${import.meta.resolve('tsx')}" server/cli/main.ts --help | true`],
+    { encoding: 'utf8', cwd: root },
+  );
+  expect([status, stderr]).toEqual([0, '']);
+});
