@@ -1,7 +1,7 @@
 /** `pointsman demo`: the whole line in a minute, on generated tasks and local programs. */
 import { Command, InvalidArgumentError } from 'commander';
 import ora from 'ora';
-import { runDemo } from '../demo/run.ts';
+import type { DemoOutcome } from '../demo/run.ts';
 import { demoText, figures } from '../demo/table.ts';
 
 export function demoCommand(): Command {
@@ -22,6 +22,8 @@ export function demoCommand(): Command {
       const spinner = ora({ stream: process.stderr, isSilent: options.json ?? false });
       let step = '';
       try {
+        // Late: the gateway is much to load for a look at --help.
+        const { runDemo } = await import('../demo/run.ts');
         const outcome = await runDemo(
           options,
           (text, done, of) => {
@@ -46,7 +48,7 @@ export function demoCommand(): Command {
     });
 }
 
-function summaryOf(outcome: Awaited<ReturnType<typeof runDemo>>) {
+function summaryOf(outcome: DemoOutcome) {
   const best = outcome.single.at(-1)!.results;
   return {
     ...outcome.options,

@@ -47,8 +47,8 @@ const USES = `
 Three uses, one command each:
 
   route prompts        pointsman start
-                       then give your OpenAI SDK the base URL http://127.0.0.1:8787/v1
-                       and the model "auto"; without any key a sandbox answers
+                       then give your OpenAI SDK the model "auto" and the base URL
+                       http://127.0.0.1:8787/v1; without any key a sandbox answers
   evaluate offline     pointsman eval --data DIR
                        DIR holds prompts.jsonl and outcomes.jsonl (or .jsonl.gz);
                        without --data a small shipped sample is replayed
