@@ -46,15 +46,15 @@ traffic that quality held, and learns from what happened.`;
 const USES = `
 Three uses, one command each:
 
-  route prompts        pointsman start
-                       then give your OpenAI SDK the model "auto" and the base URL
-                       http://127.0.0.1:8787/v1; without any key a sandbox answers
-  evaluate offline     pointsman eval --data DIR
-                       DIR holds prompts.jsonl and outcomes.jsonl (or .jsonl.gz);
-                       without --data a small shipped sample is replayed
-  learn from logs      pointsman retrain
-                       after some POST /v1/feedback: says what it learned, and
-                       why it was promoted or not
+  route prompts      pointsman start
+                     then give your OpenAI SDK the model "auto" and the base URL
+                     http://127.0.0.1:8787/v1; without any key a sandbox answers
+  evaluate offline   pointsman eval --data DIR
+                     DIR holds prompts.jsonl and outcomes.jsonl (or .jsonl.gz);
+                     without --data a small shipped sample is replayed
+  learn from logs    pointsman retrain
+                     after some POST /v1/feedback: says what it learned, and
+                     why it was promoted or not
 
 New here? pointsman demo
 More on one command: pointsman COMMAND --help`;
