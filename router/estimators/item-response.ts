@@ -16,7 +16,7 @@ export const itemResponse = ({
   encoder,
 }: {
   encoder: Encoder;
-}): Estimator & { fit(table: OutcomeTable, seed: number): Promise<ItemResponsePredictor> } => ({
+}): Omit<Estimator, 'fit'> & { fit(table: OutcomeTable, seed: number): Promise<ItemResponsePredictor> } => ({
   name: 'item-response',
   async fit(table, seed) {
     const fit = fitHeads(table, await embed(encoder, table.prompts), seed, {

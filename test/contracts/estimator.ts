@@ -1,0 +1,138 @@
+/** What every estimator promises, whatever it learns by: one line of a test file runs it for one more. */
+import { describe, expect, test } from 'vitest';
+import { normal, type OutcomeTable, type Prompt, RoutingError, seededRandom } from '../../datasets/index.ts';
+import type { Estimator, Predictions } from '../../router/estimators/estimator.ts';
+
+export interface EstimatorContract {
+  readonly name: string;
+  /** A fresh estimator with its default settings; `encoder`-based ones may embed any prompt below. */
+  readonly make: () => Estimator | Promise<Estimator>;
+  /** d of the embeddings that its prompts carry; absent: it reads `text` or nothing. */
+  readonly dimension?: number;
+}
+
+export function testEstimator({ name, make, dimension }: EstimatorContract): void {
+  const random = seededRandom(17);
+  const prompts: Prompt[] = Array.from({ length: 60 }, (_, i) => ({
+    id: `p${i}`,
+    source: 'contract',
+    benchmark: 'contract',
+    groupId: `g${i >> 1}`,
+    text: i % 2 === 0 ? `What is ${i} plus ${i * 3}?` : `Write a function named f${i} that sorts a list.`,
+    ...(dimension && { embedding: Float32Array.from({ length: dimension }, () => normal(random)) }),
+  }));
+  const seen = prompts.slice(0, 40);
+  const unseen = prompts.slice(40);
+  const table = (
+    modelIds: readonly string[],
+    rows: readonly Prompt[],
+    cell: (i: number, j: number) => number,
+  ): OutcomeTable => {
+    const quality = Float32Array.from({ length: rows.length * modelIds.length }, (_, at) =>
+      cell(Math.floor(at / modelIds.length), at % modelIds.length),
+    );
+    return {
+      name: 'contract',
+      prompts: rows,
+      modelIds,
+      models: {},
+      quality,
+      outputTokens: quality.map((q, at) => (Number.isNaN(q) ? Number.NaN : 100 * (1 + (at % modelIds.length)))),
+      costUsd: new Float64Array(quality.length).fill(Number.NaN),
+      tokensRecorded: true,
+    };
+  };
+  const IDS = ['c/often-wrong', 'c/half', 'c/nearly-always-right'];
+  const full = table(IDS, seen, (i, j) => (i % 10 < [2, 5, 9][j]! ? 1 : 0));
+  const holes = table(IDS, seen, (i, j) => ((i + j) % 3 === 0 ? Number.NaN : i % 10 < [2, 5, 9][j]! ? 1 : 0));
+
+  const fitted = async (t: OutcomeTable, seed = 1) => (await make()).fit(t, seed);
+
+  const expectValid = (p: Predictions, n: number, m: number): void => {
+    expect(p.quality).toBeInstanceOf(Float32Array);
+    expect(p.quality).toHaveLength(n * m);
+    expect(p.quality.every((q) => q >= 0 && q <= 1)).toBe(true);
+    if (p.outputTokens) {
+      expect(p.outputTokens).toHaveLength(n * m);
+      expect(p.outputTokens.every((t) => t > 0 && Number.isFinite(t))).toBe(true);
+    }
+    if (p.qualitySd) {
+      expect(p.qualitySd).toHaveLength(n * m);
+      expect(p.qualitySd.every((s) => s >= 0 && s <= 0.5)).toBe(true);
+    }
+  };
+
+  describe(`the estimator ${name}${dimension ? ' on embeddings that prompts carry' : ''}`, () => {
+    test('has a name', async () => {
+      expect((await make()).name).toBe(name);
+    });
+
+    test('predicts n × m probabilities, in the columns of its table', async () => {
+      const predictor = await fitted(full);
+      expect(predictor.modelIds).toEqual(IDS);
+      expectValid(await predictor.predict(unseen), unseen.length, IDS.length);
+      expectValid(await predictor.predict(seen), seen.length, IDS.length);
+    });
+
+    test('predicts nothing for no prompt', async () => {
+      expectValid(await (await fitted(full)).predict([]), 0, IDS.length);
+    });
+
+    test('predicts each prompt as it does among others', async () => {
+      const predictor = await fitted(full);
+      const all = await predictor.predict(unseen);
+      const third = await predictor.predict([unseen[3]!]);
+      expect([...third.quality]).toEqual([...all.quality.slice(3 * IDS.length, 4 * IDS.length)]);
+    });
+
+    test('expects most of the model that is right most often', async () => {
+      const { quality } = await (await fitted(full)).predict(unseen);
+      const mean = (j: number) => unseen.reduce((s, _, i) => s + quality[i * IDS.length + j]!, 0) / unseen.length;
+      expect(mean(0)).toBeLessThan(mean(1));
+      expect(mean(1)).toBeLessThan(mean(2));
+    });
+
+    test('is the same for the same table and seed', async () => {
+      const [a, b] = await Promise.all([fitted(full, 5), fitted(full, 5)]);
+      expect(await a.predict(unseen)).toEqual(await b.predict(unseen));
+    });
+
+    test('leaves its table as it was', async () => {
+      const before = {
+        quality: full.quality.slice(),
+        outputTokens: full.outputTokens.slice(),
+        ids: [...full.modelIds],
+      };
+      await (await fitted(full)).predict(unseen);
+      expect(full.quality).toEqual(before.quality);
+      expect(full.outputTokens).toEqual(before.outputTokens);
+      expect(full.modelIds).toEqual(before.ids);
+      expect(full.prompts).toEqual(seen);
+    });
+
+    test('takes missing cells, and a model that was never tried', async () => {
+      expectValid(await (await fitted(holes)).predict(unseen), unseen.length, IDS.length);
+      const never = table(IDS, seen, (i, j) => (j === 1 ? Number.NaN : i % 2));
+      expectValid(await (await fitted(never)).predict(unseen), unseen.length, IDS.length);
+    });
+
+    test('takes one model, one prompt, and both', async () => {
+      const one = table(['c/only'], seen, (i) => i % 2);
+      expectValid(await (await fitted(one)).predict(unseen), unseen.length, 1);
+      const single = table(IDS, seen.slice(0, 1), (_, j) => (j === 2 ? 1 : 0));
+      expectValid(await (await fitted(single)).predict(unseen), unseen.length, IDS.length);
+      const least = table(['c/only'], seen.slice(0, 1), () => 0.25);
+      expectValid(await (await fitted(least)).predict(unseen), unseen.length, 1);
+    });
+
+    test('takes shares of success, and models that never fail or never succeed', async () => {
+      const shares = table(IDS, seen, (i, j) => [0, 1, (i % 5) / 4][j]!);
+      expectValid(await (await fitted(shares)).predict(unseen), unseen.length, IDS.length);
+    });
+
+    test('refuses a table without prompts', async () => {
+      const empty = table(IDS, [], () => 0);
+      await expect(fitted(empty)).rejects.toSatisfy((e) => e instanceof RoutingError && e.code === 'EMPTY_TABLE');
+    });
+  });
+}
