@@ -90,6 +90,7 @@ test('with a gateway running it works through that, which decides by the new rou
     const report = JSON.parse(done.out || done.err);
     expect(report).toMatchObject({ outcome: 'promoted', samples: 360, incumbent: before });
     expect(gateway.gateway.holder.current.artifactHash).toBe(report.artifact);
+    expect((await pointsman('--history')).out).toContain(report.artifact.slice(0, 12));
     expect((await pointsman('--rollback')).out).toMatch(/Rolled back/);
     expect(gateway.gateway.holder.current.artifactHash).toBe(before);
   } finally {
