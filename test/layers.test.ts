@@ -75,7 +75,7 @@ test('imports point to the same layer or one below', () => {
 
 test('every import of ours stays inside the layers and names a file that is there', () => {
   const present = new Set(files);
-  const wrong = imports.filter(({ to }) => to !== null && to.endsWith('.ts') && !present.has(to));
+  const wrong = imports.filter(({ to }) => to?.endsWith('.ts') && !present.has(to));
   expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
 });
 
