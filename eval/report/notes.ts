@@ -43,19 +43,22 @@ export function droppedLines(e: Evaluation): string[] {
   if (dropped.noOutcome > 0) lines.push(`${whole(dropped.noOutcome)} prompts without an outcome of any candidate`);
   if (dropped.hiddenReasoningModels.length > 0) {
     lines.push(
-      `${dropped.hiddenReasoningModels.length} reasoning models, as their hidden tokens and so their cost are not known: ` +
+      `${count(dropped.hiddenReasoningModels, 'reasoning model')}, hidden tokens and so the cost not known: ` +
         `${list(dropped.hiddenReasoningModels)} (--include-reasoning keeps them)`,
     );
   }
   if (dropped.unpricedModels.length > 0) {
-    lines.push(`${dropped.unpricedModels.length} models without a price: ${list(dropped.unpricedModels)}`);
+    lines.push(`${count(dropped.unpricedModels, 'model')} without a price: ${list(dropped.unpricedModels)}`);
   }
   if (dropped.baseModels.length > 0) {
-    lines.push(`${dropped.baseModels.length} base models, which are no candidates: ${list(dropped.baseModels)}`);
+    lines.push(`${count(dropped.baseModels, 'base model')}, no candidates: ${list(dropped.baseModels)}`);
   }
   for (const { name, reason } of dropped.routers) lines.push(`router ${name}: ${reason}`);
   return lines;
 }
+
+const count = (names: readonly string[], what: string): string =>
+  `${names.length} ${what}${names.length === 1 ? '' : 's'}`;
 
 /** The hole rule, where there are holes. */
 export const untriedLine = (e: Evaluation): string | null =>

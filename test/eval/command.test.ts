@@ -1,0 +1,90 @@
+/** `pointsman eval` as a person meets it: what it prints, where it writes, how it fails. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { world } from './fixtures.ts';
+
+const root = join(import.meta.dirname, '../..');
+let dir: string;
+
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'pointsman-eval-'));
+  const { prompts, outcomes, models } = world({ prompts: 300 });
+  writeFileSync(join(dir, 'prompts.jsonl'), prompts.map((row) => JSON.stringify(row)).join('\n'));
+  writeFileSync(join(dir, 'outcomes.jsonl'), outcomes.map((row) => JSON.stringify(row)).join('\n'));
+  writeFileSync(join(dir, 'models.json'), JSON.stringify(models));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+function pointsman(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--import', 'tsx', join(root, 'server/cli/main.ts'), 'eval', ...args],
+    { encoding: 'utf8', cwd: root, timeout: 50_000 },
+  );
+  return { status, stdout, stderr };
+}
+
+describe('pointsman eval', () => {
+  test('prints a table, writes the report where it was told, and says so', () => {
+    const out = join(dir, 'out');
+    const { status, stdout } = pointsman('--data', dir, '--router', 'length-only', '--replicates', '50', '--out', out);
+    expect(status).toBe(0);
+    expect(stdout).toContain('length-only');
+    expect(stdout).toContain(join(out, 'report.html'));
+    expect(readFileSync(join(out, 'report.html'), 'utf8')).toMatch(/^<!doctype html>[\s\S]*<\/html>\n$/);
+  });
+
+  test('with --json prints JSON and nothing else, and leaves no file', () => {
+    const { status, stdout } = pointsman(
+      '--data',
+      dir,
+      '--router',
+      'cascade',
+      '--seed',
+      '3',
+      '--replicates',
+      '50',
+      '--json',
+    );
+    expect(status).toBe(0);
+    const e = JSON.parse(stdout);
+    expect(e).toMatchObject({ split: 'group', seed: 3, prompts: 90, groups: 90, trainPrompts: 210, models: 3 });
+    expect(e.routers.map((r: { name: string }) => r.name)).toContain('cascade');
+    expect(existsSync(join(dir, 'reports'))).toBe(false);
+  });
+
+  test.each([
+    { args: ['--seed', 'abc'], says: /--seed.*whole number/ },
+    { args: ['--split', 'sideways'], says: /group, benchmark/ },
+    { args: ['--train-prompts', '0'], says: /1 or more/ },
+    { args: ['--data', join('no', 'such', 'folder')], says: /MISSING_FILE/ },
+    { args: ['--data', 'DIR', '--router', 'nonsense'], says: /INVALID_CONFIG.*nonsense/ },
+    { args: ['--data', 'DIR', '--router', 'length-only', '--baseline', 'x/y'], says: /INVALID_CONFIG.*x\/y.*c\/large/ },
+    { args: ['--data', 'DIR', '--router', 'length-only', '--out', 'DIR/models.json'], says: /--out.*cannot write/ },
+  ])('refuses $args with exit code 2 and one clear line', ({ args, says }) => {
+    const { status, stdout, stderr } = pointsman(...args.map((arg) => arg.replace('DIR', dir)), '--replicates', '20');
+    expect(stderr).toMatch(says);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(stdout).toBe('');
+    expect(status).toBe(2);
+  });
+
+  test('its help names every router and shows examples', () => {
+    const { stdout } = pointsman('--help');
+    for (const name of [
+      'default+fit',
+      'knn',
+      'length-only',
+      'cascade',
+      'benchmark-mean',
+      'oracle',
+      '--train-prompts',
+    ]) {
+      expect(stdout).toContain(name);
+    }
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+  });
+});
