@@ -7,7 +7,7 @@ import { type ArtifactParts, hashGroup, loadArtifact, saveArtifact } from '../..
 import { predictHeads } from '../../../router/heads/heads.ts';
 import { Router } from '../../../router/index.ts';
 import { train } from '../../../router/training/train.ts';
-import { candidateOf, failureOf, generatedDataset, generatedTexts, temporaryFolder } from '../fixtures.ts';
+import { candidateOf, failureOf, generatedDataset, generatedTexts, promptOf, temporaryFolder } from '../fixtures.ts';
 
 const data = generatedDataset(400, 1);
 const options = { seed: 1, created: new Date('2026-01-01T00:00:00Z') };
@@ -37,12 +37,6 @@ describe('train', () => {
     expect(manifest(b.dir)).toBe(manifest(a.dir));
   });
 
-  test('makes another artifact of another seed', async () => {
-    const other = await train(data, { ...options, seed: 2 });
-    expect(Buffer.compare(other.encoder, parts.encoder)).not.toBe(0);
-    expect(other.training.trainedGroupHashes).toEqual(parts.training.trainedGroupHashes);
-  });
-
   test('lists exactly the training groups as trained on, and the calibration groups apart', () => {
     expect(parts.training.trainedGroupHashes).toEqual(hashesOf(data, 'train'));
     expect(parts.training.calibrationGroupHashes).toEqual(hashesOf(data, 'calibration'));
@@ -50,23 +44,6 @@ describe('train', () => {
     expect(report.size).toBeGreaterThan(5);
     const used = [...parts.training.trainedGroupHashes, ...parts.training.calibrationGroupHashes];
     expect(used.filter((h) => report.has(h))).toEqual([]);
-  });
-
-  test('never looks at a report group: changing its texts and outcomes changes no number', async () => {
-    const changed: Dataset = {
-      ...data,
-      prompts: data.prompts.map((p) =>
-        roleOf(p.groupId) === 'report' ? { ...p, text: 'something else entirely' } : p,
-      ),
-      outcomes: data.outcomes.map((o) => {
-        const { groupId } = data.prompts.find((p) => p.id === o.promptId)!;
-        return roleOf(groupId) === 'report' ? { ...o, quality: 1 - o.quality, outputTokens: 9999 } : o;
-      }),
-    };
-    const again = await train(changed, options);
-    expect(Buffer.compare(again.encoder, parts.encoder)).toBe(0);
-    expect(again.heads).toEqual(parts.heads);
-    expect(again.policy).toEqual(parts.policy);
   });
 
   test('uses calibration groups for settings alone', async () => {
@@ -80,28 +57,29 @@ describe('train', () => {
     expect(again.metrics).not.toEqual(parts.metrics);
   });
 
-  test('leaves contaminated prompts and base models out', async () => {
-    const marked: Dataset = {
+  test('never looks at report groups, contaminated prompts and base models: no number changes with them', async () => {
+    const roles = new Map(data.prompts.map((p) => [p.id, roleOf(p.groupId)]));
+    const contaminated = generatedTexts(20, 99).map((text, i) =>
+      promptOf(`bad${i}`, { text: `unheard of ${text}`, contaminated: true }),
+    );
+    const changed: Dataset = {
       ...data,
       prompts: [
-        ...data.prompts,
-        ...generatedTexts(20, 99).map((text, i) => ({
-          id: `bad${i}`,
-          source: 'made-up',
-          benchmark: 'made-up',
-          text,
-          groupId: `bad${i}`,
-          contaminated: true,
-        })),
+        ...data.prompts.map((p) => (roles.get(p.id) === 'report' ? { ...p, text: 'something else entirely' } : p)),
+        ...contaminated,
       ],
       outcomes: [
-        ...data.outcomes,
-        ...Array.from({ length: 20 }, (_, i) => ({ promptId: `bad${i}`, modelId: 'local/weak', quality: 1 })),
+        ...data.outcomes.map((o) =>
+          roles.get(o.promptId) === 'report' ? { ...o, quality: 1 - o.quality, outputTokens: 9999 } : o,
+        ),
+        ...contaminated.map((p) => ({ promptId: p.id, modelId: 'local/weak', quality: 1 })),
         ...data.prompts.map((p) => ({ promptId: p.id, modelId: 'local/strong-base', quality: 1 })),
       ],
     };
-    const again = await train(marked, options);
+    const again = await train(changed, options);
+    expect(Buffer.compare(again.encoder, parts.encoder)).toBe(0);
     expect(again.heads).toEqual(parts.heads);
+    expect(again.policy).toEqual(parts.policy);
     expect(again.training.trainedGroupHashes).toEqual(parts.training.trainedGroupHashes);
   });
 
