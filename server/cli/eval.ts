@@ -14,23 +14,25 @@ import { SPLITS, type SplitName } from '../../eval/split.ts';
 
 const HELP = `
 Routers
-  default          the shipped artifact as it is, on the models it knows
-  default+fit      its encoder frozen, heads fitted on the training part
-  PATH, PATH+fit   the same for an artifact folder
-  knn              nearest neighbours in the shipped encoder's space
-  length-only      knows the length of the prompt and nothing else
-  cascade          cheapest first, escalating when a judge (wrong on 1 answer in 10) says no
-  always shown     cheapest, best-single, zero (the best random mix of single models),
-                   random, benchmark-mean, oracle
+  default         the shipped artifact as it is, on the models it knows
+  default+fit     its encoder frozen, heads fitted on the training part
+  PATH, PATH+fit  the same for an artifact folder
+  knn             nearest neighbours in the shipped encoder's space
+  length-only     knows the length of the prompt and nothing else
+  cascade         cheapest first, escalating when a judge says no; the judge is
+                  wrong on 1 answer in 10
+  always shown    cheapest, best-single, zero (the best random mix of single
+                  models), random, benchmark-mean, oracle
 
-DIR holds prompts.jsonl[.gz], outcomes.jsonl[.gz] and models.json with prices; look at it first
-with "pointsman datasets check DIR". Prompts that are nearly the same must share a groupId.
-30 % of the groups are tested, and none that an artifact was fitted on.
+DIR holds prompts.jsonl[.gz], outcomes.jsonl[.gz] and models.json with prices;
+look at it first with "pointsman datasets check DIR". Prompts that are nearly
+the same must share a groupId. 30 % of the groups are tested, and none that an
+artifact was fitted on.
 
 Examples
-  pointsman eval                                       the shipped sample
+  pointsman eval                              the shipped sample
   pointsman eval --data DIR --out reports/mine
-  pointsman eval --data DIR --split benchmark          every benchmark unseen in turn
+  pointsman eval --data DIR --split benchmark every benchmark unseen in turn
   pointsman eval --data DIR --router default+fit --train-prompts 300
   pointsman eval --data DIR --baseline openai/gpt-4o-2024-08-06 --json`;
 

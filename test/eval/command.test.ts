@@ -85,6 +85,6 @@ describe('pointsman eval', () => {
     ]) {
       expect(stdout).toContain(name);
     }
-    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
   });
 });
