@@ -71,6 +71,16 @@ describe('fitHeads, on prompts it has not seen', () => {
     expect(loss.heads).toBeLessThan(loss.means + 0.003);
   });
 
+  test('drops a factor that text predicts worse than its mean does, whole', () => {
+    const { train } = split(200, 0, 101);
+    const { heads, r2 } = fitHeads(train.table, train.z, 1);
+    const dropped = r2.flatMap((r, f) => (r === 0 ? [f] : []));
+    expect(dropped.length).toBeGreaterThan(0);
+    for (const f of dropped) {
+      expect([...heads.factors.weights.slice(f * 6, f * 6 + 6), heads.factors.bias[f]]).toEqual(new Array(7).fill(0));
+    }
+  });
+
   test('is no worse than the means where labels are dealt to the wrong prompts', () => {
     const { train, test } = split(300, 1.5, 5);
     const random = seededRandom(1);

@@ -65,6 +65,20 @@ describe('fitRows', () => {
     expect(spreads[1]!.prior).toBeGreaterThan(3 * spreads[0]!.prior);
   });
 
+  test('finds how much models differ even from few answers each, counting what it is unsure of', () => {
+    // Sixty intercepts of standard deviation 1, fifteen answers each; without the uncertainty the estimate collapses.
+    const spreads = [1, 2, 3].map((seed) => {
+      const random = seededRandom(seed);
+      const b = Array.from({ length: 60 }, () => normal(random));
+      const quality = Float32Array.from({ length: 15 * 60 }, (_, at) => (random() < sigmoid(b[at % 60]!) ? 1 : 0));
+      const ones = new Float64Array(15).fill(1);
+      return fitRows(ones, 1, quality, 15, 60, { ...prior(1), learnCentre: [0] }).spread[0]!;
+    });
+    const mean = spreads.reduce((x, y) => x + y) / 3;
+    expect(mean).toBeGreaterThan(0.75);
+    expect(mean).toBeLessThan(1.25);
+  });
+
   test('gives a model without answers what the others have in common, and is unsure of it', () => {
     const { x, quality, m } = answers(
       500,

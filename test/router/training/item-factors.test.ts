@@ -41,6 +41,22 @@ describe('fitItemFactors', () => {
     for (let j = 0; j < M; j++) expect(rows[j * 2 + 1]!).toBeGreaterThan(0.5);
   });
 
+  test('keeps scores near unit variance: slopes and scores do not trade scale without end', () => {
+    const m = 20;
+    const cells = Float32Array.from({ length: N * m }, (_, at) =>
+      random() < sigmoid((3 * (at % m)) / m - 1.5 + ease[Math.floor(at / m)]!) ? 1 : 0,
+    );
+    const { scores, rows } = fitItemFactors(cells, N, m, { factors: 1, seed: 1 });
+    const mean = scores.reduce((a, b) => a + b) / N;
+    const sd = Math.sqrt(scores.reduce((s, v) => s + (v - mean) ** 2, 0) / N);
+    expect(sd).toBeGreaterThan(0.7);
+    expect(sd).toBeLessThan(1.1);
+    // Ease has a standard deviation of 1.5 logits, whatever way it is shared out.
+    const slope = Array.from({ length: m }, (_, j) => rows[j * 2 + 1]!).reduce((a, b) => a + b) / m;
+    expect(Math.abs(slope * sd - 1.5)).toBeLessThan(0.3);
+    expect(correlation(scores, ease)).toBeGreaterThan(0.9);
+  });
+
   test('calls a prompt that nobody solves hard, one that all solve easy, and one without answers neither', () => {
     const cells = quality.slice();
     cells.fill(0, 0, M);

@@ -120,6 +120,22 @@ describe('refitHeads', () => {
     expect(logLoss(truth, predicted(heads, 'new/cheap', fresh))).toBeLessThan(before - 0.15);
   });
 
+  test('learns of each candidate where it alone fails, when they fail in different places', () => {
+    // The cheap one where coordinate 1 is high, the dear one where coordinate 3 is.
+    const fails = (x: Float32Array, at: number, j: number) => (x[at + (j === 0 ? 1 : 3)]! > 0 ? 0.15 : 0.85);
+    const { z, table } = log(800, fails, 12);
+    const heads = refitHeads(base, table, z, { seed: 1, likeOf });
+    const gap = (id: string, coordinate: number) => {
+      const q = predicted(heads, id, fresh);
+      const side = (sign: number) => mean([...q].filter((_, i) => Math.sign(fresh[i * D + coordinate]!) === sign));
+      return side(-1) - side(1);
+    };
+    expect(gap('new/cheap', 1)).toBeGreaterThan(0.35);
+    expect(gap('new/dear', 3)).toBeGreaterThan(0.35);
+    expect(Math.abs(gap('new/cheap', 3))).toBeLessThan(0.15);
+    expect(Math.abs(gap('new/dear', 1))).toBeLessThan(0.15);
+  });
+
   test('learns that a kind of prompt is harder for all than the artifact thought', () => {
     const harder = (x: Float32Array, at: number, j: number) => sigmoid(0.5 + 0.8 * j - 2 * x[at + 2]!);
     const { z, table } = log(600, harder, 6);
