@@ -80,7 +80,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Ar
       qualityPerUsd: null,
       exploration: 0.02,
       defaultModel: null,
-      maxOutOfDomain: 0.8,
+      maxOutOfDomain: 0.5,
     },
     training: {
       seed: options.seed,
