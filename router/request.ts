@@ -4,7 +4,7 @@ import { RoutingError } from '../datasets/index.ts';
 
 /** Facts about a request. Counts and flags; no text. */
 export interface RequestFacts {
-  /** Estimated tokens of the whole input: characters / 4, images at 1 000 each. */
+  /** Estimated tokens of the whole input, see {@link estimateTokens}; tool schemas and calls included, images at 1 000 each. */
   readonly inputTokens: number;
   /** Upper bound the client set on the answer, if any. */
   readonly maxOutputTokens?: number;
@@ -30,6 +30,7 @@ const Part = z.looseObject({ type: z.string(), text: z.string().optional() });
 const Message = z.looseObject({
   role: z.string().min(1),
   content: z.union([z.string(), z.array(Part)]).nullish(),
+  tool_calls: z.array(z.unknown()).nullish(),
 });
 
 /** The parts of an OpenAI chat request that routing reads; everything else passes through untouched. */
@@ -58,12 +59,13 @@ export function readRequest(request: unknown): RoutingInput {
   }
   const { messages, tools, response_format, max_tokens, max_completion_tokens } = parsed.data;
   let chars = 0;
+  let tokens = 0;
   let images = 0;
   let audio = 0;
   let other = false; // a file, or whatever clients send next
   const said: string[] = [];
   const userTurns: string[] = [];
-  for (const { role, content } of messages) {
+  for (const { role, content, tool_calls } of messages) {
     const parts = typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []);
     const texts: string[] = [];
     for (const part of parts) {
@@ -74,6 +76,7 @@ export function readRequest(request: unknown): RoutingInput {
     }
     const text = texts.join('\n');
     chars += text.length;
+    tokens += estimateTokens(text) + (tool_calls ? jsonTokens(tool_calls) : 0);
     if (text !== '') said.push(text);
     if (role === 'user' && text.trim() !== '') userTurns.push(text);
   }
@@ -82,13 +85,16 @@ export function readRequest(request: unknown): RoutingInput {
   }
   // Earlier turns give a short follow-up its context, but must not crowd the last one out.
   const last = userTurns.at(-1) ?? said.join('\n');
-  const earlier = userTurns.slice(-3, -1).map((turn) => cut(turn, 400, 200));
-  const text = [...earlier, cut(last, HEAD_CHARS, TAIL_CHARS)].join('\n');
+  const earlier = userTurns
+    .slice(-3, -1)
+    .map((turn) => `${cut(turn, 400, 200)}\n`)
+    .join('');
+  const text = earlier + cut(last, HEAD_CHARS - earlier.length, TAIL_CHARS);
   const maxOutputTokens = max_completion_tokens ?? max_tokens ?? undefined;
   return {
     text,
     facts: {
-      inputTokens: Math.ceil(chars / 4) + images * IMAGE_TOKENS,
+      inputTokens: Math.ceil(tokens + (tools ? jsonTokens(tools) : 0)) + images * IMAGE_TOKENS,
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),
       images,
       audio,
@@ -99,6 +105,21 @@ export function readRequest(request: unknown): RoutingInput {
     },
   };
 }
+
+/**
+ * Tokens of a text, without a tokenizer: 4 characters each in ASCII, 2 in other alphabets, 1 in
+ * scripts without spaces and in emoji. Rather too many than too few: it decides what fits a context.
+ */
+export function estimateTokens(text: string): number {
+  let quarters = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    quarters += c < 0x80 ? 1 : c < 0x2e80 ? 2 : 4;
+  }
+  return quarters / 4;
+}
+
+const jsonTokens = (value: unknown): number => estimateTokens(JSON.stringify(value));
 
 /** The text routed for a bare prompt, as in datasets: the same cut as for a request. */
 export const promptText = (text: string): string => cut(text, HEAD_CHARS, TAIL_CHARS);

@@ -6,7 +6,6 @@ import { RoutingError } from '../datasets/index.ts';
 import { type Artifact, loadArtifact } from './artifact/artifact.ts';
 import type { Decision, FilterReason } from './decision.ts';
 import { tokensOf } from './heads/heads.ts';
-import { run, Tensor } from './onnx/session.ts';
 import { type CandidatePrediction, decide, expectedCostUsd, filterCandidate } from './policy/decide.ts';
 import { Policy } from './policy/policy.ts';
 import { type RoutableRequest, readRequest } from './request.ts';
@@ -82,7 +81,7 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
       if (eligible.length === 0) throw nothingLeft(facts.inputTokens, candidates, filtered);
 
       const embedding = await artifact.encoder.encode([text]);
-      const out = await run(artifact.headsSession, { z: new Tensor('float32', embedding, [1, embedding.length]) });
+      const out = await artifact.headsSession.run({ z: { data: embedding, dims: [1, embedding.length] } });
       const predictions: CandidatePrediction[] = [];
       for (const { candidate, like } of eligible) {
         const j = column.get(like)!;

@@ -1,14 +1,25 @@
-/** Running ONNX models on one core, without surprises: no spinning threads, no external files. */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+/** Running ONNX models on one core, without surprises: no spinning threads, no external files, no usage reports. */
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { RoutingError } from '../../datasets/index.ts';
 
-export type Session = InferenceSession;
-export { Tensor };
+/** An input: int32 or float32 numbers and their shape. */
+export interface Feed {
+  readonly data: Float32Array | Int32Array;
+  readonly dims: readonly number[];
+}
+
+/** A loaded model. */
+export interface Session {
+  /** Every output is float32. */
+  run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Float32Array>>;
+}
 
 /** @throws `ARTIFACT_DAMAGED` when the bytes are no ONNX model */
 export async function openSession(model: Uint8Array, name: string): Promise<Session> {
+  const ort = await runtime();
+  let session: InferenceSession;
   try {
-    return await InferenceSession.create(model, {
+    session = await ort.InferenceSession.create(model, {
       intraOpNumThreads: 1,
       interOpNumThreads: 1,
       executionMode: 'sequential',
@@ -18,10 +29,22 @@ export async function openSession(model: Uint8Array, name: string): Promise<Sess
   } catch (cause) {
     throw new RoutingError('ARTIFACT_DAMAGED', `${name}: not a model that ONNX Runtime can load`, { cause });
   }
+  return {
+    async run(feeds) {
+      const tensors: Record<string, OrtTensor> = {};
+      for (const [input, { data, dims }] of Object.entries(feeds)) {
+        tensors[input] =
+          data instanceof Int32Array ? new ort.Tensor('int32', data, dims) : new ort.Tensor('float32', data, dims);
+      }
+      const results = await session.run(tensors);
+      return Object.fromEntries(Object.entries(results).map(([output, t]) => [output, t.data as Float32Array]));
+    },
+  };
 }
 
-/** Runs a model; every output is float32. */
-export async function run(session: Session, feeds: Record<string, Tensor>): Promise<Record<string, Float32Array>> {
-  const results = await session.run(feeds);
-  return Object.fromEntries(Object.entries(results).map(([name, t]) => [name, t.data as Float32Array]));
+/** ONNX Runtime 1.30 reports its usage to its vendor unless told not to before it loads: it is told here, for all. */
+async function runtime(): Promise<typeof import('onnxruntime-node')> {
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
+  const module = await import('onnxruntime-node');
+  return module.default ?? module;
 }

@@ -85,7 +85,7 @@ export function refitHeads(base: Heads, table: OutcomeTable, z: Float32Array, op
   return assemble(base, start, domain, [shared, ...own], fitted, table, before.outputTokens);
 }
 
-/** One row per candidate, copied from where it starts; a candidate like nothing known starts on the mean row. */
+/** One row per candidate, copied from where it starts; a candidate like nothing known starts as the average model. */
 function startingHeads(base: Heads, modelIds: readonly string[], likeOf: RefitOptions['likeOf']): Heads {
   const sources = modelIds.map((id) => {
     const like = base.modelIds.includes(id) ? id : likeOf(id);
@@ -96,15 +96,33 @@ function startingHeads(base: Heads, modelIds: readonly string[], likeOf: RefitOp
     sources.map((s) => s ?? base.modelIds[0]!),
   );
   const w = base.factors.count + 1;
+  const row = columnMoments(base.rows, w);
+  const length = columnMoments(base.tokens.rows, 2);
+  const smear = columnMoments(base.tokens.logSmear, 1);
   sources.forEach((source, j) => {
     if (source !== undefined) return;
-    for (let a = 0; a < w; a++) {
-      let sum = 0;
-      for (let r = 0; r < base.modelIds.length; r++) sum += base.rows[r * w + a]!;
-      picked.rows[j * w + a] = sum / base.modelIds.length;
-    }
+    picked.rows.set(row.mean, j * w);
+    picked.covariance.fill(0, j * w * w, (j + 1) * w * w);
+    // What is known of it is how much models differ.
+    for (let a = 0; a < w; a++) picked.covariance[(j * w + a) * w + a] = row.variance[a]!;
+    picked.tokens.rows.set(length.mean, j * 2);
+    picked.tokens.logSmear[j] = smear.mean[0]!;
+    picked.evidence[j] = 0;
   });
   return { ...picked, modelIds };
+}
+
+function columnMoments(values: Float64Array, width: number): { mean: Float64Array; variance: Float64Array } {
+  const count = values.length / width;
+  const mean = new Float64Array(width);
+  const variance = new Float64Array(width);
+  values.forEach((v, at) => {
+    mean[at % width]! += v / count;
+  });
+  values.forEach((v, at) => {
+    variance[at % width]! += (v - mean[at % width]!) ** 2 / count;
+  });
+  return { mean, variance };
 }
 
 /** The artifact's domain, widened to where the log has been often enough. */

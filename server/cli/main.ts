@@ -147,9 +147,6 @@ function report(error: unknown, debug: boolean): number {
   return known && INPUT_ERRORS.has(error.code) ? 2 : 1;
 }
 
-// ONNX Runtime reports usage to its maker unless told not to, before it is loaded.
-process.env.ORT_DISABLE_TELEMETRY ??= '1';
-
 // `pointsman eval | head` closes our output early; that is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);

@@ -1,4 +1,6 @@
 /** What ONNX Runtime computes is what the plain reference says: encoder and heads, to 1e-4. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { normal, seededRandom } from '../../datasets/index.ts';
@@ -7,7 +9,7 @@ import { ngramFeatures } from '../../router/encoder/ngram/features.ts';
 import { encodeNgrams, ngramDimension, ngramGraph } from '../../router/encoder/ngram/ngram.ts';
 import { type Heads, predictHeads, selectHeads, tokensOf } from '../../router/heads/heads.ts';
 import { headsGraph } from '../../router/heads/onnx.ts';
-import { openSession, run, type Session, Tensor } from '../../router/onnx/session.ts';
+import { openSession, type Session } from '../../router/onnx/session.ts';
 import { failureOf, smallEncoder } from './fixtures.ts';
 
 const PARITY = 1e-4;
@@ -174,7 +176,7 @@ function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>): vo
 }
 
 async function expectSame(heads: Heads, session: Session, z: Float32Array, n: number): Promise<void> {
-  const out = await run(session, { z: new Tensor('float32', z, [n, heads.dimension]) });
+  const out = await session.run({ z: { data: z, dims: [n, heads.dimension] } });
   const expected = predictHeads(heads, z, n);
   expectClose(out.logits!, expected.logits);
   expectClose(out.qualitySd!, expected.qualitySd);
@@ -236,3 +238,21 @@ function madeUpHeads(k: number, m: number, d: number, random: () => number): Hea
     evidence: new Float64Array(m),
   };
 }
+
+test('ONNX Runtime is told to send no usage reports before it is loaded', async () => {
+  // Loaded in a process of its own: here it may have been loaded already.
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [
+      '--import',
+      'tsx',
+      '--input-type=module',
+      '--eval',
+      `import { openSession } from './router/onnx/session.ts';
+       const before = process.env.ORT_DISABLE_TELEMETRY ?? 'unset';
+       await openSession(new Uint8Array(3), 'x').catch((error) => console.log(before, process.env.ORT_DISABLE_TELEMETRY, error.code));`,
+    ],
+    { env: { ...process.env, ORT_DISABLE_TELEMETRY: undefined } },
+  );
+  expect(stdout.trim()).toBe('unset 1 ARTIFACT_DAMAGED');
+});

@@ -123,6 +123,15 @@ describe('the facts', () => {
     expect(factsWith({ max_tokens: 50, max_completion_tokens: 70 }).maxOutputTokens).toBe(70);
   });
 
+  test('hold tokens by script, tool schemas included: too many rather than too few', () => {
+    const tokens = (content: string, more = {}) =>
+      readRequest({ messages: [user(content)], ...more }).facts.inputTokens;
+    expect(tokens('abcdefgh')).toBe(2); // 8 / 4
+    expect(tokens('привет')).toBe(3); // 6 / 2
+    expect(tokens('量子纠缠')).toBe(4);
+    expect(tokens('abcd', { tools: ['12345678'] })).toBe(4); // 1 + the 12 characters of ["12345678"] / 4
+  });
+
   test('take null for absent, as clients in other languages send it', () => {
     const nothing = { tools: null, response_format: null, max_tokens: null, max_completion_tokens: null };
     expect(factsWith(nothing)).toEqual(factsWith({}));
@@ -143,7 +152,7 @@ describe('what clients send beside', () => {
       ],
     });
     expect(text).toBe('What is the weather in Rome?');
-    expect(facts).toMatchObject({ turns: 1, inputTokens: 11 }); // 9 + 28 + 5 = 42 characters
+    expect(facts).toMatchObject({ turns: 1, inputTokens: 22 }); // (9 + 28 + 5 + 44 of the call's JSON) / 4 = 21.5
   });
 
   test.each([

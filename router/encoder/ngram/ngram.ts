@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { GraphBuilder } from '../../onnx/graph.ts';
-import { openSession, run, type Session, Tensor } from '../../onnx/session.ts';
+import { openSession, type Session } from '../../onnx/session.ts';
 import type { Encoder } from '../encoder.ts';
 import { DENSE_FACTS } from './facts.ts';
 import { BUCKETS, type NgramFeatures, ngramFeatures } from './features.ts';
@@ -117,10 +117,10 @@ export async function openNgramEncoder(model: Uint8Array): Promise<Encoder> {
 
 async function encodeOne(session: Session, text: string): Promise<Float32Array> {
   const f = ngramFeatures(text);
-  const { z } = await run(session, {
-    ids: new Tensor('int32', f.ids, [f.ids.length]),
-    weights: new Tensor('float32', f.weights, [f.ids.length]),
-    dense: new Tensor('float32', f.dense, [1, f.dense.length]),
+  const { z } = await session.run({
+    ids: { data: f.ids, dims: [f.ids.length] },
+    weights: { data: f.weights, dims: [f.ids.length] },
+    dense: { data: f.dense, dims: [1, f.dense.length] },
   });
   return z!;
 }

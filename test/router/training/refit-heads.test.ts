@@ -4,7 +4,7 @@ import { normal, type OutcomeTable, seededRandom } from '../../../datasets/index
 import { headsFromJson, headsToJson } from '../../../router/artifact/heads-json.ts';
 import { type Heads, predictHeads } from '../../../router/heads/heads.ts';
 import { headsGraph } from '../../../router/heads/onnx.ts';
-import { openSession, run, Tensor } from '../../../router/onnx/session.ts';
+import { openSession } from '../../../router/onnx/session.ts';
 import { fitHeads } from '../../../router/training/fit-heads.ts';
 import { refitHeads } from '../../../router/training/refit-heads.ts';
 import { failureOf, irtWorld, logLoss, promptOf, sigmoid, tableOf } from '../fixtures.ts';
@@ -197,8 +197,9 @@ describe('refitHeads', () => {
     expect(headsToJson(refitHeads(base, table, z, { seed: 4, likeOf }))).toBe(headsToJson(heads));
     expect(headsToJson(base)).toBe(before);
     const back = headsFromJson(headsToJson(heads));
-    const out = await run(await openSession(headsGraph(heads), 'heads.onnx'), {
-      z: new Tensor('float32', fresh.slice(0, 50 * D), [50, D]),
+    const session = await openSession(headsGraph(heads), 'heads.onnx');
+    const out = await session.run({
+      z: { data: fresh.slice(0, 50 * D), dims: [50, D] },
     });
     const expected = predictHeads(back, fresh.slice(0, 50 * D), 50);
     expected.logits.forEach((l, at) => {
