@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import ora from 'ora';
 import type { DemoOutcome } from '../demo/run.ts';
 import { demoText, figures } from '../demo/table.ts';
+import { onStop } from './signals.ts';
 
 export function demoCommand(): Command {
   return new Command('demo')
@@ -16,9 +17,10 @@ export function demoCommand(): Command {
     .option('--json', 'print only JSON')
     .action(async (options: { practice: number; fresh: number; seed: number; json?: boolean }) => {
       const stop = new AbortController();
-      const interrupt = () => stop.abort(new Error('interrupted'));
-      process.once('SIGINT', interrupt);
-      process.once('SIGTERM', interrupt);
+      const stopListening = onStop(
+        () => stop.abort(new Error('interrupted')),
+        () => process.exit(130),
+      );
       const spinner = ora({ stream: process.stderr, isSilent: options.json ?? false });
       let step = '';
       try {
@@ -42,8 +44,7 @@ export function demoCommand(): Command {
         spinner.stop();
         throw stop.signal.aborted ? new Error('stopped before it was done; everything it started is gone') : error;
       } finally {
-        process.off('SIGINT', interrupt);
-        process.off('SIGTERM', interrupt);
+        stopListening();
       }
     });
 }

@@ -1,6 +1,7 @@
 /** `pointsman start`: runs the gateway until it is told to stop. */
 import { Command, InvalidArgumentError } from 'commander';
 import { type RunningGateway, startGateway } from '../main.ts';
+import { onStop } from './signals.ts';
 
 export function startCommand(): Command {
   return new Command('start')
@@ -36,48 +37,26 @@ function portOf(text: string): number {
   return port;
 }
 
-/** Ctrl-C reaches this process from the terminal and again through npm or tsx: that is one wish, not two. */
-const ONE_KEY_PRESS_MS = 1000;
-
 /** Ends the process once the gateway has stopped; a second signal does not wait. */
 function stopOnSignals(running: RunningGateway): void {
-  let stoppingSince: number | undefined;
-  const stop = async (signal: string) => {
-    if (stoppingSince !== undefined) {
-      if (performance.now() - stoppingSince < ONE_KEY_PRESS_MS) return;
+  onStop(
+    async (signal) => {
+      console.log(`${signal}: finishing answers in flight (again to stop at once)`);
+      try {
+        await running.close();
+        process.exit(0);
+      } catch (error) {
+        console.error(error);
+        process.exit(1);
+      }
+    },
+    () => {
       console.error('stopped at once; the last rows may be missing');
       process.exit(130);
-    }
-    stoppingSince = performance.now();
-    console.log(`${signal}: finishing answers in flight (again to stop at once)`);
-    try {
-      await running.close();
-      process.exit(0);
-    } catch (error) {
-      console.error(error);
-      process.exit(1);
-    }
-  };
-  process.on('SIGINT', () => void stop('SIGINT'));
-  process.on('SIGTERM', () => void stop('SIGTERM'));
-  stopWithNpm(() => void stop('npm ended'));
+    },
+  );
   // A fault in one request must not end the others.
   process.on('unhandledRejection', (error) => console.error('unexpected:', error));
-}
-
-/**
- * `npm start` runs this in a shell, and a SIGTERM to npm ends only that shell: without looking, the
- * gateway would stay behind and hold its port and data folder.
- */
-function stopWithNpm(stop: () => void): void {
-  if (process.env.npm_lifecycle_event === undefined) return;
-  const parent = process.ppid;
-  const timer = setInterval(() => {
-    if (process.ppid === parent) return;
-    clearInterval(timer);
-    stop();
-  }, 250);
-  timer.unref();
 }
 
 function greeting({ url, gateway, providers, store }: RunningGateway): string {
