@@ -1,10 +1,11 @@
 /** The log as learning reads it: routed decisions whose answer somebody judged, with the embedding instead of the text. */
-import { asc, desc, eq, sql } from 'drizzle-orm';
+import { and, asc, between, countDistinct, desc, eq, isNull, sql } from 'drizzle-orm';
 import { type OutcomeTable, outcomeTable, type Prompt } from '../../datasets/index.ts';
 import type { RequestFacts } from '../../router/request.ts';
 import { databaseError } from '../db/connection.ts';
 import { attempts, decisions, feedback, outcomes } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
+import { type LeftOut, whyLeftOut } from './learnable.ts';
 
 /** One judged answer. */
 export interface Sample {
@@ -31,7 +32,7 @@ export interface Sample {
 export interface Log {
   readonly samples: readonly Sample[];
   /** Judged answers that cannot be learned from, by reason. */
-  readonly leftOut: { readonly otherEncoder: number; readonly notRouted: number };
+  readonly leftOut: Readonly<Record<LeftOut, number>>;
   /** True where the log holds more than was read. */
   readonly limited: boolean;
 }
@@ -81,8 +82,7 @@ export async function readLog(
   limit: number = MAX_SAMPLES,
 ): Promise<Log> {
   const samples: Sample[] = [];
-  let otherEncoder = 0;
-  let notRouted = 0;
+  const leftOut = { notAnswered: await judgedWithoutAnswer(db), sandbox: 0, notRouted: 0, otherEncoder: 0 };
   let limited = false;
   for (let offset = 0; ; offset += PAGE) {
     const page = await db
@@ -92,6 +92,11 @@ export async function readLog(
         session: decisions.session,
         routed: decisions.routed,
         executed: outcomes.modelId,
+        // Its last call of this decision is the one that answered.
+        provider: sql<string | null>`(
+          select ${attempts.provider} from ${attempts}
+          where ${attempts.decisionId} = ${decisions.id} and ${attempts.model} = ${outcomes.modelId}
+          order by ${attempts.ordinal} desc limit 1)`,
         sampled: decisions.model,
         propensity: decisions.propensity,
         distribution: decisions.distribution,
@@ -112,23 +117,43 @@ export async function readLog(
         throw databaseError(error);
       });
     for (const row of page) {
-      if (!row.routed || row.embedding === null) notRouted++;
-      else if (row.encoderId !== encoderId) otherEncoder++;
+      const why = whyLeftOut({ ...row, executedModel: row.executed }, encoderId);
+      if (why !== null) leftOut[why]++;
       else if (samples.length >= limit) limited = true;
       else {
-        const { tenant, session, routed: _, encoderId: __, embedding, facts, firstLabelledAt, ...rest } = row;
+        const { tenant, session, facts, firstLabelledAt, id, executed, sampled, propensity, distribution } = row;
         samples.push({
-          ...rest,
-          embedding,
+          id,
+          executed,
+          sampled,
+          propensity,
+          distribution,
+          quality: row.quality,
+          outputTokens: row.outputTokens,
+          costUsd: row.costUsd,
+          embedding: row.embedding!,
           facts: facts as RequestFacts,
-          group: session === null ? row.id : `${tenant}\n${session}`,
+          group: session === null ? id : `${tenant}\n${session}`,
           firstLabelledAt: firstLabelledAt.getTime(),
         });
       }
     }
     if (page.length < PAGE || limited) break;
   }
-  return { samples: samples.reverse(), leftOut: { otherEncoder, notRouted }, limited };
+  return { samples: samples.reverse(), leftOut, limited };
+}
+
+/** Decisions that were judged though nobody had answered: they have no outcome. */
+async function judgedWithoutAnswer(db: SqlStore['db']): Promise<number> {
+  const rows = await db
+    .select({ n: countDistinct(feedback.decisionId) })
+    .from(feedback)
+    .innerJoin(decisions, eq(decisions.id, feedback.decisionId))
+    .where(and(isNull(decisions.executedModel), between(feedback.score, 0, 1)))
+    .catch((error) => {
+      throw databaseError(error);
+    });
+  return rows[0]!.n;
 }
 
 /** Judged answers as a table: one row per decision, one column per model that answered, one cell filled in each row. */

@@ -1,6 +1,7 @@
 /** Verdicts for people: what was learned, old against new, and what to do next. */
 import type { HistoryReport, RollbackReport } from './admin.ts';
 import type { Comparison, Estimate } from './gate.ts';
+import { type LeftOut, WHY_LEFT_OUT } from './learnable.ts';
 import type { RetrainReport } from './retrain.ts';
 
 const MODELS_SHOWN = 12;
@@ -11,8 +12,10 @@ export function verdictText(report: RetrainReport): string {
     '',
     `  Learned from ${report.samples} judged answers in ${report.sessions} sessions (${report.unseen} new to the router in force)`,
   ];
-  if (leftOut.otherEncoder > 0) lines.push(`  ${leftOut.otherEncoder} left out: embedded by another encoder`);
-  if (leftOut.notRouted > 0) lines.push(`  ${leftOut.notRouted} left out: the client had named the model`);
+  for (const [reason, why] of Object.entries(WHY_LEFT_OUT)) {
+    const count = leftOut[reason as LeftOut];
+    if (count > 0) lines.push(`  ${count} left out: ${why}`);
+  }
   if (report.limited) lines.push('  The log holds more; the newest were read');
   if (report.models.length > 0) {
     lines.push('', `  ${'model'.padEnd(44)} answers  quality`);

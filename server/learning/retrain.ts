@@ -12,6 +12,7 @@ import { artifactDir, artifactsFolder, keepArtifact } from './artifacts.ts';
 import type { FitJob, FitResult } from './fit.ts';
 import type { FitReply } from './fit-worker.ts';
 import { type Comparison, DEFAULT_GATE, type GateOptions, type Verdict } from './gate.ts';
+import type { LeftOut } from './learnable.ts';
 import { labelOutcomes, readLog, type Sample } from './log.ts';
 import { activeArtifact, addPromotion, history } from './promotions.ts';
 
@@ -45,8 +46,8 @@ export interface RetrainReport {
   readonly sessions: number;
   /** How many judged answers each model has, most first. */
   readonly models: readonly { readonly model: string; readonly samples: number; readonly quality: number }[];
-  /** Judged answers left out. */
-  readonly leftOut: { readonly otherEncoder: number; readonly notRouted: number };
+  /** Judged answers left out, by reason. */
+  readonly leftOut: Readonly<Record<LeftOut, number>>;
   readonly limited: boolean;
   readonly comparison: Comparison | null;
   readonly gate: GateOptions;

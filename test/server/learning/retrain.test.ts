@@ -8,6 +8,7 @@ import { learningAdmin } from '../../../server/learning/admin.ts';
 import { activeArtifactDir, artifactsFolder, watchPromotions } from '../../../server/learning/artifacts.ts';
 import { labelOutcomes, logTable, readLog } from '../../../server/learning/log.ts';
 import { activeArtifact, addPromotion, history, rollback } from '../../../server/learning/promotions.ts';
+import { verdictText } from '../../../server/learning/report.ts';
 import { type LearningContext, retrain } from '../../../server/learning/retrain.ts';
 import { aDecision, anAttempt, someFeedback } from '../db/records.ts';
 import { type OpenedStore, storeKinds } from '../db/stores.ts';
@@ -200,16 +201,30 @@ describe.each(storeKinds)('$name', (kind) => {
     judged('named', { routed: false, embedding: null, encoderId: null });
     judged('failed', { executedModel: null }); // nothing answered: feedback on nothing
     judged('moved-on', { executedModel: 'b/large', session: null });
+    opened.store.record({ feedback: someFeedback({ id: 'again', decisionId: 'failed', source: 'tests' }) });
+    opened.store.record({ decision: aDecision({ id: 'failed-too', executedModel: null }) });
+    opened.store.record({ feedback: someFeedback({ id: 'none', decisionId: 'failed-too', score: 7 }) });
     opened.store.record({ feedback: someFeedback({ id: 'lost', decisionId: 'never made' }) });
     await opened.store.flush();
     await labelOutcomes(opened.store);
     const { samples, leftOut } = await readLog(opened.store, 'ngram-1');
-    expect(leftOut).toEqual({ otherEncoder: 1, notRouted: 1 });
+    // An answer judged twice is one; a score that is none judges nothing.
+    expect(leftOut).toEqual({ otherEncoder: 1, notRouted: 1, notAnswered: 1, sandbox: 0 });
     expect(samples.map(({ id, executed, sampled, group }) => ({ id, executed, sampled, group }))).toEqual([
       { id: 'moved-on', executed: 'b/large', sampled: 'a/small', group: 'moved-on' },
       { id: 'fine', executed: 'a/small', sampled: 'a/small', group: 'default\ns1' },
     ]);
     expect(samples[1]!.propensity).toBe(0.1 + 0.2);
+  });
+
+  test('learns nothing from what the sandbox answered, however well it was judged', async () => {
+    const entries = await log(dearIsBroken, 300);
+    await record(entries.map((entry) => ({ ...entry, attempt: { ...entry.attempt, provider: 'sandbox' } })));
+    const report = await retrain(context);
+    expect(report).toMatchObject({ outcome: 'refused', samples: 0, unseen: 0, leftOut: { sandbox: 300 } });
+    expect(verdictText(report)).toMatch(/300 left out: answered by the sandbox, no model was called/);
+    await record(await log(dearIsBroken, 60, 2, 'real'));
+    expect(await retrain(context, { dryRun: true })).toMatchObject({ samples: 60, leftOut: { sandbox: 300 } });
   });
 
   test('options that are none are refused by name', async () => {
