@@ -109,8 +109,8 @@ async function answer(
       status: failure === null ? 'ok' : clientLeft ? 'cancelled' : 'partial',
       usage: chunks.usage,
       outputChars: chunks.outputChars,
-      errorCode: failure?.code ?? null,
       httpStatus: 200,
+      failure,
     }),
   });
 }

@@ -55,21 +55,32 @@ export async function attempt(input: AttemptInput): Promise<Answer> {
   const patience = stream && !input.reasoning ? timeouts.firstByteMs : timeouts.answerMs;
   clock.arm(patience, stream ? 'first word of the stream' : 'answer');
   let opened = false;
+  let received = (): number | null => null;
   try {
     const reply = await connect(input, clock.signal);
     const firstByteMs = performance.now() - started;
     if (reply.status !== 200) {
-      const body = await readText(reply.body, ERROR_BODY_BYTES, clock.signal, 'cut');
+      const body = await new ReplyText(reply.body, clock.signal).read(ERROR_BODY_BYTES, 'cut').catch((error) => {
+        // The status says enough when its explanation breaks off.
+        if (clock.signal.aborted) throw error;
+        return '';
+      });
       throw fromStatus(provider.name, reply.status, body, reply.retryAfter);
     }
-    if (!stream) return await readAnswer(input, reply, clock, firstByteMs);
-    if (/^(application\/json|text\/html)/i.test(reply.contentType)) throw await notAStream(input, reply, clock);
+    const text = new ReplyText(reply.body, clock.signal);
+    received = () => text.answerChars;
+    if (!stream) return await readAnswer(input, text, firstByteMs);
+    if (/^(application\/json|text\/html)/i.test(reply.contentType)) throw await notAStream(input, reply, text);
     const chunks = new ChunkStream(provider, reply.body, clock, timeouts.idleMs, input.answerLimitBytes);
+    received = () => chunks.outputChars;
     await chunks.open();
     opened = true;
     return { kind: 'stream', chunks, firstByteMs: performance.now() - started };
   } catch (error) {
-    throw asFailure(provider.name, error, clock.signal);
+    const failure = asFailure(provider.name, error, clock.signal);
+    // An error told in place of an answer is not billed; an answer that breaks off is.
+    if (failure.code !== 'UPSTREAM_ERROR') failure.outputChars = received();
+    throw failure;
   } finally {
     if (!opened) clock.end();
   }
@@ -96,21 +107,12 @@ async function connect(input: AttemptInput, signal: AbortSignal): Promise<Provid
 
 async function readAnswer(
   { provider, answerLimitBytes }: AttemptInput,
-  reply: ProviderReply,
-  clock: AttemptClock,
+  reply: ReplyText,
   firstByteMs: number,
 ): Promise<JsonAnswer> {
-  let text: string;
-  try {
-    text = await readText(reply.body, answerLimitBytes, clock.signal, 'refuse');
-  } catch (error) {
-    if (error instanceof RoutingError || clock.signal.aborted) throw error;
-    // The head had come, so this is no stale connection: another model is the better try.
-    throw new UpstreamFailure('UPSTREAM_CLOSED', 'overload', `${provider.name} closed the connection in mid-answer`, {
-      httpStatus: reply.status,
-      cause: error,
-    });
-  }
+  const text = await reply.read(answerLimitBytes, 'refuse').catch((error) => {
+    throw brokenOff(provider, error, reply);
+  });
   const payload = parseObject(text);
   if (payload === undefined) throw invalid(provider, 'an answer that is not a JSON object', null);
   const usage = provider.usageOf(payload);
@@ -123,34 +125,65 @@ async function readAnswer(
 }
 
 /** A plain answer where a stream was asked for; it may have been billed all the same. */
-async function notAStream({ provider, answerLimitBytes }: AttemptInput, reply: ProviderReply, clock: AttemptClock) {
-  const text = await readText(reply.body, answerLimitBytes, clock.signal, 'cut');
+async function notAStream(
+  { provider, answerLimitBytes }: AttemptInput,
+  { contentType }: ProviderReply,
+  reply: ReplyText,
+) {
+  const text = await reply.read(answerLimitBytes, 'cut').catch((error) => {
+    throw brokenOff(provider, error, reply);
+  });
   const payload = parseObject(text);
   const usage = payload === undefined ? null : provider.usageOf(payload);
   if (payload?.error != null) return fromErrorBody(provider.name, payload, usage);
-  return invalid(provider, `${reply.contentType} where a stream was asked for`, usage);
+  return invalid(provider, `${contentType} where a stream was asked for`, usage);
 }
 
 const invalid = (provider: Provider, what: string, usage: Usage | null) =>
   new UpstreamFailure('UPSTREAM_INVALID', 'overload', `${provider.name} sent ${what}`, { httpStatus: 200, usage });
 
-async function readText(
-  body: AsyncIterable<Uint8Array>,
-  limitBytes: number,
-  signal: AbortSignal,
-  beyond: 'cut' | 'refuse',
-): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let size = 0;
-  for await (const piece of body) {
-    if (signal.aborted) throw signal.reason;
-    pieces.push(piece);
-    size += piece.byteLength;
-    if (size <= limitBytes) continue;
-    if (beyond === 'cut') break;
-    throw new RoutingError('UPSTREAM_INVALID', `its answer is larger than ${limitBytes} bytes (answerLimitMb)`);
+/** The head had come, so this is no stale connection: another model is the better try. */
+function brokenOff({ name }: Provider, error: unknown, { signal }: ReplyText): unknown {
+  if (error instanceof RoutingError || signal.aborted) return error;
+  return new UpstreamFailure('UPSTREAM_CLOSED', 'overload', `${name} closed the connection in mid-answer`, {
+    httpStatus: 200,
+    cause: error,
+  });
+}
+
+/** A reply's text, and how much of an answer had come when it broke off. */
+class ReplyText {
+  readonly signal: AbortSignal;
+  readonly #body: AsyncIterable<Uint8Array>;
+  readonly #pieces: Uint8Array[] = [];
+
+  constructor(body: AsyncIterable<Uint8Array>, signal: AbortSignal) {
+    this.#body = body;
+    this.signal = signal;
   }
-  return Buffer.concat(pieces).toString('utf8');
+
+  async read(limitBytes: number, beyond: 'cut' | 'refuse'): Promise<string> {
+    let size = 0;
+    for await (const piece of this.#body) {
+      if (this.signal.aborted) throw this.signal.reason;
+      this.#pieces.push(piece);
+      size += piece.byteLength;
+      if (size <= limitBytes) continue;
+      if (beyond === 'cut') break;
+      throw new RoutingError('UPSTREAM_INVALID', `its answer is larger than ${limitBytes} bytes (answerLimitMb)`);
+    }
+    return this.#text;
+  }
+
+  /** Characters of the JSON that came; of a page or other text none, for no model wrote that. */
+  get answerChars(): number {
+    const text = this.#text.trim();
+    return text.startsWith('{') ? text.length : 0;
+  }
+
+  get #text(): string {
+    return Buffer.concat(this.#pieces).toString('utf8');
+  }
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

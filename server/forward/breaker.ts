@@ -27,7 +27,7 @@ export class Breaker {
     this.#now = now;
   }
 
-  /** An answer came, or at least began. */
+  /** An answer came, to its end. */
   ok(modelId: string): void {
     if (this.#circuits.size === 0) return;
     this.#circuits.delete(modelId);

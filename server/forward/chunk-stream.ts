@@ -2,6 +2,7 @@
  * A completion as it streams in: each chunk checked, the usage picked out, its end told apart from
  * a break. Nothing is read ahead of whoever takes the chunks, so a slow client slows the provider.
  */
+import { RoutingError } from '../../datasets/index.ts';
 import type { Provider } from '../providers/provider.ts';
 import { fromErrorBody, UpstreamFailure } from './failure.ts';
 import { type SseEvent, SseParser } from './sse.ts';
@@ -14,6 +15,9 @@ export interface Chunk {
   /** True when it carries usage and nothing else: only there because we asked for it. */
   readonly usageOnly: boolean;
 }
+
+/** In mid-stream comments keep a stream alive for this many times the silence allowed without them. */
+const COMMENT_PATIENCE = 5;
 
 export class ChunkStream {
   readonly #provider: Provider;
@@ -104,11 +108,19 @@ export class ChunkStream {
   }
 
   async #nextEvent(): Promise<SseEvent | null> {
+    const since = performance.now();
     for (;;) {
       const event = this.#events.shift();
       if (event !== undefined) return event;
       if (this.#ended) return null;
-      if (this.#talking) this.#clock.arm(this.#idleMs, 'next word of the stream');
+      if (this.#talking) {
+        // Some hosts send comments while a model thinks, others go on with them when it has died.
+        const patienceMs = COMMENT_PATIENCE * this.#idleMs;
+        if (performance.now() - since > patienceMs) {
+          throw new RoutingError('UPSTREAM_TIMEOUT', `nothing but signs of life for ${patienceMs} ms`);
+        }
+        this.#clock.arm(this.#idleMs, 'next word of the stream');
+      }
       let piece: IteratorResult<Uint8Array>;
       try {
         piece = await this.#bytes.next();
@@ -129,6 +141,7 @@ export class ChunkStream {
 
   /** Bytes ended without `[DONE]`: a proper end only if every choice had said why it finished. */
   #atEnd(): null {
+    if (this.#seen.size === 0 && this.#parser.foreign) throw this.#invalid('something that is no stream of events');
     if (this.#seen.size > 0 && this.#finished.size === this.#seen.size) return null;
     throw this.#closed(undefined);
   }

@@ -38,6 +38,8 @@ export class UpstreamFailure extends RoutingError {
   readonly error: ApiError | undefined;
   readonly retryAfter: string | undefined;
   readonly usage: Usage | null;
+  /** Characters of an answer that had come; null where no answer had begun, so that nothing is billed. */
+  outputChars: number | null = null;
 
   constructor(code: ErrorCode, blame: Blame, message: string, details: FailureDetails = {}) {
     super(code, message, { cause: details.cause });

@@ -42,17 +42,18 @@ export interface OpenCall {
   readonly attempts: number;
   /** What the failed attempts before it cost. */
   readonly spentUsd: number;
-  /** The record of this attempt once it is over. */
+  /** The record of this attempt; call it once the answer is over, for then the breaker hears of it too. */
   finish(end: AttemptEnd): AttemptRecord;
 }
 
 export interface AttemptEnd {
   readonly status: AttemptRecord['status'];
   readonly usage: Usage | null;
-  /** Characters received, for when `usage` is null. */
-  readonly outputChars: number;
-  readonly errorCode?: string | null;
+  /** Characters received, for when `usage` is null; null where no answer had begun. */
+  readonly outputChars: number | null;
   readonly httpStatus?: number | null;
+  /** What ended it, when it did not end properly. */
+  readonly failure?: UpstreamFailure | null;
 }
 
 export type ForwardLimits = Pick<GatewayConfig, 'timeouts' | 'maxAttempts' | 'answerLimitMb'>;
@@ -88,7 +89,7 @@ export async function forward(
       startedAt,
       status: end.status,
       httpStatus: end.httpStatus ?? null,
-      errorCode: end.errorCode ?? null,
+      errorCode: end.failure?.code ?? null,
       inputTokens: end.usage?.inputTokens ?? null,
       cachedInputTokens: end.usage?.cachedInputTokens ?? null,
       outputTokens: end.usage?.outputTokens ?? null,
@@ -107,12 +108,19 @@ export async function forward(
         timeouts: limits.timeouts,
         answerLimitBytes: limits.answerLimitMb * 1024 * 1024,
       });
-      breaker.ok(target.id);
-      const { firstByteMs } = answer;
-      return { target, answer, attempts: ordinal + 1, spentUsd, finish: (end) => row(end, firstByteMs) };
+      const finish = (end: AttemptEnd) => {
+        // Only now: a model that breaks every stream after its first word is as good as down.
+        if (end.failure) breaker.failed(target.id, end.failure.blame);
+        else breaker.ok(target.id);
+        return row(end, answer.firstByteMs);
+      };
+      return { target, answer, attempts: ordinal + 1, spentUsd, finish };
     } catch (error) {
       if (!(error instanceof UpstreamFailure)) throw error;
-      breaker.failed(target.id, error.blame);
+      const waitedMs = performance.now() - started;
+      // Whoever took most of the time there is let it run out; nobody else is to blame for that.
+      const tookItAll = error.code === 'UPSTREAM_TIMEOUT' && waitedMs > limits.timeouts.totalMs / 2;
+      breaker.failed(target.id, tookItAll ? 'overload' : error.blame);
       const entry = row(endOf(error), null);
       record(entry);
       spentUsd += entry.costUsd ?? 0;
@@ -136,9 +144,9 @@ function endOf(error: UpstreamFailure): AttemptEnd {
   return {
     status: clientLeft ? 'cancelled' : 'error',
     usage: error.usage,
-    outputChars: 0,
-    errorCode: error.code,
+    outputChars: error.outputChars,
     httpStatus: error.httpStatus ?? null,
+    failure: error,
   };
 }
 
@@ -177,13 +185,14 @@ async function pauseBefore(error: UpstreamFailure, life: AbortSignal): Promise<v
 }
 
 /**
- * What an attempt cost at list price, USD: by the usage reported, or for an answer without one by
- * characters / 4. An attempt that brought neither usage nor answer is taken to be free.
+ * What an attempt cost at list price, USD: by the usage reported or, once an answer had begun, by
+ * the input estimated and the characters received / 4. One that never began is taken to be free.
  * Null where the catalog has no price.
  */
 function priceOf(target: Target, end: AttemptEnd, inputTokens: number): number | null {
   if (target.provider.sandbox) return 0;
-  if (end.usage === null && end.outputChars === 0 && end.status !== 'ok') return 0;
+  const { usage, outputChars } = end;
+  if (usage === null && outputChars === null) return 0;
   if (target.candidate === undefined) return null;
-  return costUsd(target.candidate, end.usage ?? { inputTokens, outputTokens: tokensOfChars(end.outputChars) });
+  return costUsd(target.candidate, usage ?? { inputTokens, outputTokens: tokensOfChars(outputChars ?? 0) });
 }

@@ -20,10 +20,16 @@ export class SseParser {
   #event = '';
   #data: string[] = [];
   #dataChars = 0;
+  #foreign = false;
 
   /** @param maxChars largest event accepted, in characters */
   constructor(maxChars = 16 * 1024 * 1024) {
     this.#maxChars = maxChars;
+  }
+
+  /** A line came that is no field of the format: whatever this is, it is no stream of events. */
+  get foreign(): boolean {
+    return this.#foreign;
   }
 
   /** Events that these bytes complete. @throws `UPSTREAM_INVALID` when one event grows past the limit */
@@ -88,6 +94,7 @@ export class SseParser {
       this.#dataChars += value.length + 1;
     } else if (field === 'event') this.#event = value;
     // `id` and `retry` are for browsers that reconnect; a completion cannot be resumed.
+    else if (field !== '' && field !== 'id' && field !== 'retry') this.#foreign = true;
   }
 
   #dispatch(): SseEvent | null {

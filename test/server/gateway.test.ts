@@ -1,4 +1,5 @@
 /** The server suite: the same on the embedded database and on a real PostgreSQL. */
+import type { ServerResponse } from 'node:http';
 import OpenAI from 'openai';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type OpenedStore, storeKinds } from './db/stores.ts';
@@ -240,6 +241,30 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
         'UPSTREAM_INVALID',
       ],
       [
+        'sends what is no stream at all',
+        (_, r) => {
+          startSse(r);
+          r.end('<<<garbage>>>');
+        },
+        'UPSTREAM_INVALID',
+      ],
+      [
+        'breaks its stream in the first event',
+        (_, r) => {
+          startSse(r);
+          r.write('data: {"cho', () => r.destroy());
+        },
+        'UPSTREAM_CLOSED',
+      ],
+      [
+        'breaks off a page in place of a stream',
+        (_, r) => {
+          r.writeHead(200, { 'content-type': 'text/html' });
+          r.write('<p>', () => r.destroy());
+        },
+        'UPSTREAM_CLOSED',
+      ],
+      [
         'sends an empty stream',
         (_, r) => {
           startSse(r);
@@ -296,6 +321,59 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
     for (let i = 0; i < 3; i++) await chat(gateway.url, hello('auto'));
     expect((await chat(gateway.url, hello('auto'))).status).toBe(502);
     expect(hosts.one.requests.length).toBeGreaterThan(8);
+  });
+
+  test.each([
+    ['closes', (r: ServerResponse) => setTimeout(() => r.destroy(), 10), 'UPSTREAM_CLOSED'],
+    [
+      'only sends signs of life any more',
+      (r: ServerResponse) => {
+        const timer = setInterval(() => r.write(': alive\n\n'), 10);
+        r.on('close', () => clearInterval(timer));
+      },
+      'UPSTREAM_TIMEOUT',
+    ],
+  ])('routes past a model that breaks every stream in the middle: it %s', async (_, breakOff, code) => {
+    const { gateway } = await start(
+      (_, response) => {
+        startSse(response);
+        response.write(word('half'), () => breakOff(response));
+      },
+      fine,
+      { timeouts: { idleMs: 50 } },
+    );
+    const ask = async () => (await chat(gateway.url, hello('auto', { stream: true }))).text();
+    for (const model of ['cheap', 'cheap', 'cheap', 'middle', 'middle', 'middle']) {
+      const text = await ask();
+      expect(text).toContain(`"model":"one/${model}"`);
+      expect(text).toContain(code);
+    }
+    expect(await ask()).toContain('"model":"two/dear"');
+    expect((await stored(gateway)).decision.filtered).toHaveLength(2);
+  });
+
+  test('lets signs of life stand in for words for a while', async () => {
+    const { gateway } = await start(
+      async (_, response) => {
+        startSse(response);
+        response.write(word('one '));
+        for (let i = 0; i < 12; i++) {
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          response.write(': thinking\n\n');
+        }
+        response.end(`${word('two', 'stop')}data: [DONE]\n\n`);
+      },
+      fine,
+      { timeouts: { idleMs: 300 } },
+    );
+    const text = await (await chat(gateway.url, hello('auto', { stream: true }))).text();
+    expect(text.endsWith('data: [DONE]\n\n')).toBe(true);
+  });
+
+  test('a model that uses up all the time there is counts as failing', async () => {
+    const { gateway } = await start(() => {}, fine, { timeouts: { totalMs: 100 } });
+    for (let i = 0; i < 6; i++) expect((await chat(gateway.url, hello('auto'))).status).toBe(504);
+    expect((await jsonOf(chat(gateway.url, hello('auto')))).model).toBe('two/dear');
   });
 
   test('asks the same model again when a connection breaks before any answer', async () => {
@@ -425,7 +503,7 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
       expect(hosts.two.requests).toHaveLength(0);
       const { decision, attempts } = await stored(gateway);
       expect(decision.executedModel).toBe('one/cheap');
-      // 3 tokens of prompt (11 characters / 4) at 1, one of answer ("half") at 2 USD per million.
+      // 3 tokens of prompt (9 characters / 4) at 1, one of answer ("half") at 2 USD per million.
       expect(attempts).toMatchObject([{ status: 'partial', errorCode: code, outputTokens: null }]);
       expect(attempts[0]!.costUsd).toBeCloseTo(5e-6, 12);
     });
@@ -465,6 +543,53 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
     expect(attempts.reduce((sum, { costUsd }) => sum + costUsd!, 0)).toBeCloseTo(1400e-6, 12);
     // The failed attempts are netted: 600e-6 at the baseline minus 1400e-6.
     expect(Number(response.headers.get('x-pointsman-estimated-saving-usd'))).toBeCloseTo(-800e-6, 9);
+  });
+
+  test.each([
+    // 3 tokens of prompt (9 characters / 4) at 1 USD per million, 5 of the 20 characters at 2.
+    ['an answer that breaks off', 'application/json', '{"choices":[{"messag', 13e-6],
+    ['an answer that never begins', 'application/json', '', 3e-6],
+    ['a page', 'text/html', '<p>please log in</p>', 3e-6],
+    ['a stream that breaks before its first word', 'text/event-stream', ': thinking\n\n', 3e-6],
+  ])('prices %s by what had come once its head was there', async (_, type, text, usd) => {
+    const { gateway } = await start((_, response) => {
+      response.writeHead(200, { 'content-type': type });
+      response.flushHeaders();
+      response.write(text, () => setTimeout(() => response.destroy(), 30));
+    });
+    const stream = type !== 'application/json';
+    expect((await chat(gateway.url, hello('one/cheap', { stream }))).status).toBe(502);
+    const { attempts } = await stored(gateway);
+    expect(attempts).toMatchObject([{ status: 'error', outputTokens: null }]);
+    expect(attempts[0]!.costUsd).toBeCloseTo(usd, 12);
+  });
+
+  test('prices what had come when the client hangs up on a plain answer', async () => {
+    const { gateway } = await start((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.write('{"choices":[{"messag');
+    });
+    const leaving = new AbortController();
+    const answer = fetch(`${gateway.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(hello('auto')),
+      signal: leaving.signal,
+    });
+    setTimeout(() => leaving.abort(), 100);
+    await answer.catch(() => {});
+    await until(() => gateway.attempts.length === 1);
+    expect((await stored(gateway)).attempts[0]).toMatchObject({ status: 'cancelled' });
+    expect(gateway.attempts[0]!.costUsd).toBeCloseTo(13e-6, 12);
+  });
+
+  test('an error told in place of an answer, or no answer at all, costs nothing', async () => {
+    const { gateway } = await start(
+      (_, response) => sendJson(response, { error: { message: 'overloaded', code: 529 } }),
+      (_, response) => sendJson(response, 'no', 500),
+    );
+    await chat(gateway.url, hello('auto'));
+    expect((await stored(gateway)).attempts.map(({ costUsd }) => costUsd)).toEqual([0, 0, 0]);
   });
 
   test.each([true, false])('hangs up on the host when the client hangs up (stream: %s)', async (stream) => {
