@@ -2,7 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { AttemptRecord, DecisionRecord } from '../db/store.ts';
 import type { Gateway } from '../gateway.ts';
+import { SANDBOX, WHY_LEFT_OUT, whyLeftOut } from '../learning/learnable.ts';
 import { readBody } from './body.ts';
 import { findDecision } from './decisions.ts';
 
@@ -17,9 +19,30 @@ const FeedbackBody = z.strictObject({
 export function feedbackRoute(app: FastifyInstance, gateway: Gateway): void {
   app.post('/v1/feedback', async (request) => {
     const { value } = readBody(FeedbackBody, request.body);
-    await findDecision(gateway, value.decisionId, request.log);
+    const found = await findDecision(gateway, value.decisionId, request.log);
     const feedback = { id: randomUUID(), ...value, createdAt: new Date() };
     gateway.store.record({ feedback });
-    return { ...feedback, createdAt: feedback.createdAt.toISOString() };
+    return { ...feedback, createdAt: feedback.createdAt.toISOString(), ...learnable(gateway, found) };
   });
+}
+
+interface Judgement {
+  /** False: kept, but the router cannot learn from it. Null: not known now. */
+  readonly learnable: boolean | null;
+  readonly reason?: string;
+}
+
+function learnable(
+  gateway: Gateway,
+  found: { decision: DecisionRecord; attempts: readonly AttemptRecord[] } | null,
+): Judgement {
+  if (found === null) return { learnable: null, reason: 'taken unchecked: the database is away' };
+  const { decision, attempts } = found;
+  // Still being answered: who will answer is not known, nor is the call on record.
+  const running = gateway.pending.has(decision.id);
+  const executedModel = decision.executedModel ?? (running ? decision.model : null);
+  const call = attempts.findLast(({ model }) => model === executedModel);
+  const provider = call?.provider ?? (running && gateway.isSandbox ? SANDBOX : null);
+  const why = whyLeftOut({ ...decision, executedModel, provider }, gateway.holder.current.encoderId);
+  return why === null ? { learnable: true } : { learnable: false, reason: WHY_LEFT_OUT[why] };
 }

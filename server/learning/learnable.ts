@@ -9,7 +9,7 @@ export const WHY_LEFT_OUT = {
 } as const;
 export type LeftOut = keyof typeof WHY_LEFT_OUT;
 
-const SANDBOX = sandbox().name;
+export const SANDBOX = sandbox().name;
 
 export interface Judged {
   readonly routed: boolean;
