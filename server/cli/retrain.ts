@@ -1,4 +1,6 @@
 /** `pointsman retrain`: learns from logged feedback, says what it found, and promotes only what is not worse. */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import ora from 'ora';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
@@ -88,10 +90,22 @@ const doing = ({ rollback, history }: Options): string =>
 type ClosableAdmin = LearningAdmin & { close(): Promise<void> };
 
 async function adminHere(config: GatewayConfig): Promise<ClosableAdmin> {
+  if (config.databaseUrl === undefined) refuseNewFolder(config.dataDir);
   const { models: candidates } = await readCatalog(config.catalog);
   const store = await openStore(config);
   const { dataDir, policy, artifact: baseDir } = config;
   return { ...learningAdmin({ store, dataDir, candidates, policy, baseDir }), close: () => store.close() };
+}
+
+/** A folder that no gateway has ever used holds nothing to learn from; opening it would make a database there. */
+function refuseNewFolder(dataDir: string): void {
+  if (existsSync(join(dataDir, 'db'))) return;
+  const where = resolve(dataDir);
+  throw new RoutingError(
+    'MISSING_FILE',
+    `${where}: no gateway has logged anything there; name the gateway's own folder with --data-dir ` +
+      '(default: .pointsman in the folder that the gateway is started from)',
+  );
 }
 
 /** The gateway that holds the data directory does the work. @throws what it answers, by the same codes */

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { rm, writeFile } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -98,10 +98,25 @@ test('with a gateway running it works through that, which decides by the new rou
   }
 });
 
+test('a folder that is no data directory stays as it is', async () => {
+  const folder = await tempDir();
+  try {
+    for (const args of [[], ['--dry-run'], ['--history'], ['--rollback']]) {
+      const { code, out, err } = await pointsman('--data-dir', folder, ...args);
+      expect(code).not.toBe(0);
+      expect(out + err).toMatch(/MISSING_FILE/);
+    }
+    expect(await readdir(folder)).toEqual([]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
 test.each([
   [['--min-feedback', 'many'], /whole number/],
   [['--rollback', '--dry-run'], /INVALID_CONFIG/],
   [['--artifact', '/nowhere/at/all'], /ARTIFACT_MISSING/],
+  [['--data-dir', '/nowhere/.pointman'], /MISSING_FILE.*\/nowhere\/\.pointman.*\.pointsman in the folder/s],
 ])('%j is refused with a reason', async (args, message) => {
   const { code, err } = await pointsman(...args);
   expect(code).not.toBe(0);
