@@ -20,8 +20,8 @@ export interface FitJob {
   readonly policy: Partial<Policy>;
   readonly gate: GateOptions;
   readonly seed: number;
-  /** Where a promoted artifact is saved, by its hash; null: not at all. */
-  readonly saveUnder: string | null;
+  /** Where a promoted artifact is saved, by its hash. */
+  readonly saveUnder: string;
 }
 
 export interface FitResult {
@@ -57,7 +57,7 @@ export async function fitAndJudge(job: FitJob): Promise<FitResult> {
           seed,
         });
   const verdict = judge(unseen.length, comparison, gate);
-  const saved = verdict.promote && job.saveUnder !== null ? save(job.saveUnder) : null;
+  const saved = verdict.promote ? save(job.saveUnder) : null;
   return { incumbent: incumbent.hash, base: base.hash, unseen: unseen.length, comparison, verdict, saved };
 
   /** What was judged learned from four fifths; what is saved learns from all. */

@@ -1,5 +1,7 @@
 /** Log → refitted heads → verdict → perhaps a promotion. The one place where a router in force is replaced. */
 import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
@@ -88,23 +90,15 @@ async function retrainNow(context: LearningContext, options: RetrainOptions): Pr
   const baseDir = promoted === null ? configuredDir : await baseOf(store, dataDir, incumbentDir, configuredDir);
   const log = await readLog(store, readManifest(incumbentDir).encoder.id);
   const trainedThrough = promoted === null ? null : await trainedThroughOf(store, promoted);
-  const result = await fitInThread({
-    samples: log.samples,
-    baseDir,
-    incumbentDir,
-    trainedThrough,
-    candidates,
-    policy: context.policy ?? {},
-    gate,
-    seed,
-    saveUnder: dryRun ? null : artifactsFolder(dataDir),
-  });
+  const job = { baseDir, incumbentDir, trainedThrough, candidates, policy: context.policy ?? {}, gate, seed };
+  const fitted = (saveUnder: string) => fitInThread({ ...job, samples: log.samples, saveUnder });
+  const result = await (dryRun ? inScratch(fitted) : fitted(artifactsFolder(dataDir)));
   const { promote, reasons } = await withoutReturns(store, result);
   const report: RetrainReport = {
     outcome: dryRun ? (promote ? 'would-promote' : 'would-refuse') : promote ? 'promoted' : 'refused',
     reasons,
     incumbent: result.incumbent,
-    artifact: promote ? (result.saved?.hash ?? null) : null,
+    artifact: promote && !dryRun ? (result.saved?.hash ?? null) : null,
     samples: log.samples.length,
     unseen: result.unseen,
     sessions: new Set(log.samples.map(({ group }) => group)).size,
@@ -130,6 +124,16 @@ async function retrainNow(context: LearningContext, options: RetrainOptions): Pr
     verdict: report,
   });
   return report;
+}
+
+/** A dry run makes the artifact too: its hash tells whether it is one that was rolled back. */
+async function inScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'pointsman-dry-run-'));
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** What somebody rolled back does not return by itself: it takes feedback that was not there then. */

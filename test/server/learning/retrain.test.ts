@@ -141,6 +141,9 @@ describe.each(storeKinds)('$name', (kind) => {
     await record(await log(dearIsBroken, 300));
     const { artifact } = await retrain(context);
     await rollback(opened.store);
+    const dry = await retrain(context, { dryRun: true });
+    expect(dry).toMatchObject({ outcome: 'would-refuse', artifact: null });
+    expect(dry.reasons.join()).toMatch(/was rolled back/);
     const again = await retrain(context);
     expect(again).toMatchObject({ outcome: 'refused', artifact: null });
     expect(again.reasons.join()).toMatch(/was rolled back/);
