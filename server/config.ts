@@ -6,6 +6,34 @@ import { RoutingError } from '../datasets/index.ts';
 import { Policy } from '../router/policy/policy.ts';
 import { nearest } from './nearest.ts';
 
+/** A switch: nothing but a plain yes turns it on, and what is neither yes nor no is refused. */
+const Flag = z.union(
+  [
+    z.boolean(),
+    z
+      .string()
+      .trim()
+      .toLowerCase()
+      .regex(/^(1|true|yes|on|0|false|no|off)$/)
+      .transform((word) => /^(1|true|yes|on)$/.test(word)),
+  ],
+  'must be true or false (also 1, yes, on, 0, no, off)',
+);
+
+const portRule = 'must be a whole number from 0 to 65535';
+
+/** A port as a number or, from the environment, in digits. */
+const Port = z.union(
+  [
+    z.int().min(0).max(65_535),
+    z
+      .string()
+      .refine((text) => /^\s*\d+\s*$/.test(text) && Number(text) <= 65_535, portRule)
+      .transform(Number),
+  ],
+  portRule,
+);
+
 export const ProviderConfig = z.strictObject({
   /** Where its OpenAI-compatible API starts, e.g. `https://host/v1`. Known hosts need none. */
   baseUrl: z.url({ protocol: /^https?$/ }).optional(),
@@ -16,7 +44,7 @@ export const ProviderConfig = z.strictObject({
   /** More headers to send with every call. */
   headers: z.record(z.string(), z.string()).optional(),
   /** False switches the provider off though its key is there. */
-  enabled: z.boolean().default(true),
+  enabled: Flag.default(true),
 });
 export type ProviderConfig = z.infer<typeof ProviderConfig>;
 
@@ -40,12 +68,18 @@ export type Timeouts = z.infer<typeof Timeouts>;
 export const GatewayConfig = z.strictObject({
   host: z.string().min(1).default('127.0.0.1'),
   /** 0 takes any free port. */
-  port: z.coerce.number().int().min(0).max(65_535).default(8787),
+  port: Port.default(8787),
   /** Listen beyond this machine although callers are not authenticated. */
-  allowPublic: z.boolean().default(false),
+  allowPublic: Flag.default(false),
   dataDir: z.string().min(1).default('.pointsman'),
   /** PostgreSQL; without it the embedded database in `dataDir`. */
-  databaseUrl: z.string().min(1).optional(),
+  databaseUrl: z
+    .string()
+    .regex(
+      /^postgres(ql)?:\/\//i,
+      'only postgres:// and postgresql:// URLs are supported; leave it out for the embedded database',
+    )
+    .optional(),
   /** Catalog of candidate models; without it the shipped one. */
   catalog: z.string().min(1).optional(),
   /** Router artifact folder; without it the promoted one, or else the shipped one. */
@@ -54,7 +88,10 @@ export const GatewayConfig = z.strictObject({
   baseline: z.string().min(1).optional(),
   policy: Policy.partial().default({}),
   providers: z
-    .record(z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'lower-case letters, digits and -'), ProviderConfig)
+    .record(
+      z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'a provider’s name holds lower-case letters, digits and - only'),
+      ProviderConfig,
+    )
     .default({}),
   timeouts: Timeouts.prefault({}),
   /** Most calls upstream for one request. */
@@ -69,10 +106,15 @@ export type GatewayConfig = z.infer<typeof GatewayConfig>;
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** A variable of the environment by whatever name somebody wrote: `constructor` is none. */
+export const variable = (env: Environment, name: string): string | undefined =>
+  Object.hasOwn(env, name) ? env[name] : undefined;
+
 /** Environment variables that set an option; they win over the file, the command line over both. */
 const FROM_ENVIRONMENT = {
   HOST: 'host',
   PORT: 'port',
+  POINTSMAN_ALLOW_PUBLIC: 'allowPublic',
   DATABASE_URL: 'databaseUrl',
   POINTSMAN_DATA_DIR: 'dataDir',
   POINTSMAN_CATALOG: 'catalog',
@@ -98,14 +140,19 @@ export function readConfig({ file, env = {}, overrides = {} }: ConfigSources = {
   const fromFile = file === false ? {} : readYaml(path, named !== undefined, env);
   const fromEnv: Record<string, unknown> = {};
   for (const [name, key] of Object.entries(FROM_ENVIRONMENT)) {
-    if (env[name] !== undefined && env[name] !== '') fromEnv[key] = env[name];
+    const value = variable(env, name);
+    // Set to nothing is not set.
+    if (value !== undefined && value.trim() !== '') fromEnv[key] = value;
   }
-  const allowPublic = env.POINTSMAN_ALLOW_PUBLIC;
-  if (allowPublic !== undefined && allowPublic !== '')
-    fromEnv.allowPublic = !['0', 'false', 'no'].includes(allowPublic);
   const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
   const parsed = GatewayConfig.safeParse({ ...fromFile, ...fromEnv, ...given });
-  if (!parsed.success) throw invalid(parsed.error.issues[0]!, path);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]!;
+    const fromVariable = Object.entries(FROM_ENVIRONMENT).find(
+      ([, key]) => key === issue.path[0] && key in fromEnv && !(key in given),
+    );
+    throw invalid(issue, path, fromVariable && setting(...fromVariable, fromEnv));
+  }
   const config = parsed.data;
   // `partial()` fills the policy's defaults in; only what was written may override the artifact's policy.
   const policyKeys = Object.keys({ ...(isRecord(fromFile.policy) ? fromFile.policy : {}), ...overrides.policy });
@@ -147,14 +194,15 @@ function readYaml(path: string, explicit: boolean, env: Environment): Record<str
   if (!isRecord(value)) throw new RoutingError('INVALID_CONFIG', `${path}: must hold \`option: value\` lines`);
   const expanded = Object.entries(expand(value, env, path, []) as Record<string, unknown>);
   // `databaseUrl: ${DATABASE_URL:-}` and a heading with nothing under it mean: not set.
-  return Object.fromEntries(expanded.filter(([, option]) => option !== null && option !== ''));
+  const isSet = (option: unknown) => option !== null && !(typeof option === 'string' && option.trim() === '');
+  return Object.fromEntries(expanded.filter(([, option]) => isSet(option)));
 }
 
 /** Replaces `${NAME}` and `${NAME:-default}` in every text. */
 function expand(value: unknown, env: Environment, file: string, path: readonly string[]): unknown {
   if (typeof value === 'string') {
     return value.replace(/\$\{(\w+)(?::-([^}]*))?\}/g, (_, name: string, fallback: string | undefined) => {
-      const found = env[name] || fallback;
+      const found = variable(env, name) || fallback;
       if (found === undefined) {
         throw new RoutingError(
           'INVALID_CONFIG',
@@ -170,12 +218,21 @@ function expand(value: unknown, env: Environment, file: string, path: readonly s
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, expand(item, env, file, [...path, key])]));
 }
 
-function invalid(issue: z.core.$ZodIssue, file: string): RoutingError {
+/** A variable and its value as somebody set it, but for a password. */
+const setting = (name: string, key: string, values: Readonly<Record<string, unknown>>): string =>
+  key === 'databaseUrl' ? name : `${name}=${values[key]}`;
+
+/** @param setIn  the environment variable that holds the option at fault, if one does */
+function invalid(issue: z.core.$ZodIssue, file: string, setIn: string | undefined): RoutingError {
   const path = issue.path.join('.');
+  // A name that does not fit its rule: the rule says more than zod's "invalid key".
+  const reason = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
   if (issue.code !== 'unrecognized_keys') {
     return new RoutingError(
       'INVALID_CONFIG',
-      `${path || file}: ${issue.message} (options come from ${file}, the environment, the command line)`,
+      setIn !== undefined
+        ? `${setIn}: ${reason}`
+        : `${path || file}: ${reason} (options come from ${file}, the environment, the command line)`,
     );
   }
   const key = issue.keys[0]!;

@@ -66,7 +66,9 @@ describe('readConfig', () => {
     ['providers:\n  x:\n    baseURL: http://a', 'providers.x.baseURL: no such option; did you mean baseUrl?'],
     ['policy:\n  tolerence: 0.1', 'policy.tolerence: no such option; did you mean tolerance?'],
     ['policy:\n  tolerance: 2', 'policy.tolerance'],
-    ['port: lots', 'port'],
+    ['port: lots', 'port: must be a whole number from 0 to 65535'],
+    ['providers:\n  My_vllm: {}', 'providers.My_vllm: a provider’s name holds lower-case letters, digits and - only'],
+    ['allowPublic: maybe', 'allowPublic: must be true or false'],
     ['providers:\n  x:\n    baseUrl: ftp://a', 'providers.x.baseUrl'],
     ['just words', 'must hold'],
     ['a: [', 'INVALID'],
@@ -109,6 +111,42 @@ describe('readConfig', () => {
     });
     listenOn({ HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '1' });
     expect(problem(() => listenOn({ HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '0' })).code).toBe('INVALID_CONFIG');
+  });
+
+  test.each([
+    ['1', true],
+    ['true', true],
+    [' YES ', true],
+    ['On', true],
+    ['0', false],
+    ['False', false],
+    ['no', false],
+    ['OFF', false],
+    ['', false],
+    [' ', false],
+  ])('takes POINTSMAN_ALLOW_PUBLIC=%j for %s', (text, allowPublic) => {
+    expect(readConfig({ file: false, env: { POINTSMAN_ALLOW_PUBLIC: text } })).toMatchObject({ allowPublic });
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholder is what is tested
+    expect(yaml('allowPublic: ${IN_FRONT:-}', { IN_FRONT: text })).toMatchObject({ allowPublic });
+  });
+
+  test.each([
+    [{ POINTSMAN_ALLOW_PUBLIC: 'nope' }, 'POINTSMAN_ALLOW_PUBLIC=nope: must be true or false'],
+    [{ PORT: 'abc' }, 'PORT=abc: must be a whole number from 0 to 65535'],
+    [{ PORT: '70000' }, 'PORT=70000: must be'],
+    [{ POINTSMAN_LOG_LEVEL: 'loud' }, 'POINTSMAN_LOG_LEVEL=loud: '],
+    [{ DATABASE_URL: 'sqlite://user:secret@x' }, 'DATABASE_URL: only postgres:// and postgresql:// URLs are supported'],
+  ])('names the variable that holds a mistake: %j', (env, message) => {
+    const refused = problem(() => readConfig({ file: false, env }));
+    expect(refused).toMatchObject({ code: 'INVALID_CONFIG', message: expect.stringContaining(message) });
+    expect(refused.message).not.toContain('secret');
+  });
+
+  test('takes no name of every object for a variable', () => {
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholder is what is tested
+    const { code, message } = problem(() => yaml('baseline: ${constructor}'));
+    expect(code).toBe('INVALID_CONFIG');
+    expect(message).toContain('environment variable constructor is not set');
   });
 
   test('knows the names of this machine', () => {
@@ -159,8 +197,17 @@ describe('providersFrom', () => {
     expect([...set({ A_KEY: 'k' }, text).on.keys()]).toEqual(['a', 'b', 'c']);
   });
 
+  test('takes a provider of any name, and no name of every object for a known host', () => {
+    const text =
+      'providers:\n  constructor: {baseUrl: http://a/v1, apiKeyEnv: toString}\n  valueof: {baseUrl: http://b/v1}\n';
+    const { on, off } = set({}, text);
+    expect([...on.keys()]).toEqual(['valueof']);
+    expect(off.get('constructor')).toBe('set toString');
+  });
+
   test.each([
     ['providers:\n  mine: {apiKey: k}\n', {}, 'providers.mine.baseUrl'],
+    ['providers:\n  constructor: {}\n', {}, 'providers.constructor.baseUrl'],
     ['', { OPENAI_BASE_URL: 'nonsense' }, 'OPENAI_BASE_URL'],
     ['', { OPENAI_API_KEY: 'two words' }, 'key of openai'],
   ])('refuses %j with %j', (text, env, message) => {
