@@ -80,8 +80,8 @@ export class Gateway {
     const candidate = this.#models.get(id);
     const provider = this.#providers.get(name) ?? (candidate === undefined ? undefined : this.#sandbox);
     if (provider !== undefined) return { id, upstreamModel: upstreamModelOf(id), provider, candidate };
-    if (candidate !== undefined || (PRESETS[name] !== undefined && !this.isSandbox)) {
-      const keys = PRESETS[name]?.keys.join(' or ');
+    if (candidate !== undefined || (PRESETS.has(name) && !this.isSandbox)) {
+      const keys = PRESETS.get(name)?.keys.join(' or ');
       throw new RoutingError(
         'PROVIDER_NOT_CONFIGURED',
         `${id}: no key for provider ${name}; set ${keys ?? `providers.${name} in pointsman.yaml`} and start again`,
@@ -89,7 +89,10 @@ export class Gateway {
     }
     const guess = nearest(model, ['auto', ...this.models.map((known) => known.id)]);
     const hint = guess === undefined ? '' : ` Did you mean ${guess}?`;
-    throw new RoutingError('UNKNOWN_MODEL', `no model ${shorten(model)} here.${hint} GET /v1/models lists them all.`);
+    throw new RoutingError(
+      'UNKNOWN_MODEL',
+      `no model ${shorten(model)} here.${hint} Ids are provider/model, "auto" has one chosen; GET /v1/models lists them all.`,
+    );
   }
 
   /** The ranked candidates of a decision, as models to call. */
@@ -123,7 +126,7 @@ export class Gateway {
   #fullId(model: string): string {
     if (this.#models.has(model)) return model;
     const slash = model.indexOf('/');
-    if (slash > 0 && (this.#providers.has(model.slice(0, slash)) || PRESETS[model.slice(0, slash)] !== undefined)) {
+    if (slash > 0 && (this.#providers.has(model.slice(0, slash)) || PRESETS.has(model.slice(0, slash)))) {
       return model;
     }
     const bare = this.models.filter(({ id }) => upstreamModelOf(id) === model);

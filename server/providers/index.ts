@@ -1,6 +1,6 @@
 /** Which providers are on: by a key in the environment, or by `pointsman.yaml`. */
 import { RoutingError } from '../../datasets/index.ts';
-import type { Environment, GatewayConfig, ProviderConfig } from '../config.ts';
+import { type Environment, type GatewayConfig, type ProviderConfig, variable } from '../config.ts';
 import { openAiCompatible } from './openai-compatible.ts';
 import { PRESETS } from './presets.ts';
 import type { Provider } from './provider.ts';
@@ -21,8 +21,9 @@ export interface ProviderSetup {
 export function providersFrom(config: Pick<GatewayConfig, 'providers' | 'timeouts'>, env: Environment): ProviderSetup {
   const on = new Map<string, Provider>();
   const off = new Map<string, string>();
-  for (const name of new Set([...Object.keys(PRESETS), ...Object.keys(config.providers)])) {
-    const found = setUp(name, config.providers[name], env, config.timeouts.connectMs);
+  for (const name of new Set([...PRESETS.keys(), ...Object.keys(config.providers)])) {
+    const given = Object.hasOwn(config.providers, name) ? config.providers[name] : undefined;
+    const found = setUp(name, given, env, config.timeouts.connectMs);
     if (typeof found === 'string') off.set(name, found);
     else on.set(name, found);
   }
@@ -37,9 +38,9 @@ function setUp(
   connectMs: number,
 ): Provider | string {
   if (given?.enabled === false) return 'enabled: false in the configuration';
-  const preset = PRESETS[name];
+  const preset = PRESETS.get(name);
   const prefix = name.toUpperCase().replaceAll('-', '_');
-  const movedTo = (preset?.movable !== false && env[`${prefix}_BASE_URL`]) || undefined;
+  const movedTo = (preset?.movable !== false && variable(env, `${prefix}_BASE_URL`)) || undefined;
   const baseUrl = given?.baseUrl ?? movedTo ?? preset?.baseUrl;
   if (baseUrl === undefined) {
     throw new RoutingError('INVALID_CONFIG', `providers.${name}.baseUrl: needed, ${name} is no host known here`);
@@ -48,7 +49,7 @@ function setUp(
     throw new RoutingError('INVALID_CONFIG', `${prefix}_BASE_URL: ${baseUrl} is no http(s) URL`);
   }
   const keyNames = given?.apiKeyEnv !== undefined ? [given.apiKeyEnv] : (preset?.keys ?? [`${prefix}_API_KEY`]);
-  const apiKey = given?.apiKey || keyNames.map((key) => env[key]).find((key) => key) || undefined;
+  const apiKey = given?.apiKey || keyNames.map((key) => variable(env, key)).find((key) => key) || undefined;
   // Local servers need no key: an address that somebody wrote down is enough.
   const asksForKey = given?.apiKey !== undefined || given?.apiKeyEnv !== undefined;
   const keyless = !asksForKey && (given?.baseUrl !== undefined || movedTo !== undefined || (preset?.local && given));

@@ -14,7 +14,7 @@ export interface Preset extends Partial<Omit<OpenAiCompatibleOptions, 'name' | '
   readonly local?: boolean;
 }
 
-export const PRESETS: Readonly<Record<string, Preset>> = {
+const KNOWN: Readonly<Record<string, Preset>> = {
   openai: { baseUrl: 'https://api.openai.com/v1', keys: ['OPENAI_API_KEY'], outputLimit: 'max_completion_tokens' },
   // Both offer the OpenAI protocol beside their own, which does more (thinking, prompt caching).
   anthropic: { baseUrl: 'https://api.anthropic.com/v1', keys: ['ANTHROPIC_API_KEY'], movable: false },
@@ -51,3 +51,6 @@ export const PRESETS: Readonly<Record<string, Preset>> = {
   ollama: { baseUrl: 'http://127.0.0.1:11434/v1', keys: ['OLLAMA_API_KEY'], local: true },
   lmstudio: { baseUrl: 'http://127.0.0.1:1234/v1', keys: ['LMSTUDIO_API_KEY'], local: true },
 };
+
+/** A map, since names come from clients: `constructor` is no host. */
+export const PRESETS: ReadonlyMap<string, Preset> = new Map(Object.entries(KNOWN));

@@ -53,6 +53,8 @@ describe('a request that cannot be served', () => {
     ['a stream flag in words', ask({ stream: 'yes' }), 400, 'INVALID_REQUEST', 'stream'],
     ['a model that nobody has', ask({ model: 'no-such-model' }), 404, 'UNKNOWN_MODEL', 'model'],
     ['a provider that nobody knows', ask({ model: 'nowhere/small-model' }), 404, 'UNKNOWN_MODEL', 'model'],
+    ['a provider named as every object’s maker', ask({ model: 'constructor/x' }), 404, 'UNKNOWN_MODEL', 'model'],
+    ['a provider named as every object’s kind', ask({ model: '__proto__/x' }), 404, 'UNKNOWN_MODEL', 'model'],
     [
       'a prompt beyond every context',
       ask({ messages: [{ role: 'user', content: 'x'.repeat(300_000) }] }),
@@ -81,6 +83,11 @@ describe('a request that cannot be served', () => {
       const { error } = (await post(gateway, ask({ model: asked }))).json();
       expect(error.message).toContain(`Did you mean ${meant}?`);
     }
+  });
+
+  test('learns how ids are written, and that there is auto', async () => {
+    const { error } = (await post(await start([small]), ask({ model: 'xyz-1234567890' }))).json();
+    expect(error.message).toContain('Ids are provider/model, "auto" has one chosen');
   });
 
   test('says which key is missing for a model that the catalog has', async () => {
