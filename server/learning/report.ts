@@ -5,6 +5,8 @@ import { type LeftOut, WHY_LEFT_OUT } from './learnable.ts';
 import type { RetrainReport } from './retrain.ts';
 
 const MODELS_SHOWN = 12;
+/** Of the column of models: most ids fit. */
+const LEAST_WIDTH = 44;
 
 export function verdictText(report: RetrainReport): string {
   const { outcome, comparison, leftOut } = report;
@@ -18,9 +20,11 @@ export function verdictText(report: RetrainReport): string {
   }
   if (report.limited) lines.push('  The log holds more; the newest were read');
   if (report.models.length > 0) {
-    lines.push('', `  ${'model'.padEnd(44)} answers  quality`);
-    for (const { model, samples, quality } of report.models.slice(0, MODELS_SHOWN)) {
-      lines.push(`  ${model.padEnd(44)} ${String(samples).padStart(7)}  ${percent(quality).padStart(7)}`);
+    const shown = report.models.slice(0, MODELS_SHOWN);
+    const width = Math.max(...shown.map(({ model }) => model.length), LEAST_WIDTH);
+    lines.push('', `  ${'model'.padEnd(width)} answers  quality`);
+    for (const { model, samples, quality } of shown) {
+      lines.push(`  ${model.padEnd(width)} ${String(samples).padStart(7)}  ${percent(quality).padStart(7)}`);
     }
     if (report.models.length > MODELS_SHOWN) lines.push(`  … and ${report.models.length - MODELS_SHOWN} more`);
   }
@@ -59,7 +63,7 @@ function comparisonLines(c: Comparison): string[] {
   const snips = (s: { value: number; ess: number } | null) => (s === null ? 'none' : percent(s.value));
   const ess = (s: { value: number; ess: number } | null) => (s === null ? '0' : s.ess.toFixed(0));
   lines.push(
-    row('quality, doubly robust', percent(value.qualityOld), percent(value.qualityNew), interval(value.quality, 3)),
+    row('quality, doubly robust', clipped(value.qualityOld), clipped(value.qualityNew), interval(value.quality, 3)),
     row(
       'quality, SNIPS',
       snips(value.snipsOld),
@@ -91,6 +95,9 @@ export const rollbackText = ({ from, to }: RollbackReport): string =>
   `\n  Rolled back from ${from.slice(0, 12)} to ${to?.slice(0, 12) ?? 'the base artifact'}. A running gateway takes it up by itself.\n`;
 
 const percent = (x: number): string => `${(100 * x).toFixed(1)} %`;
+
+/** An estimate may leave [0, 1], which the quality itself cannot; the JSON holds it as it is. */
+const clipped = (x: number): string => (x < 0 || x > 1 ? `≈ ${percent(x < 0 ? 0 : 1)}` : percent(x));
 
 const interval = ({ value, low, high }: Estimate, digits: number): string =>
   `${signed(value, digits)} (${signed(low, digits)} to ${signed(high, digits)})`;
