@@ -102,19 +102,27 @@ export function judge(unseen: number, comparison: Comparison | null, options: Ga
         `${(100 * value.unknown).toFixed(0)} % of the requests would move to models with fewer than 10 judged answers; let the gateway try them first (policy.exploration)`,
       );
     }
-    if (value.costNewUsd > value.costOldUsd && !(quality.value > 0)) {
-      reasons.push('it would cost more without better answers');
+    if (value.costNewUsd > value.costOldUsd && !(quality.low > 0)) {
+      reasons.push(
+        `it would cost more (${moreBy(value)}) without answers shown to be better: quality ${signed(quality.value)} (95 % interval ${signed(quality.low)} to ${signed(quality.high)}) must lie above 0`,
+      );
     }
   }
   if (reasons.length > 0) return { promote: false, reasons };
+  const { quality, costNewUsd, costOldUsd } = value!;
+  const better = quality.low > 0 ? 'better answers' : 'quality not worse';
+  const dearer = costNewUsd > costOldUsd ? `, for which it costs more (${moreBy(value!)})` : '';
   return {
     promote: true,
     reasons: [
-      `better forecasts (log loss ${signed(logLoss.value)}), quality not worse (${signed(value!.quality.value)}, at worst ${signed(value!.quality.low)})`,
+      `better forecasts (log loss ${signed(logLoss.value)}), ${better} (${signed(quality.value)}, at worst ${signed(quality.low)})${dearer}`,
     ],
   };
 }
 
 const refuse = (reason: string): Verdict => ({ promote: false, reasons: [reason] });
+
+const moreBy = ({ costOldUsd, costNewUsd }: ValueComparison): string =>
+  costOldUsd > 0 ? `+${Number((100 * (costNewUsd / costOldUsd - 1)).toPrecision(2))} %` : 'the old one is free';
 
 const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(3)}`;

@@ -59,15 +59,36 @@ describe('the gate', () => {
     ['choices that cannot be compared', 200, { ...better, value: null }, /cannot be compared/],
     ['a move to models hardly known', 200, withValue({ unknown: 0.11 }), /11 % of the requests would move/],
     [
-      'higher cost without better answers',
+      'higher cost for a gain within chance',
       200,
-      withValue({ costNewUsd: 0.003, quality: { value: 0, low: -0.01, high: 0.01 } }),
-      /cost more/,
+      withValue({ costNewUsd: 0.0021, quality: { value: 0.001, low: 0, high: 0.003 } }),
+      /cost more \(\+5 %\) without answers shown to be better: quality \+0.001/, // 0.0021 / 0.002
+    ],
+    [
+      'a price for what was free, for a gain within chance',
+      200,
+      withValue({ costOldUsd: 0, quality: { value: 0.001, low: -0.001, high: 0.003 } }),
+      /cost more \(the old one is free\)/,
     ],
   ])('stays shut on %s, and says so', (_, unseen, comparison, reason) => {
     const verdict = judge(unseen, comparison, DEFAULT_GATE);
     expect(verdict.promote).toBe(false);
     expect(verdict.reasons.join('; ')).toMatch(reason);
+  });
+
+  test('lets a dearer router through whose answers are shown to be better, naming the price', () => {
+    const { promote, reasons } = judge(
+      200,
+      withValue({ costNewUsd: 0.007, quality: { value: 0.02, low: 0.001, high: 0.04 } }),
+      DEFAULT_GATE,
+    );
+    expect(promote).toBe(true);
+    expect(reasons.join()).toMatch(/better answers \(\+0.020, at worst \+0.001\), for which it costs more \(\+250 %\)/);
+  });
+
+  test('asks no gain of a router that costs the same', () => {
+    const same = withValue({ costNewUsd: 0.002, quality: { value: 0, low: -0.01, high: 0.01 } });
+    expect(judge(200, same, DEFAULT_GATE).promote).toBe(true);
   });
 
   test('names every reason at once', () => {
