@@ -1,4 +1,5 @@
 /** What the router answers: one choice, its reasons, and everything needed to judge it later. */
+import { RoutingError } from '../datasets/index.ts';
 import type { RequestFacts } from './request.ts';
 
 /** Why a candidate could not be chosen. Facts only, never a prediction. */
@@ -65,4 +66,17 @@ export interface Decision {
   readonly encoderId: string;
   /** The encoder's output, length d. */
   readonly embedding: Float32Array;
+}
+
+/** No candidate is left, and why each one is out. */
+export class NoCandidate extends RoutingError {
+  readonly filtered: Decision['filtered'];
+  /** The field of the request that rules the candidates out. */
+  readonly param: string;
+
+  constructor(message: string, filtered: Decision['filtered'], param: string) {
+    super('NO_CANDIDATE', message);
+    this.filtered = filtered;
+    this.param = param;
+  }
 }

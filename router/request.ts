@@ -4,7 +4,7 @@ import { RoutingError } from '../datasets/index.ts';
 
 /** Facts about a request. Counts and flags; no text. */
 export interface RequestFacts {
-  /** Estimated tokens of the whole input, see {@link estimateTokens}; tool schemas and calls included, images at 1 000 each. */
+  /** Estimated tokens of the whole input, see {@link estimateTokens}; tool and answer schemas, tool calls and files included, images at 1 000 each. */
   readonly inputTokens: number;
   /** Upper bound the client set on the answer, if any. */
   readonly maxOutputTokens?: number;
@@ -47,6 +47,8 @@ export type RoutableRequest = z.input<typeof RoutableRequest>;
 const HEAD_CHARS = 2800;
 const TAIL_CHARS = 1200;
 const IMAGE_TOKENS = 1000;
+/** A page of a PDF is some 100 kB in base64 and some 2 500 tokens. Rough: no fact of a file is read. */
+const FILE_CHARS_PER_TOKEN = 40;
 
 /**
  * Reads a chat request. @throws `INVALID_REQUEST` with the path of the field at fault
@@ -65,6 +67,7 @@ export function readRequest(request: unknown): RoutingInput {
   let other = false; // a file, or whatever clients send next
   const said: string[] = [];
   const userTurns: string[] = [];
+  for (const schema of [tools, response_format?.json_schema]) if (schema) tokens += jsonTokens(schema);
   for (const { role, content, tool_calls } of messages) {
     const parts = typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []);
     const texts: string[] = [];
@@ -72,7 +75,10 @@ export function readRequest(request: unknown): RoutingInput {
       if (part.type === 'image_url' || part.type === 'input_image' || part.type === 'image') images++;
       else if (part.type === 'input_audio') audio++;
       else if (part.text !== undefined) texts.push(part.text);
-      else other = true;
+      else {
+        other = true;
+        tokens += JSON.stringify(part).length / FILE_CHARS_PER_TOKEN;
+      }
     }
     const text = texts.join('\n');
     chars += text.length;
@@ -94,7 +100,7 @@ export function readRequest(request: unknown): RoutingInput {
   return {
     text,
     facts: {
-      inputTokens: Math.ceil(tokens + (tools ? jsonTokens(tools) : 0)) + images * IMAGE_TOKENS,
+      inputTokens: Math.ceil(tokens) + images * IMAGE_TOKENS,
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),
       images,
       audio,

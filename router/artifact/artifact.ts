@@ -3,7 +3,7 @@
  * `manifest.json`, `encoder.onnx`, `heads.onnx`, `heads.json`, `policy.json`.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
@@ -187,9 +187,13 @@ export function saveArtifact(
   return { hash: manifest.hash, dir: target };
 }
 
-/** @throws `INVALID_CONFIG` when the folder holds files that are no part of an artifact */
-function refuseToReplace(dir: string): void {
+/**
+ * Checks that an artifact may be written to this folder: worth asking before a long training.
+ * @throws `INVALID_CONFIG` when it is a file, or holds files that are no part of an artifact
+ */
+export function refuseToReplace(dir: string): void {
   if (!existsSync(dir)) return;
+  if (!statSync(dir).isDirectory()) throw new RoutingError('INVALID_CONFIG', `${dir}: is a file; give a folder`);
   const ours = new Set(['manifest.json', 'README.md', ...FILES]);
   const foreign = readdirSync(dir, { withFileTypes: true }).find((entry) => !entry.isFile() || !ours.has(entry.name));
   if (foreign === undefined) return;

@@ -13,7 +13,7 @@ import {
   readDataset,
   roleOf,
 } from '../../datasets/index.ts';
-import { loadArtifact, saveArtifact } from '../../router/artifact/artifact.ts';
+import { loadArtifact, refuseToReplace, saveArtifact } from '../../router/artifact/artifact.ts';
 import { embed } from '../../router/estimators/index.ts';
 import { train } from '../../router/training/train.ts';
 
@@ -46,6 +46,7 @@ Examples:
       const spinner = ora({ stream: process.stderr });
       const started = performance.now();
       try {
+        refuseToReplace(resolve(options.out));
         spinner.start('reading data');
         const datasets: Dataset[] = [];
         for (const dir of options.data) datasets.push(await readDataset(dir));

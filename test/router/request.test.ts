@@ -130,6 +130,12 @@ describe('the facts', () => {
     expect(tokens('привет')).toBe(3); // 6 / 2
     expect(tokens('量子纠缠')).toBe(4);
     expect(tokens('abcd', { tools: ['12345678'] })).toBe(4); // 1 + the 12 characters of ["12345678"] / 4
+    const schema = { type: 'json_schema', json_schema: { name: 'x' } };
+    expect(tokens('abcd', { response_format: schema })).toBe(4); // 1 + the 12 characters of {"name":"x"} / 4
+    const file = { type: 'file', file: { file_data: 'A'.repeat(4000) } };
+    const { facts } = readRequest({ messages: [{ role: 'user', content: [file] }] });
+    expect(facts.inputTokens).toBeGreaterThan(100); // 4 000 / 40
+    expect(facts.inputTokens).toBeLessThan(110);
   });
 
   test('take null for absent, as clients in other languages send it', () => {

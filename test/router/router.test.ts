@@ -234,8 +234,10 @@ describe('any prompt', () => {
     ['Chinese', '為什麼天空是藍色的？請用簡單的話解釋一下。'],
     ['Arabic', 'لماذا السماء زرقاء اللون؟ اشرح ذلك بلغة بسيطة من فضلك'],
     ['Finnish', 'Miksi taivas on sininen ja miksi auringonlasku on punainen? Selitä yksityiskohtaisesti.'],
-  ])('in %s, which nothing was trained on, is called out of domain', async (_, text) => {
-    const d = await router.route(ask(text));
+  ])('in %s, which nothing was trained on, is out of domain and goes to the best predicted model', async (_, text) => {
+    const d = await router.route(ask(text), { draw: 0 });
+    expect(d.reason).toBe('abstained');
+    expect(d.ranked[0]!.quality).toBe(Math.max(...d.ranked.map((r) => r.quality)));
     const english = await router.route(ask('Why is the sky blue, and why is the sunset red? Explain in detail.'));
     expect(english.outOfDomain).toBe(0);
     expect(d.outOfDomain).toBeGreaterThan(0.2);
