@@ -248,16 +248,20 @@ function sumUp(
     'x-pointsman-reason': record.executedModel === record.model ? record.reason : 'fallback',
   };
   if (attempts > 1) headers['x-pointsman-attempts'] = String(attempts);
-  if (gateway.isSandbox) headers['x-pointsman-sandbox'] = 'true';
+  if (record.routed) headers['x-pointsman-artifact'] = record.artifact ?? '';
+  if (target.provider.sandbox) {
+    // Nothing was bought, so nothing was saved: neither is claimed, here or on record.
+    headers['x-pointsman-sandbox'] = 'true';
+    return headers;
+  }
   const price = target.candidate;
   if (price === undefined) return headers;
   const cost = costUsd(price, tokens) + spentUsd;
-  if (answered !== undefined) headers['x-pointsman-cost-usd'] = usd(gateway.isSandbox ? 0 : cost);
+  if (answered !== undefined) headers['x-pointsman-cost-usd'] = usd(cost);
   if (!record.routed) return headers;
   record.baselineCostUsd = gateway.baselineCostUsd(tokens);
   headers['x-pointsman-baseline'] = ascii(gateway.baseline.id);
   headers['x-pointsman-estimated-saving-usd'] = usd(record.baselineCostUsd - cost);
-  headers['x-pointsman-artifact'] = record.artifact ?? '';
   return headers;
 }
 

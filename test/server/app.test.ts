@@ -164,11 +164,15 @@ describe('only this machine', () => {
 });
 
 describe('without a provider', () => {
-  test('the sandbox answers, marks itself, counts tokens and costs nothing', async () => {
+  test('the sandbox answers, marks itself, counts tokens, costs nothing and claims no saving', async () => {
     const gateway = await start([small, other]);
     const response = await chat(gateway.url, hello('auto'));
     expect(response.headers.get('x-pointsman-sandbox')).toBe('true');
-    expect(response.headers.get('x-pointsman-cost-usd')).toBe('0.00000000');
+    for (const name of ['cost-usd', 'estimated-saving-usd', 'baseline']) {
+      expect(response.headers.has(`x-pointsman-${name}`)).toBe(false);
+    }
+    expect(response.headers.get('x-pointsman-artifact')).toBe('fake');
+    expect(gateway.decisions).toMatchObject([{ routed: true, baselineCostUsd: null }]);
     const body = await jsonOf(response);
     expect(body.model).toBe('one/small-model');
     expect(body.choices[0].message.content).toMatch(/^\[pointsman sandbox\].*one\/small-model/);
