@@ -80,3 +80,8 @@ export class NoCandidate extends RoutingError {
     this.param = param;
   }
 }
+
+/** True when size is all that rules the candidates out: a shorter prompt, or answer, could be taken. */
+export const isTooLong = (filtered: Decision['filtered']): boolean =>
+  filtered.length > 0 &&
+  filtered.every(({ reason }) => reason === 'context_too_small' || reason === 'output_too_small');

@@ -3,7 +3,7 @@ export { Candidate, Catalog } from '../datasets/catalog/candidate.ts';
 export { readCatalog } from '../datasets/catalog/catalog.ts';
 export { RoutingError } from '../datasets/index.ts';
 export { type Artifact, loadArtifact, saveArtifact } from './artifact/artifact.ts';
-export type { Decision, FilterReason, RankedCandidate, ReasonCode } from './decision.ts';
+export { type Decision, type FilterReason, NoCandidate, type RankedCandidate, type ReasonCode } from './decision.ts';
 export type { Encoder } from './encoder/encoder.ts';
 export type { Estimator, Predictions, Predictor } from './estimators/estimator.ts';
 export { Policy } from './policy/policy.ts';

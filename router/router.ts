@@ -4,11 +4,11 @@ import { Candidate } from '../datasets/catalog/candidate.ts';
 import { readCatalog } from '../datasets/catalog/catalog.ts';
 import { RoutingError } from '../datasets/index.ts';
 import { type Artifact, loadArtifact } from './artifact/artifact.ts';
-import type { Decision, FilterReason } from './decision.ts';
+import { type Decision, type FilterReason, isTooLong, NoCandidate } from './decision.ts';
 import { tokensOf } from './heads/heads.ts';
 import { type CandidatePrediction, decide, expectedCostUsd, filterCandidate } from './policy/decide.ts';
 import { Policy } from './policy/policy.ts';
-import { type RoutableRequest, readRequest } from './request.ts';
+import { type RequestFacts, type RoutableRequest, readRequest } from './request.ts';
 
 export interface RouterOptions {
   /** Artifact folder; default: the shipped one. */
@@ -78,7 +78,7 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
         if (reason !== null) filtered.push({ model: candidate.id, reason });
         else eligible.push({ candidate, like: like! });
       }
-      if (eligible.length === 0) throw nothingLeft(facts.inputTokens, candidates, filtered);
+      if (eligible.length === 0) throw nothingLeft(request, facts, candidates, filtered);
 
       const embedding = await artifact.encoder.encode([text]);
       const out = await artifact.headsSession.run({ z: { data: embedding, dims: [1, embedding.length] } });
@@ -93,7 +93,7 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
         const quality = 1 / (1 + Math.exp(-out.logits![j]!));
         predictions.push({ candidate, like, quality, qualitySd: out.qualitySd![j]!, outputTokens });
       }
-      if (predictions.length === 0) throw nothingLeft(facts.inputTokens, candidates, filtered);
+      if (predictions.length === 0) throw nothingLeft(request, facts, candidates, filtered);
       const outOfDomain = out.outOfDomain![0]!;
       const choice = decide(predictions, facts, knobs, outOfDomain, options.draw ?? Math.random());
       return {
@@ -135,22 +135,36 @@ export function withOverrides(base: Policy, overrides: Partial<Policy> | undefin
 }
 
 function nothingLeft(
-  inputTokens: number,
+  request: RoutableRequest,
+  { inputTokens, maxOutputTokens }: RequestFacts,
   candidates: readonly Candidate[],
-  filtered: readonly { model: string; reason: FilterReason }[],
-): RoutingError {
+  filtered: Decision['filtered'],
+): NoCandidate {
   const byReason = new Map<FilterReason, string[]>();
   for (const { model, reason } of filtered) byReason.set(reason, [...(byReason.get(reason) ?? []), model]);
   const largest = Math.max(0, ...candidates.map((c) => c.contextTokens));
-  const hint = byReason.has('context_too_small')
-    ? `; the prompt is about ${inputTokens} tokens, the largest context among the candidates ${largest}`
-    : '';
+  const answer = request.max_completion_tokens != null ? 'max_completion_tokens' : 'max_tokens';
   const reasons = [...byReason].map(
     ([reason, models]) =>
       `${reason} (${models.slice(0, 3).join(', ')}${models.length > 3 ? ` and ${models.length - 3} more` : ''})`,
   );
-  return new RoutingError(
-    'NO_CANDIDATE',
-    `no candidate model can take this request: ${reasons.join('; ') || 'there are no candidates'}${hint}`,
+  const hints: string[] = [];
+  if (byReason.has('context_too_small')) {
+    const asked = maxOutputTokens === undefined ? '' : `, ${answer} asks for ${maxOutputTokens} more`;
+    hints.push(
+      `the prompt is about ${inputTokens} tokens${asked}; the maximum context length among the candidates is ${largest}`,
+    );
+  }
+  if (byReason.has('output_too_small')) {
+    const longest = Math.max(...candidates.map((c) => c.maxOutputTokens ?? 0));
+    hints.push(`${answer} asks for ${maxOutputTokens} tokens, no candidate left writes more than ${longest}`);
+  }
+  // The prompt alone would fit somewhere: what is too large is the answer asked for.
+  const isAnswers = isTooLong(filtered) && maxOutputTokens !== undefined && inputTokens < largest;
+  if (isAnswers) hints.push(`ask for less with ${answer}`);
+  return new NoCandidate(
+    `no candidate model can take this request: ${[reasons.join('; ') || 'there are no candidates', ...hints].join('; ')}`,
+    filtered,
+    isAnswers ? answer : 'messages',
   );
 }

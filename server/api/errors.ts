@@ -1,6 +1,7 @@
 /** Every error as OpenAI's clients know it: a status, and `{error: {message, type, code, param}}`. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, RoutingError } from '../../datasets/index.ts';
+import { isTooLong, NoCandidate } from '../../router/decision.ts';
 import { UpstreamFailure } from '../forward/failure.ts';
 
 /** A code without a status does not compile. */
@@ -61,8 +62,8 @@ export function errorReply(error: unknown, routed = false): ErrorReply {
   if (error instanceof RoutingError) {
     const status = STATUS[error.code];
     const type = status === 401 ? 'authentication_error' : status < 500 ? 'invalid_request_error' : 'server_error';
-    const param = error instanceof FieldError ? error.param : paramOf(error);
-    return reply(status, { message: error.message, type, code: error.code, param });
+    const param = error instanceof FieldError || error instanceof NoCandidate ? error.param : paramOf(error);
+    return reply(status, { message: error.message, type, code: codeOf(error), param });
   }
   const known = ofFastify(error as FastifyError);
   if (known !== undefined) return errorReply(known);
@@ -78,7 +79,11 @@ function upstreamReply(failure: UpstreamFailure, routed: boolean): ErrorReply {
   const { httpStatus = 0, error, code, blame, retryAfter } = failure;
   const headers: Record<string, string> = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
   // What the provider refused is passed on in its words: clients branch on `code` and `param`.
-  const isClients = blame === 'request' || httpStatus === 429 || (!routed && httpStatus >= 400 && httpStatus < 500);
+  const isClients =
+    blame === 'request' ||
+    httpStatus === 429 ||
+    error?.code === TOO_LONG ||
+    (!routed && httpStatus >= 400 && httpStatus < 500);
   const status = !isClients ? STATUS[code] : httpStatus >= 400 && httpStatus < 500 ? httpStatus : 400;
   return reply(
     status,
@@ -104,6 +109,16 @@ function ofFastify(error: FastifyError): RoutingError | undefined {
   }
   return undefined;
 }
+
+/** OpenAI's word for a prompt beyond the context: agents that hear it shorten their history and go on. */
+const TOO_LONG = 'context_length_exceeded';
+
+const codeOf = (error: RoutingError): string =>
+  error instanceof NoCandidate &&
+  isTooLong(error.filtered) &&
+  error.filtered.some(({ reason }) => reason === 'context_too_small')
+    ? TOO_LONG
+    : error.code;
 
 /** Messages of request errors start with the field at fault: `messages.0.role: …`. */
 function paramOf({ code, message }: RoutingError): string | null {

@@ -59,7 +59,7 @@ describe('a request that cannot be served', () => {
       'a prompt beyond every context',
       ask({ messages: [{ role: 'user', content: 'x'.repeat(300_000) }] }),
       400,
-      'NO_CANDIDATE',
+      'context_length_exceeded',
       'messages',
     ],
   ])('is refused in OpenAI’s shape: %s', async (_, body, status, code, param) => {
@@ -231,6 +231,34 @@ describe('POST /v1/route', () => {
     expect(bare.json().model).toBe('one/small-model');
   });
 });
+
+test.each([
+  [
+    {},
+    'y'.repeat(5000),
+    'context_length_exceeded',
+    'messages',
+    'the maximum context length among the candidates is 1000',
+  ],
+  [{ max_tokens: 900 }, 'y'.repeat(500), 'context_length_exceeded', 'max_tokens', 'ask for less with max_tokens'],
+  [{ max_completion_tokens: 900 }, 'y'.repeat(500), 'context_length_exceeded', 'max_completion_tokens', 'ask for less'],
+  [{ max_tokens: 200 }, 'hello', 'NO_CANDIDATE', 'max_tokens', 'no candidate left writes more than 100'],
+  [{ tools: [{}] }, 'hello', 'NO_CANDIDATE', 'messages', 'no_tools'],
+  [{ tools: [{}] }, 'y'.repeat(5000), 'context_length_exceeded', 'messages', 'context_too_small'],
+])(
+  'the shipped router says what is too long, in words that agents know: %j',
+  async (more, content, code, param, said) => {
+    const models = [
+      candidate('openai/gpt-4o-mini-2024-07-18', 1, { contextTokens: 1000, maxOutputTokens: 100, tools: false }),
+    ];
+    const router: RouterType = await Router.load({ candidates: models });
+    const gateway = await start(models, { holder: { current: router }, catalog: catalogOf(models) });
+    const response = await chat(gateway.url, { model: 'auto', messages: [{ role: 'user', content }], ...more });
+    expect(response.status).toBe(400);
+    const { error } = await jsonOf(response);
+    expect(error).toMatchObject({ code, param, type: 'invalid_request_error', message: expect.stringContaining(said) });
+  },
+);
 
 test('a million characters are routed in bounded time by the shipped router', async () => {
   const models = [candidate('openai/gpt-4o-mini-2024-07-18', 1, { contextTokens: 1_000_000 })];

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import type { AddressInfo, Socket } from 'node:net';
 import type { Candidate, Catalog } from '../../datasets/catalog/candidate.ts';
 import { RoutingError } from '../../datasets/index.ts';
-import type { Decision } from '../../router/decision.ts';
+import { type Decision, NoCandidate } from '../../router/decision.ts';
 import { Policy } from '../../router/policy/policy.ts';
 import { readRequest } from '../../router/request.ts';
 import type { Router } from '../../router/router.ts';
@@ -39,7 +39,11 @@ export function fakeRouter(candidates: readonly Candidate[], name = 'fake'): Rou
       const { facts } = readRequest(request);
       const unhealthy = candidates.filter(({ id }) => options?.unhealthy?.includes(id));
       const fits = candidates.filter((c) => facts.inputTokens <= c.contextTokens && !unhealthy.includes(c));
-      if (fits.length === 0) throw new RoutingError('NO_CANDIDATE', 'no candidate is left: context_too_small');
+      if (fits.length === 0) {
+        const reason = (id: string) => (unhealthy.some((c) => c.id === id) ? 'unhealthy' : 'context_too_small');
+        const filtered = candidates.map(({ id }) => ({ model: id, reason: reason(id) }) as const);
+        throw new NoCandidate('no candidate is left', filtered, 'messages');
+      }
       return {
         model: fits[0]!.id,
         reason: 'cheapest_adequate',

@@ -430,6 +430,20 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
     expect(hosts.two.requests).toHaveLength(0);
   });
 
+  test('passes on that every host finds the prompt too long, so that agents can shorten it', async () => {
+    const { gateway } = await start((_, response) =>
+      sendJson(
+        response,
+        { error: { message: 'too long', type: 'invalid_request_error', code: 'context_length_exceeded' } },
+        400,
+      ),
+    );
+    const response = await chat(gateway.url, hello('auto'));
+    expect(response.status).toBe(400);
+    expect((await jsonOf(response)).error.code).toBe('context_length_exceeded');
+    expect((await stored(gateway)).attempts).toHaveLength(3);
+  });
+
   test('says so when every candidate fails', async () => {
     const { gateway } = await start((_, response) => sendJson(response, 'no', 500));
     const response = await chat(gateway.url, hello('auto'));
