@@ -87,6 +87,8 @@ export interface Evaluation {
   readonly modelIds: readonly string[];
   readonly costBasis: CostBasis;
   readonly costBasisShares: Readonly<Record<CostBasis, number>>;
+  /** Candidates whose hidden reasoning tokens were not counted, kept on request: their costs are too low. */
+  readonly hiddenReasoningIncluded: readonly string[];
   /** Share of (prompt, candidate) cells without an outcome: there no router may choose that candidate. */
   readonly untriedShare: number;
   readonly dropped: Dropped;

@@ -54,6 +54,7 @@ export function summarise(run: Measured): Evaluation {
     modelIds: task.part.table.modelIds,
     costBasis: mainBasis(task.costShares),
     costBasisShares: task.costShares,
+    hiddenReasoningIncluded: task.hiddenReasoningIncluded,
     untriedShare: task.untriedShare,
     dropped: { trainedGroups: run.trainedGroups, ...task.dropped, routers: run.unfit },
     baseline: { model: labels('baseline'), ...pooled.baseline },

@@ -35,6 +35,8 @@ export interface Task {
   readonly part: Part;
   readonly costShares: Costs['shares'];
   readonly dropped: TaskDropped;
+  /** Kept on request although their hidden tokens, and so part of their costs, are unknown. */
+  readonly hiddenReasoningIncluded: readonly string[];
   /** Share of (prompt, candidate) cells that were never tried. */
   readonly untriedShare: number;
 }
@@ -57,11 +59,10 @@ export function prepareTask(dataset: Dataset, options: TaskOptions = {}): Task {
     outcomes: dataset.outcomes.filter((o) => ids.has(o.promptId)),
   };
   const all = outcomeTable(kept);
-  const hidden = options.includeReasoning
-    ? []
-    : all.modelIds.filter(
-        (id) => hasHiddenReasoning(id, all.models[id]) && !fullyRecorded(all.costUsd, all.quality, all.modelIds, id),
-      );
+  const uncounted = all.modelIds.filter(
+    (id) => hasHiddenReasoning(id, all.models[id]) && !fullyRecorded(all.costUsd, all.quality, all.modelIds, id),
+  );
+  const hidden = options.includeReasoning ? [] : uncounted;
   const unpriced = all.modelIds.filter((id, j) => !hidden.includes(id) && !isPriced(all, j));
   const modelIds = all.modelIds.filter((id) => !hidden.includes(id) && !unpriced.includes(id));
   if (modelIds.length < 2) {
@@ -86,6 +87,7 @@ export function prepareTask(dataset: Dataset, options: TaskOptions = {}): Task {
     part: partOf(table, costs),
     costShares: costs.shares,
     untriedShare: untried / table.quality.length,
+    hiddenReasoningIncluded: uncounted.filter((id) => modelIds.includes(id)),
     dropped: {
       contaminated: inScope.length - clean.length,
       noOutcome: clean.length - rows.length,

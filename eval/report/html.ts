@@ -1,7 +1,16 @@
 /** The report as one HTML file: no script, no network, light and dark, wide and narrow. */
 import type { Evaluation, RouterResult } from '../result.ts';
 import { DASH, interval, percent, signedPercent, standing, usdPerThousand, whole } from './format.ts';
-import { baselineLine, costLine, droppedLines, READING, rangeLine, testLine, untriedLine } from './notes.ts';
+import {
+  baselineLine,
+  costLine,
+  droppedLines,
+  READING,
+  rangeLine,
+  testLine,
+  untriedLine,
+  warningLines,
+} from './notes.ts';
 import { STYLE_SHEET } from './style-sheet.ts';
 import { curveChart, escapeHtml, leadChart } from './svg.ts';
 
@@ -30,6 +39,9 @@ export function htmlReport(e: Evaluation): string {
 <h1>${escapeHtml(title)}</h1>
 <p class="verdict">${escapeHtml(verdict(e))}</p>
 <ul class="facts">${items(facts)}</ul>
+${warningLines(e)
+  .map((line) => `<p class="warning"><strong>Warning:</strong> ${escapeHtml(line)}.</p>`)
+  .join('')}
 ${dropped.length > 0 ? `<details><summary>Left out, and why (${dropped.length})</summary><ul>${items(dropped)}</ul></details>` : ''}
 <h2>Quality against cost</h2>
 <figure>

@@ -22,10 +22,27 @@ export function costLine(e: Evaluation): string {
 }
 
 export const baselineLine = (e: Evaluation): string =>
-  `baseline: ${e.baseline.model}, quality ${percent(e.baseline.quality)} %, ${usdPerThousand(e.baseline.costUsd)} per 1 000 prompts`;
+  `baseline: ${marked(e, e.baseline.model)}, quality ${percent(e.baseline.quality)} %, ${usdPerThousand(e.baseline.costUsd)} per 1 000 prompts`;
 
 export const rangeLine = (e: Evaluation): string =>
-  `cost axis: from ${e.costRange.cheapest} (${usdPerThousand(e.costRange.lowUsd)} per 1 000 prompts) to ${e.costRange.dearest} (${usdPerThousand(e.costRange.highUsd)})`;
+  `cost axis: from ${marked(e, e.costRange.cheapest)} (${usdPerThousand(e.costRange.lowUsd)} per 1 000 prompts) to ${marked(e, e.costRange.dearest)} (${usdPerThousand(e.costRange.highUsd)})`;
+
+/** A model's name, with a mark where its cost is a lower bound only. */
+export const marked = (e: Evaluation, model: string): string =>
+  e.hiddenReasoningIncluded.includes(model) ? `${model} [hidden tokens not counted]` : model;
+
+/** What makes the figures below worth less than they look, one sentence each. */
+export function warningLines(e: Evaluation): string[] {
+  const hidden = e.hiddenReasoningIncluded;
+  const lines: string[] = [];
+  if (hidden.length > 0) {
+    lines.push(
+      `${count(hidden, 'reasoning model')} kept by --include-reasoning: ${list(hidden)}. The hidden tokens were not ` +
+        'counted, so these look cheaper than they are, and every cost, saving and AIQ here is distorted',
+    );
+  }
+  return lines;
+}
 
 /** What was left out, one sentence each. */
 export function droppedLines(e: Evaluation): string[] {

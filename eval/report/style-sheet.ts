@@ -11,6 +11,7 @@ h1 { font-size: 1.6rem; margin: 0 0 8px; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 36px 0 8px; }
 .verdict { font-size: 1.1rem; margin: 0 0 12px; }
 .facts, details ul { color: var(--soft); font-size: .9rem; padding-left: 20px; overflow-wrap: anywhere; }
+.warning { margin: 12px 0; padding: 8px 12px; border-left: 4px solid var(--warn); background: var(--band); }
 figure { margin: 8px 0; }
 figcaption, p { color: var(--ink); }
 figcaption { color: var(--soft); font-size: .9rem; }

@@ -1,6 +1,7 @@
 /** The two pictures of the report as plain SVG: readable without script, without colour, by a screen reader too. */
 import type { Evaluation, RouterResult } from '../result.ts';
 import { percent, signedPercent, usdPerThousand } from './format.ts';
+import { marked } from './notes.ts';
 
 /** Dash patterns and markers tell the lines apart where colour does not. `s0` … are colours of the style sheet. */
 const STYLES = [
@@ -56,7 +57,7 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
   );
   for (const m of e.singleModels) {
     parts.push(
-      `<circle class="model" cx="${f(x(m.costUsd))}" cy="${f(y(m.quality))}" r="2.5"><title>${escapeHtml(m.model)}: ${percent(m.quality)} % at ${usdPerThousand(m.costUsd)} per 1 000 prompts</title></circle>`,
+      `<circle class="model" cx="${f(x(m.costUsd))}" cy="${f(y(m.quality))}" r="2.5"><title>${escapeHtml(marked(e, m.model))}: ${percent(m.quality)} % at ${usdPerThousand(m.costUsd)} per 1 000 prompts</title></circle>`,
     );
   }
   const labels: { name: string; x: number; y: number; style: string }[] = [];

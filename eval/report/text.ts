@@ -1,7 +1,16 @@
 /** The leader board for a terminal. */
 import type { BenchmarkResult, Evaluation, RouterResult } from '../result.ts';
 import { DASH, interval, percent, signedPercent, standing, usdPerThousand, whole } from './format.ts';
-import { baselineLine, costLine, droppedLines, READING, rangeLine, testLine, untriedLine } from './notes.ts';
+import {
+  baselineLine,
+  costLine,
+  droppedLines,
+  READING,
+  rangeLine,
+  testLine,
+  untriedLine,
+  warningLines,
+} from './notes.ts';
 
 /** @returns lines ending in a newline, no colour */
 export function textReport(e: Evaluation): string {
@@ -11,6 +20,7 @@ export function textReport(e: Evaluation): string {
     `${e.dataset}${e.benchmark === null ? '' : `, benchmarks ${e.benchmark}*`}, seed ${e.seed}`,
     `  ${testLine(e)}`,
     `  ${costLine(e)}`,
+    ...warningLines(e).flatMap((line) => wrap(`WARNING: ${line}`, 106).map((part) => `  ${part}`)),
     `  ${baselineLine(e)}`,
     `  ${rangeLine(e)}`,
     ...(untried ? [`  ${untried}`] : []),

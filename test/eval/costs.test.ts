@@ -95,12 +95,16 @@ describe('task', () => {
       unpricedModels: ['m/free'],
       baseModels: ['m/a-base'],
     });
-    expect(prepareTask(contaminated, { includeReasoning: true }).part.table.modelIds).toContain('openai/o1-mini');
+    expect(task.hiddenReasoningIncluded).toEqual([]);
+    const included = prepareTask(contaminated, { includeReasoning: true });
+    expect(included.part.table.modelIds).toContain('openai/o1-mini');
+    expect(included.hiddenReasoningIncluded).toEqual(['openai/o1-mini']);
   });
 
   test('keeps a reasoning model whose every call has a recorded cost', () => {
     const d = dataset([cell('p0', 'm/a'), cell('p0', 'openai/o1-mini', { costUsd: 0.2 })]);
     expect(prepareTask(d).part.table.modelIds).toEqual(['m/a', 'openai/o1-mini']);
+    expect(prepareTask(d, { includeReasoning: true }).hiddenReasoningIncluded).toEqual([]);
   });
 
   test('says what to do when no two models can be compared, or no benchmark fits', () => {

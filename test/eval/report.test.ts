@@ -109,6 +109,26 @@ describe('text', () => {
   });
 });
 
+describe('warnings', () => {
+  test('a reasoning model kept on request stays marked: in JSON, beside the cost basis, and as the baseline', async () => {
+    const skills = { 'a/small': 0.3, 'b/middle': 0.6, 'openai/o1': 0.9 };
+    const e = await evaluate(world({ skills }), {
+      load,
+      replicates: 20,
+      routers: ['length-only'],
+      includeReasoning: true,
+    });
+    expect(JSON.parse(jsonReport(e)).hiddenReasoningIncluded).toEqual(['openai/o1']);
+    expect(textReport(e)).toMatch(
+      /cost basis.*\n {2}WARNING: 1 reasoning model kept by --include-reasoning: openai\/o1/,
+    );
+    expect(textReport(e)).toContain('baseline: openai/o1 [hidden tokens not counted]');
+    expect(htmlReport(e)).toMatch(/class="warning".*openai\/o1/);
+    expect(textReport(plain)).not.toContain('WARNING');
+    expect(htmlReport(plain)).not.toContain('class="warning"');
+  });
+});
+
 describe('HTML', () => {
   test('stands alone: no script, no address to fetch from', () => {
     const html = htmlReport(plain);
