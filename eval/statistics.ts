@@ -80,6 +80,9 @@ export interface References {
   readonly oracle: Tally;
 }
 
+/** Sums in another order differ by less than this. */
+const ROUNDING = 1e-9;
+
 /** Resamples worked on at once. */
 const BLOCK = 64;
 
@@ -196,8 +199,7 @@ function figuresOf(
       aiq: own,
       aiqMinusZero: gain,
       aiqLinear: aiqLinear(points, range),
-      gapRecovered:
-        gain === null || oracle === null || zero === null || oracle === zero ? null : gain / (oracle - zero),
+      gapRecovered: gapRecovered(own, zero, oracle),
       apgr: deferral && apgr(deferral),
       cpt50: deferral && cpt(deferral, 0.5),
       cpt80: deferral && cpt(deferral, 0.8),
@@ -219,6 +221,12 @@ function figuresOf(
 }
 
 const ratio = (x: number, to: number): number | null => (to > 0 ? x / to : null);
+/** Settings frozen on a handful of prompts can leave even the oracle no better than zero: then there is no gap. */
+function gapRecovered(own: number | null, zero: number | null, oracle: number | null): number | null {
+  if (own === null || zero === null || oracle === null || oracle - zero <= ROUNDING) return null;
+  return (own - zero) / (oracle - zero);
+}
+
 const complement = (x: number | null): number | null => (x === null ? null : 1 - x);
 
 function eceOf(t: Tally, sums: Float64Array): number | null {

@@ -31,6 +31,9 @@ export const rangeLine = (e: Evaluation): string =>
 export const marked = (e: Evaluation, model: string): string =>
   e.hiddenReasoningIncluded.includes(model) ? `${model} [hidden tokens not counted]` : model;
 
+/** With fewer even the best single model is a guess: a mean over 50 right-or-wrong answers is known to ±0.14. */
+export const FEW_TRAINING_PROMPTS = 50;
+
 /** What makes the figures below worth less than they look, one sentence each. */
 export function warningLines(e: Evaluation): string[] {
   const hidden = e.hiddenReasoningIncluded;
@@ -39,6 +42,12 @@ export function warningLines(e: Evaluation): string[] {
     lines.push(
       `${count(hidden, 'reasoning model')} kept by --include-reasoning: ${list(hidden)}. The hidden tokens were not ` +
         'counted, so these look cheaper than they are, and every cost, saving and AIQ here is distorted',
+    );
+  }
+  if (e.trainPrompts < FEW_TRAINING_PROMPTS) {
+    lines.push(
+      `only ${whole(e.trainPrompts)} training ${e.trainPrompts === 1 ? 'prompt' : 'prompts'}: which model is cheapest ` +
+        `or best, and every setting, was chosen on these, the oracle’s too. Give ${FEW_TRAINING_PROMPTS} or more`,
     );
   }
   return lines;

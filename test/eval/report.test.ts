@@ -127,6 +127,20 @@ describe('warnings', () => {
     expect(textReport(plain)).not.toContain('WARNING');
     expect(htmlReport(plain)).not.toContain('class="warning"');
   });
+
+  test('on one training prompt there is no gap to recover, and a warning says why', async () => {
+    let without = 0;
+    for (let seed = 0; seed < 6; seed++) {
+      const e = await evaluate(world(), { load, replicates: 20, routers: ['length-only'], trainPrompts: 1, seed });
+      const aiqOf = (name: string) => e.routers.find((r) => r.name === name)!.aiq.value;
+      if (aiqOf('oracle') === null || aiqOf('oracle')! <= aiqOf('zero')! + 1e-9) {
+        without++;
+        for (const r of e.routers) expect(r.gapRecovered).toBeNull();
+      }
+      expect(textReport(e)).toContain('WARNING: only 1 training prompt');
+    }
+    expect(without).toBeGreaterThan(0);
+  });
 });
 
 describe('HTML', () => {
