@@ -20,6 +20,13 @@ export interface CurveEntry {
   readonly quality: number;
 }
 
+/** The start of a curve whose own first point costs more: every router may send prompts to the cheapest model. */
+export const START_SETTING = 'start: always cheapest';
+
+/** The router's own operating points, without the {@link START_SETTING}. */
+export const ownPoints = ({ curve }: RouterResult): readonly CurveEntry[] =>
+  curve.filter((point) => point.setting !== START_SETTING);
+
 export interface RouterResult {
   readonly name: string;
   readonly kind: ContenderKind;
@@ -33,7 +40,10 @@ export interface RouterResult {
   readonly qualityNeutralCost: number | null;
   readonly savingsAt: { readonly '95': number | null; readonly '98': number | null; readonly '100': number | null };
   readonly ece: number | null;
-  /** Frozen operating points as measured on the test part, by rising cost. */
+  /**
+   * Frozen operating points as measured on the test part, by rising cost, after the {@link START_SETTING} where
+   * they begin above the cheapest model. AIQ over `costRange` is the area under exactly this curve.
+   */
   readonly curve: readonly CurveEntry[];
   /** Intervals of the figures above that are plain numbers. */
   readonly intervals: Readonly<Record<string, { readonly low: number | null; readonly high: number | null }>>;

@@ -3,12 +3,19 @@ import { chosenSums, differenceSum, type MeasuredPart } from './choices.ts';
 import type { Frozen } from './contender.ts';
 import { mainBasis } from './costs.ts';
 import type { FoldResult } from './fold.ts';
-import { aiq, type CostRange } from './metrics/aiq.ts';
+import { aiq, type CostRange, curveFrom } from './metrics/aiq.ts';
 import type { Interval } from './metrics/bootstrap.ts';
 import { calibrationError } from './metrics/calibration-error.ts';
 import { byCost } from './metrics/curve-point.ts';
 import { upperHull } from './metrics/upper-hull.ts';
-import type { BenchmarkResult, CurveEntry, Estimate, Evaluation, RouterResult } from './result.ts';
+import {
+  type BenchmarkResult,
+  type CurveEntry,
+  type Estimate,
+  type Evaluation,
+  type RouterResult,
+  START_SETTING,
+} from './result.ts';
 import { singleModels } from './single-models.ts';
 import type { SplitName } from './split.ts';
 import { FIGURES, type FigureName, type RouterStatistics, type Statistics } from './statistics.ts';
@@ -94,7 +101,7 @@ function routerResult(router: MeasuredRouter, run: Measured, own: RouterStatisti
     qualityNeutralCost: figures.qualityNeutralCost,
     savingsAt: { '95': figures.saving95, '98': figures.saving98, '100': figures.saving100 },
     ece: figures.ece,
-    curve: curveOf(parts, own),
+    curve: curveOf(parts, own, run.pooled.range),
     intervals: named,
     best: own.points.at(-1)!,
     promised: {
@@ -114,16 +121,17 @@ function routerResult(router: MeasuredRouter, run: Measured, own: RouterStatisti
   };
 }
 
-/** Distinct points by rising cost. */
-function curveOf(parts: readonly MeasuredPart[], own: RouterStatistics): CurveEntry[] {
+/** Distinct points by rising cost, from where AIQ starts. */
+function curveOf(parts: readonly MeasuredPart[], own: RouterStatistics, range: CostRange): CurveEntry[] {
   const entries = own.points.map((point, k) => ({
     setting: parts.length === 1 ? settingOf(parts[0]!.frozen, k) : `operating point ${k + 1} of ${own.points.length}`,
     ...point,
   }));
-  return byCost(entries).filter((p, k, all) => {
+  const distinct = byCost(entries).filter((p, k, all) => {
     const last = all[k - 1];
     return !last || last.costUsd !== p.costUsd || last.quality !== p.quality;
   });
+  return curveFrom(distinct, range).map((point) => ({ setting: START_SETTING, ...point }));
 }
 
 function settingOf({ points, label }: Frozen, k: number): string {

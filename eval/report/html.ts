@@ -1,5 +1,5 @@
 /** The report as one HTML file: no script, no network, light and dark, wide and narrow. */
-import type { Evaluation, RouterResult } from '../result.ts';
+import { type Evaluation, ownPoints, type RouterResult } from '../result.ts';
 import { DASH, interval, percent, signedPercent, standing, usdPerThousand, whole } from './format.ts';
 import {
   baselineLine,
@@ -127,7 +127,7 @@ function leaderBoard(e: Evaluation): string {
 }
 
 function promises(e: Evaluation): string {
-  const shown = e.routers.filter((r) => r.kind !== 'hindsight' && r.curve.length > 1);
+  const shown = e.routers.filter((r) => r.kind !== 'hindsight' && ownPoints(r).length > 1);
   const both = (r: RouterResult, s: '95' | '98' | '100') =>
     `${percent(r.promised[s].saving.value)} ${small(interval(r.promised[s].saving, (x) => percent(x)))} / ${percent(r.promised[s].kept.value)}`;
   return table(

@@ -1,5 +1,5 @@
 /** The two pictures of the report as plain SVG: readable without script, without colour, by a screen reader too. */
-import type { Evaluation, RouterResult } from '../result.ts';
+import { type Evaluation, ownPoints, type RouterResult } from '../result.ts';
 import { percent, signedPercent, usdPerThousand } from './format.ts';
 import { marked } from './notes.ts';
 
@@ -64,18 +64,19 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
   for (const r of e.routers) {
     const style = styleOf(e, r);
     const last = r.curve.at(-1)!;
+    const own = ownPoints(r);
     const title = `<title>${escapeHtml(r.name)}: AIQ ${percent(r.aiq.value, 2)} %</title>`;
     const path = r.curve.map((p) => `${f(x(p.costUsd))},${f(y(p.quality))}`).join(' ');
     const line =
-      r.curve.length > 1
+      own.length > 1
         ? `<polyline class="line" points="${path}"${style.dash ? ` stroke-dasharray="${style.dash}"` : ''}/>`
         : '';
-    const every = Math.max(1, Math.floor(r.curve.length / 5));
-    const marks = r.curve
-      .filter((_, i) => i === r.curve.length - 1 || i % every === 0)
+    const every = Math.max(1, Math.floor(own.length / 5));
+    const marks = own
+      .filter((_, i) => i === own.length - 1 || i % every === 0)
       .map((p) => markerAt(style.marker, x(p.costUsd), y(p.quality)));
     parts.push(`<g class="${style.className}">${title}${line}${marks.join('')}</g>`);
-    if (r.curve.length === 1 && x(last.costUsd) < width - margin.right - 100) {
+    if (own.length === 1 && x(last.costUsd) < width - margin.right - 100) {
       // Below the one point of a router without settings: a label at the margin would need a line across the picture.
       parts.push(
         `<g class="${style.className}"><text class="label" x="${f(x(last.costUsd) + 6)}" y="${f(y(last.quality) + 15)}">${escapeHtml(r.name)}</text></g>`,
@@ -159,8 +160,8 @@ interface Style {
 function styleOf(e: Evaluation, r: RouterResult): Style {
   if (r.name === 'zero') return { className: 'series ref', dash: '6 4', marker: 'square' };
   if (r.kind === 'hindsight') return { className: 'series ref', dash: '1 4', marker: 'diamond' };
-  if (r.curve.length === 1) return { className: 'series ref', dash: '', marker: 'cross' };
-  const coloured = e.routers.filter((o) => o.name !== 'zero' && o.kind !== 'hindsight' && o.curve.length > 1);
+  if (ownPoints(r).length === 1) return { className: 'series ref', dash: '', marker: 'cross' };
+  const coloured = e.routers.filter((o) => o.name !== 'zero' && o.kind !== 'hindsight' && ownPoints(o).length > 1);
   const k = coloured.indexOf(r) % STYLES.length;
   const style = STYLES[k]!;
   return r.kind === 'learned'

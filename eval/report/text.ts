@@ -1,5 +1,5 @@
 /** The leader board for a terminal. */
-import type { BenchmarkResult, Evaluation, RouterResult } from '../result.ts';
+import { type BenchmarkResult, type Evaluation, ownPoints, type RouterResult } from '../result.ts';
 import { DASH, interval, percent, signedPercent, standing, usdPerThousand, whole } from './format.ts';
 import {
   baselineLine,
@@ -32,7 +32,10 @@ export function textReport(e: Evaluation): string {
     ...(e.routers.some((r) => r.apgr !== null) ? ['', ...pairTable(e)] : []),
     '',
     'Asked on the training part to keep a share of the baseline’s quality, on the test part it saved / kept (%):',
-    ...columns([PROMISES, ...e.routers.filter((r) => r.kind !== 'hindsight' && r.curve.length > 1).map(promiseRow)]),
+    ...columns([
+      PROMISES,
+      ...e.routers.filter((r) => r.kind !== 'hindsight' && ownPoints(r).length > 1).map(promiseRow),
+    ]),
     '',
     ...(e.byBenchmark.length > 0 ? [...benchmarkTable(e), ''] : []),
     ...READING.flatMap((text) => wrap(text, 110)),

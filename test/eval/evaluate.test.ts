@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type Dataset, hashFraction, type Prompt } from '../../datasets/index.ts';
 import { type EvaluateOptions, evaluate } from '../../eval/evaluate.ts';
-import type { Evaluation } from '../../eval/result.ts';
+import { aiq, aiqLinear } from '../../eval/metrics/aiq.ts';
+import { type Evaluation, ownPoints, START_SETTING } from '../../eval/result.ts';
 import { foldRows } from '../../eval/split.ts';
 import type { Estimator } from '../../router/estimators/estimator.ts';
 import { chance, fakeSource, knowing, loading, noise, SKILLS, world } from './fixtures.ts';
@@ -34,6 +35,24 @@ describe('leader board', () => {
     expect(zero.aiqMinusZero).toEqual({ value: 0, low: 0, high: 0 });
     expect(zero.gapRecovered).toBe(0);
     expect(zero.differsFromZero).toBe(0);
+  });
+
+  test.each([
+    { what: 'by group', options: {} },
+    { what: 'with holes', options: {}, holes: 0.3 },
+    { what: 'by benchmark', options: { split: 'benchmark' as const } },
+    { what: 'on few training prompts', options: { trainPrompts: 10 } },
+  ])('AIQ is the area under the curve in the JSON, for every router, $what', async ({ options, holes = 0 }) => {
+    const routers = ['default', 'length-only', 'cascade'];
+    const e = await run(world({ prompts: 600, holes }), { routers, replicates: 2, ...options });
+    // No quality at the start of the axis is given: the curve itself must hold it.
+    const range = { ...e.costRange, lowQuality: Number.NaN };
+    for (const r of e.routers) {
+      expect(aiq(r.curve, range), r.name).toBeCloseTo(r.aiq.value!, 9);
+      expect(aiqLinear(r.curve, range), r.name).toBeCloseTo(r.aiqLinear!, 9);
+    }
+    expect(router(e, 'best-single').curve.map((p) => p.setting === START_SETTING)).toEqual([true, false]);
+    expect(ownPoints(router(e, 'random'))).toHaveLength(1);
   });
 
   test('the oracle recovers the whole gap, and no router passes it', async () => {
