@@ -29,7 +29,7 @@ export interface RoutingInput {
 const Part = z.looseObject({ type: z.string(), text: z.string().optional() });
 const Message = z.looseObject({
   role: z.string().min(1),
-  content: z.union([z.string(), z.array(Part)]).nullish(),
+  content: z.union([z.string(), z.array(Part)], 'must be a text or a list of parts, each with its type').nullish(),
   tool_calls: z.array(z.unknown()).nullish(),
 });
 

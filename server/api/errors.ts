@@ -1,4 +1,5 @@
 /** Every error as OpenAI's clients know it: a status, and `{error: {message, type, code, param}}`. */
+import type { IncomingMessage } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, RoutingError } from '../../datasets/index.ts';
 import { isTooLong, NoCandidate } from '../../router/decision.ts';
@@ -135,12 +136,43 @@ const reply = (
 ): ErrorReply => ({ status, headers, body: { error } });
 
 /** Fastify's handler for whatever an endpoint threw. */
-export function handleError(error: unknown, request: FastifyRequest, response: FastifyReply): FastifyReply {
+export async function handleError(
+  error: unknown,
+  request: FastifyRequest,
+  response: FastifyReply,
+): Promise<FastifyReply> {
   const { status, headers, body } = errorReply(error);
   if (body.error.code === 'BODY_TOO_LARGE') {
-    const limit = `${(request.routeOptions.bodyLimit ?? 0) / 1024 / 1024} MB`;
+    const limitBytes = request.routeOptions.bodyLimit ?? 0;
+    await drain(request.raw, limitBytes);
+    const limit = `${limitBytes / 1024 / 1024} MB`;
     body.error.message = `the request body is over this gateway’s limit of ${limit}; raise bodyLimitMb in pointsman.yaml`;
   }
   if (status >= 500) request.log.error({ code: body.error.code, err: error }, 'request failed');
   return response.code(status).headers(headers).send(body);
+}
+
+/** How much longer than the limit, and for how long, a refused body is listened to. */
+const DRAIN_FACTOR = 4;
+const DRAIN_MS = 2000;
+
+/** Clients look for an answer once they have sent it all; one hung up on before that sees a broken pipe, not why. */
+async function drain(request: IncomingMessage, limitBytes: number): Promise<void> {
+  if (request.readableEnded || request.destroyed) return;
+  await new Promise<void>((resolve) => {
+    let bytes = 0;
+    const count = (piece: Uint8Array | string) => {
+      bytes += piece.length;
+      if (bytes > DRAIN_FACTOR * limitBytes) done();
+    };
+    const done = () => {
+      clearTimeout(timer);
+      request.off('data', count);
+      resolve();
+    };
+    const timer = setTimeout(done, DRAIN_MS);
+    for (const event of ['end', 'error', 'close']) request.once(event, done);
+    request.on('data', count);
+    request.resume();
+  });
 }

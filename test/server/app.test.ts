@@ -85,6 +85,14 @@ describe('a request that cannot be served', () => {
     }
   });
 
+  test.each([[5], [{ text: 'x' }], [['x']], [[{ text: 'x' }]]])('learns what a message holds: %j', async (content) => {
+    const { error } = (await post(await start([small]), ask({ messages: [{ role: 'user', content }] }))).json();
+    expect(error).toMatchObject({
+      message: 'messages.0.content: must be a text or a list of parts, each with its type',
+      param: 'messages.0.content',
+    });
+  });
+
   test('learns how ids are written, and that there is auto', async () => {
     const { error } = (await post(await start([small]), ask({ model: 'xyz-1234567890' }))).json();
     expect(error.message).toContain('Ids are provider/model, "auto" has one chosen');
@@ -111,6 +119,64 @@ describe('a request that cannot be served', () => {
       code: 'BODY_TOO_LARGE',
       message: expect.stringContaining('1 MB'),
     });
+  });
+
+  test.each([
+    ['says how long it is', 'content-length: 3000000'],
+    ['comes in pieces', 'transfer-encoding: chunked'],
+  ])('gets its 413 although it goes on being sent for a while: one that %s', async (_, header) => {
+    const gateway = await start([small], { config: { bodyLimitMb: 1 } });
+    const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1');
+    let received = '';
+    let isOpen = true;
+    socket.on('data', (piece) => {
+      received += piece;
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      isOpen = false;
+    });
+    socket.write(
+      `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n${header}\r\n\r\n`,
+    );
+    const isChunked = header.includes('chunked');
+    for (let i = 0; i < 30; i++) {
+      expect(isOpen).toBe(true);
+      const piece = 'x'.repeat(100_000);
+      socket.write(isChunked ? `${piece.length.toString(16)}\r\n${piece}\r\n` : piece);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    if (isChunked) socket.write('0\r\n\r\n');
+    await until(() => received.includes('BODY_TOO_LARGE'));
+    expect(received).toContain('HTTP/1.1 413');
+  });
+
+  test('is not listened to for ever: a body beyond four times the limit, or one that drips', async () => {
+    const gateway = await start([small], { config: { bodyLimitMb: 0.001 } });
+    const send = async (pieces: number, pauseMs: number) => {
+      const socket = connect(Number(new URL(gateway.url).port), '127.0.0.1');
+      let received = '';
+      let open = true;
+      socket.on('data', (piece) => {
+        received += piece;
+      });
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        open = false;
+      });
+      socket.write(
+        'POST /v1/route HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 900000\r\n\r\n',
+      );
+      for (let i = 0; i < pieces; i++) {
+        socket.write('x'.repeat(500));
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+      await until(() => !open);
+      return received;
+    };
+    const [fast, slow] = await Promise.all([send(20, 1), send(3, 100)]);
+    expect(fast).toContain('HTTP/1.1 413');
+    expect(slow).toContain('HTTP/1.1 413');
   });
 
   test('gets a JSON 404 at an endpoint that is not there, and a JSON 400 for a broken path', async () => {
