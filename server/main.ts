@@ -8,6 +8,7 @@ import { openStore, type SqlStore } from './db/store.ts';
 import { GivenUp } from './forward/watch.ts';
 import { type Gateway, usableModels } from './gateway.ts';
 import { type ProviderSetup, providersFrom } from './providers/index.ts';
+import type { RouterProblem } from './router-in-force.ts';
 
 export interface RunningGateway {
   /** Where it answers, e.g. `http://127.0.0.1:8787`. */
@@ -15,6 +16,8 @@ export interface RunningGateway {
   readonly gateway: Gateway;
   readonly store: SqlStore;
   readonly providers: ProviderSetup;
+  /** Why the base router decides although another was promoted; null where none is in the way. */
+  readonly routerProblem: string | null;
   /** Stops taking requests, lets those in flight finish, writes everything down. Call it once or more. */
   close(): Promise<void>;
 }
@@ -47,13 +50,13 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
   try {
     if (loaded.status === 'rejected') throw loaded.reason;
     const [{ buildApp }, routerFor] = loaded.value;
-    const problems: unknown[] = [];
+    const problems: RouterProblem[] = [];
     const router = await routerFor(store, (problem) => problems.push(problem));
     const parts = { holder: router.holder, store, config, catalog, providers: providers.on };
     const built = buildApp({ ...parts, admin: router.admin });
     const url = await listen(built, config.host, config.port);
     store.lock?.announce(url);
-    const complain = (err: unknown) =>
+    const complain = (err: RouterProblem) =>
       built.app.log.error({ err }, 'a promoted router cannot be taken up; another decides');
     for (const problem of problems) complain(problem);
     const watch = router.watch(complain);
@@ -63,6 +66,7 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
       gateway: built.gateway,
       store,
       providers,
+      routerProblem: problems[0]?.message ?? null,
       close() {
         watch.stop();
         closing ??= stop(built, store, config.timeouts.shutdownMs);

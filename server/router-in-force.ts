@@ -5,18 +5,24 @@ import type { Admin } from './api/admin.ts';
 import type { GatewayConfig } from './config.ts';
 import type { SqlStore } from './db/store.ts';
 import type { RouterHolder } from './gateway.ts';
-import { artifactDir, watchPromotions } from './learning/artifacts.ts';
+import { artifactDir, unusablePromotion, watchPromotions } from './learning/artifacts.ts';
 import { activeArtifact } from './learning/promotions.ts';
 import type { LearningContext } from './learning/retrain.ts';
 
 type Options = Pick<GatewayConfig, 'artifact' | 'dataDir' | 'policy'>;
+
+/** Why a promoted router does not decide; without a stack, which would tell an operator nothing. */
+export interface RouterProblem {
+  readonly code: string;
+  readonly message: string;
+}
 
 export interface RouterInForce {
   readonly holder: RouterHolder;
   /** For the command line, in the process that owns the embedded database; undefined on PostgreSQL, where any may write. */
   readonly admin: Admin | undefined;
   /** Looks for promotions by whatever process from now on. */
-  watch(onProblem: (error: unknown) => void): { stop(): void };
+  watch(onProblem: (problem: RouterProblem) => void): { stop(): void };
 }
 
 /** Loads the base router, which decides while nothing is promoted, and gives what needs the database its turn later. */
@@ -24,25 +30,43 @@ export async function loadRouters(candidates: readonly Candidate[], options: Opt
   const load = (artifact: string | undefined) =>
     Router.load({ candidates, policy: options.policy, ...(artifact !== undefined && { artifact }) });
   const base = await load(options.artifact);
-  return async (store: SqlStore, onProblem: (error: unknown) => void): Promise<RouterInForce> => {
+  return async (store: SqlStore, onProblem: (problem: RouterProblem) => void): Promise<RouterInForce> => {
     const { dataDir, artifact: baseDir, policy } = options;
     const holder: RouterHolder = { current: base };
-    const adopt = async (dir: string | undefined) => {
-      holder.current = await load(dir);
+    const adopt = async (dir: string | undefined, hash: string | null) => {
+      holder.current = await load(dir).catch((error) => {
+        throw hash === null ? error : unusablePromotion(hash, error);
+      });
     };
     const adoptHash = async (hash: string | null) =>
-      adopt(hash === null ? baseDir : await artifactDir(store, dataDir, hash));
+      adopt(hash === null ? baseDir : await artifactDir(store, dataDir, hash), hash);
     const known = await activeArtifact(store);
     // One that cannot be loaded must not keep the gateway down.
-    if (known !== null) await adoptHash(known).catch(onProblem);
+    if (known !== null) await adoptHash(known).catch((error) => onProblem(problemOf(error)));
     return {
       holder,
       admin:
         store.lock === null
           ? undefined
           : adminOf({ store, dataDir, candidates, baseDir, policy }, store.lock.token, adoptHash),
-      watch: (onWatchProblem) => watchPromotions(store, dataDir, adopt, { known, baseDir, onProblem: onWatchProblem }),
+      watch: (onWatchProblem) =>
+        watchPromotions(store, dataDir, adopt, { known, baseDir, onProblem: toldOnce(onWatchProblem) }),
     };
+  };
+}
+
+const problemOf = (error: unknown): RouterProblem => {
+  const { code = 'INTERNAL', message = String(error) } = error as Partial<RouterProblem>;
+  return { code, message };
+};
+
+/** Every look finds the same problem again: it is told when it is another than the last. */
+function toldOnce(tell: (problem: RouterProblem) => void): (error: unknown) => void {
+  let last: string | undefined;
+  return (error) => {
+    const problem = problemOf(error);
+    if (problem.message !== last) tell(problem);
+    last = problem.message;
   };
 }
 

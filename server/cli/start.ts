@@ -59,7 +59,7 @@ function stopOnSignals(running: RunningGateway): void {
   process.on('unhandledRejection', (error) => console.error('unexpected:', error));
 }
 
-function greeting({ url, gateway, providers, store }: RunningGateway): string {
+function greeting({ url, gateway, providers, store, routerProblem }: RunningGateway): string {
   const { holder, config, baseline } = gateway;
   const router = holder.current;
   const on = [...providers.on.values()].map(({ name, address }) => `${name} (${address})`);
@@ -74,7 +74,7 @@ function greeting({ url, gateway, providers, store }: RunningGateway): string {
     `  providers   ${on.length > 0 ? on.join(', ') : 'none: no key found, so a sandbox answers'}`,
     `  candidates  ${router.candidates.length} models for "auto"`,
     `  baseline    ${baseline.id}, what savings are counted against`,
-    `  router      ${router.artifactHash.slice(0, 12)}`,
+    `  router      ${router.artifactHash.slice(0, 12)}${routerProblem === null ? '' : `, the base: ${routerProblem}`}`,
     `  database    ${database}`,
     '',
     '  Try it:',

@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { eq, inArray } from 'drizzle-orm';
-import { RoutingError } from '../../datasets/index.ts';
+import { type ErrorCode, RoutingError } from '../../datasets/index.ts';
 import { defaultArtifactDir } from '../../router/artifact/artifact.ts';
 import { databaseError } from '../db/connection.ts';
 import { artifactBlobs, artifacts } from '../db/schema.ts';
@@ -36,6 +36,18 @@ export async function artifactDir(store: SqlStore, dataDir: string, hash: string
     );
   }
   return dir;
+}
+
+/** The error for a promoted artifact that cannot be loaded: what is wrong, and how to take it out of force. */
+export function unusablePromotion(hash: string, cause: unknown): RoutingError {
+  const { code = 'INTERNAL', message } = cause as { code?: ErrorCode; message: string };
+  // What follows the semicolon is advice for an artifact that somebody named.
+  const why = message.split(';')[0];
+  return new RoutingError(
+    code,
+    `the promoted router ${hash.slice(0, 12)} cannot be used (${why}); to take it out of force: pointsman retrain --rollback`,
+    { cause },
+  );
 }
 
 /** Makes an artifact findable by its hash: copied below the data directory and, on PostgreSQL, to the database. */

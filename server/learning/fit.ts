@@ -1,9 +1,11 @@
 /** The computing part of a retraining, without database: samples in, verdict and perhaps a new artifact out. */
+import { basename } from 'node:path';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { loadArtifact, readEncoder, saveArtifact } from '../../router/artifact/artifact.ts';
 import type { Policy } from '../../router/policy/policy.ts';
 import { withOverrides } from '../../router/router.ts';
 import { refitHeads } from '../../router/training/refit-heads.ts';
+import { unusablePromotion } from './artifacts.ts';
 import { compare } from './compare.ts';
 import { type Comparison, type GateOptions, judge, type Verdict } from './gate.ts';
 import { embeddingsOf, logTable, type Sample } from './log.ts';
@@ -12,7 +14,7 @@ export interface FitJob {
   readonly samples: readonly Sample[];
   /** Artifact whose heads are the prior: one that no log went into. */
   readonly baseDir: string;
-  /** Artifact in force. */
+  /** Artifact in force; a promoted one, in a folder named by its hash, where it is not the base. */
   readonly incumbentDir: string;
   /** Samples first labelled by then went into the incumbent; null: none did. */
   readonly trainedThrough: number | null;
@@ -37,7 +39,12 @@ export interface FitResult {
 export async function fitAndJudge(job: FitJob): Promise<FitResult> {
   const { samples, candidates, gate, seed } = job;
   const base = await loadArtifact(job.baseDir);
-  const incumbent = job.incumbentDir === job.baseDir ? base : await loadArtifact(job.incumbentDir);
+  const incumbent =
+    job.incumbentDir === job.baseDir
+      ? base
+      : await loadArtifact(job.incumbentDir).catch((error) => {
+          throw unusablePromotion(basename(job.incumbentDir), error);
+        });
   const wasSeen = ({ firstLabelledAt }: Sample) => job.trainedThrough !== null && firstLabelledAt <= job.trainedThrough;
   const seenGroups = new Set(samples.filter(wasSeen).map(({ group }) => group));
   const seen = samples.filter(({ group }) => seenGroups.has(group));

@@ -10,7 +10,7 @@ import { defaultArtifactDir, Manifest } from '../../router/artifact/artifact.ts'
 import type { Policy } from '../../router/policy/policy.ts';
 import { startWorker } from '../db/start-worker.ts';
 import type { SqlStore } from '../db/store.ts';
-import { artifactDir, artifactsFolder, keepArtifact } from './artifacts.ts';
+import { artifactDir, artifactsFolder, keepArtifact, unusablePromotion } from './artifacts.ts';
 import type { FitJob, FitResult } from './fit.ts';
 import type { FitReply } from './fit-worker.ts';
 import { type Comparison, DEFAULT_GATE, type GateOptions, type Verdict } from './gate.ts';
@@ -87,8 +87,9 @@ async function retrainNow(context: LearningContext, options: RetrainOptions): Pr
   const promoted = await activeArtifact(store);
   const configuredDir = context.baseDir ?? defaultArtifactDir();
   const incumbentDir = promoted === null ? configuredDir : await artifactDir(store, dataDir, promoted);
-  const baseDir = promoted === null ? configuredDir : await baseOf(store, dataDir, incumbentDir, configuredDir);
-  const log = await readLog(store, readManifest(incumbentDir).encoder.id);
+  const manifest = promoted === null ? readManifest(incumbentDir) : manifestOfPromoted(promoted, incumbentDir);
+  const baseDir = promoted === null ? configuredDir : await baseOf(store, dataDir, manifest, configuredDir);
+  const log = await readLog(store, manifest.encoder.id);
   const trainedThrough = promoted === null ? null : await trainedThroughOf(store, promoted);
   const job = { baseDir, incumbentDir, trainedThrough, candidates, policy: context.policy ?? {}, gate, seed };
   const fitted = (saveUnder: string) => fitInThread({ ...job, samples: log.samples, saveUnder });
@@ -151,8 +152,12 @@ async function withoutReturns(store: SqlStore, { verdict, saved }: FitResult): P
  * What to start from: never the incumbent, which has learned from this log already. The configured
  * artifact if it has the same encoder (it may be a newer one), else the incumbent's own parent.
  */
-async function baseOf(store: SqlStore, dataDir: string, incumbentDir: string, configuredDir: string): Promise<string> {
-  const { encoder, parent } = readManifest(incumbentDir);
+async function baseOf(
+  store: SqlStore,
+  dataDir: string,
+  { encoder, parent }: Manifest,
+  configuredDir: string,
+): Promise<string> {
   if (readManifest(configuredDir).encoder.id === encoder.id || parent === null) return configuredDir;
   return artifactDir(store, dataDir, parent);
 }
@@ -173,6 +178,14 @@ function readManifest(dir: string): Manifest {
     return Manifest.parse(JSON.parse(readFileSync(path, 'utf8')));
   } catch (cause) {
     throw new RoutingError('ARTIFACT_DAMAGED', `${path}: not a manifest of this version`, { cause });
+  }
+}
+
+function manifestOfPromoted(hash: string, dir: string): Manifest {
+  try {
+    return readManifest(dir);
+  } catch (error) {
+    throw unusablePromotion(hash, error);
   }
 }
 

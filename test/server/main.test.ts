@@ -187,6 +187,8 @@ test('a promoted artifact is taken up without a restart, a damaged one is not, a
 
   const second = await start({ dataDir });
   expect(second.gateway.holder.current.artifactHash).toBe(base);
+  const wayOut = /promoted router damaged cannot be used .*pointsman retrain --rollback/;
+  expect(second.routerProblem).toMatch(wayOut);
   const { token, url } = JSON.parse(readFileSync(join(dataDir, 'lock.json'), 'utf8'));
   expect(url).toBe(second.url);
   const post = (path: string, body: object = {}) =>
@@ -195,12 +197,33 @@ test('a promoted artifact is taken up without a restart, a damaged one is not, a
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
+  expect((await jsonOf(post('retrain'))).error).toMatchObject({
+    code: 'ARTIFACT_DAMAGED',
+    message: expect.stringMatching(wayOut),
+  });
   expect(await jsonOf(post('rollback'))).toEqual({ from: 'damaged', to: hash });
   expect(second.gateway.holder.current.artifactHash).toBe(hash);
   expect(await jsonOf(post('rollback'))).toEqual({ from: hash, to: null });
   expect(second.gateway.holder.current.artifactHash).toBe(base);
   expect((await jsonOf(post('rollback'))).error.code).toBe('NOT_FOUND');
   expect((await jsonOf(post('retrain', { nonsense: 1 }))).error.code).toBe('INVALID_REQUEST');
+});
+
+test('the greeting says when the base decides in place of a damaged promoted router', async () => {
+  const dataDir = newDataDir();
+  const store = await openStore({ dataDir });
+  const hash = 'abcdef0123456789';
+  mkdirSync(join(artifactsFolder(dataDir), hash), { recursive: true });
+  writeFileSync(join(artifactsFolder(dataDir), hash, 'manifest.json'), '{}');
+  await addPromotion(store, { kind: 'promoted', artifact: hash, previous: null, verdict: {} });
+  await store.close();
+  const { output } = await spawnStart(dataDir, {});
+  const base = (await loadArtifact()).hash.slice(0, 12);
+  expect(output()).toMatch(
+    new RegExp(`router +${base}, the base: the promoted router abcdef012345 cannot be used .* retrain --rollback\n`),
+  );
+  // No stack: a line of it would begin so.
+  expect(output()).not.toMatch(/\\n +at |^ +at /m);
 });
 
 test('a second start on one data folder is refused and names the first', async () => {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -152,6 +152,21 @@ describe.each(storeKinds)('$name', (kind) => {
     const later = await retrain(context);
     expect(later.outcome).toBe('promoted');
     expect(later.artifact).not.toBe(artifact);
+  });
+
+  test('a promoted router that is damaged is named with the way out, which works', async () => {
+    await record(await log(dearIsBroken, 300));
+    const { artifact } = await retrain(context);
+    await writeFile(join(artifactsFolder(context.dataDir), artifact!, 'heads.json'), '{}');
+    await record(await log(dearIsBroken, 60, 2, 'e'));
+    await expect(retrain(context)).rejects.toMatchObject({
+      code: 'ARTIFACT_DAMAGED',
+      message: expect.stringMatching(
+        new RegExp(`promoted router ${artifact!.slice(0, 12)} cannot be used .*: pointsman retrain --rollback$`),
+      ),
+    });
+    await rollback(opened.store);
+    expect(await retrain(context)).toMatchObject({ outcome: 'promoted', samples: 360 });
   });
 
   test('does not promote over a promotion that it was not judged against', async () => {
