@@ -102,8 +102,9 @@ export interface Evaluation {
   /** Share of (prompt, candidate) cells without an outcome: there no router may choose that candidate. */
   readonly untriedShare: number;
   readonly dropped: Dropped;
+  /** On all test prompts; where the model has no outcome, the next one by quality answers. */
   readonly baseline: { readonly model: string; readonly costUsd: number; readonly quality: number };
-  /** The cost axis: the cheapest and the dearest single model. */
+  /** The cost axis: the cheapest and the dearest single model, measured as the baseline is. */
   readonly costRange: {
     readonly cheapest: string;
     readonly lowUsd: number;
@@ -114,7 +115,7 @@ export interface Evaluation {
   /** Content hashes of the artifacts in use. */
   readonly artifacts: readonly string[];
   readonly routers: readonly RouterResult[];
-  /** Each candidate alone on the test part, adjusted for the prompts it was not tried on; empty with left-out benchmarks. */
+  /** Each candidate alone on the test part, adjusted for the prompts it was not tried on, no stand-ins; empty with left-out benchmarks. */
   readonly singleModels: readonly { readonly model: string; readonly costUsd: number; readonly quality: number }[];
   /** Only with `--split benchmark`. */
   readonly byBenchmark: readonly BenchmarkResult[];

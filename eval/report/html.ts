@@ -47,7 +47,7 @@ ${dropped.length > 0 ? `<details><summary>Left out, and why (${dropped.length})<
 <figure>
 <div class="wide">${curveChart(e, { width: 860, height: 440 }, 'curve-wide')}</div>
 <div class="narrow">${curveChart(e, { width: 380, height: 400 }, 'curve-narrow')}</div>
-<figcaption>${e.singleModels.length > 0 ? 'Small dots are the single models. ' : ''}Each line is a router at operating points fixed on the training part and measured on the test part; no hull is taken on the test part. Up and to the left is better.</figcaption>
+<figcaption>${e.singleModels.length > 0 ? `Small dots are the single models${e.untriedShare > 0 ? ', adjusted for prompts they were not tried on' : ''}. ` : ''}Each line is a router at operating points fixed on the training part and measured on the test part; no hull is taken on the test part. Up and to the left is better.</figcaption>
 </figure>
 <h2>Lead over the zero router</h2>
 <figure>

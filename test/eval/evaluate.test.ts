@@ -132,6 +132,16 @@ describe('leader board', () => {
     expect(await run(world(), options)).toEqual(await run(world(), options));
   });
 
+  test('without holes a single model has one set of figures, whether as baseline, cheapest or alone', async () => {
+    const e = await run(world(), { routers: ['cascade'] });
+    const alone = (model: string) => e.singleModels.find((s) => s.model === model)!;
+    expect(alone(e.baseline.model).costUsd).toBeCloseTo(e.baseline.costUsd, 12);
+    expect(alone(e.baseline.model).quality).toBeCloseTo(e.baseline.quality, 9);
+    expect(alone(e.costRange.cheapest).costUsd).toBeCloseTo(e.costRange.lowUsd, 12);
+    expect(router(e, 'zero').curve[0]!.costUsd).toBeCloseTo(e.costRange.lowUsd, 12);
+    expect(router(e, 'zero').curve[0]!.quality).toBeCloseTo(alone(e.costRange.cheapest).quality, 9);
+  });
+
   test('missing outcomes are chosen by nobody and leave no figure without a value', async () => {
     const e = await run(world({ prompts: 900, holes: 0.3 }), { routers: ['default', 'cascade', 'length-only'] });
     expect(e.untriedShare).toBeGreaterThan(0.25);
