@@ -93,6 +93,8 @@ export interface Evaluation {
   /** Prompts and groups of the test part. */
   readonly prompts: number;
   readonly groups: number;
+  /** All groups of the data that could train or be tested. */
+  readonly groupsInData: number;
   readonly models: number;
   readonly modelIds: readonly string[];
   readonly costBasis: CostBasis;

@@ -31,7 +31,8 @@ export interface SplitOptions {
 }
 
 /**
- * Folds of a task. By group: 30 % of the groups, fixed by the seed, drawn from those that no router has seen.
+ * Folds of a task. By group: 30 % of the groups, fixed by the seed, drawn from those that no router has seen,
+ * or all of those where they are fewer.
  * By benchmark: each in turn, those under 100 prompts merged; groups of a test part leave its training part.
  * @throws `EMPTY_TABLE` when nothing is left to test or train on; the message says what to do
  */
@@ -46,13 +47,16 @@ export function foldRows(prompts: readonly Prompt[], options: SplitOptions): Fol
   }));
 }
 
+/** True where fewer groups are unseen than the test part should hold. */
+export const testsAllUnseen = (groups: number, unseen: number): boolean => unseen <= TEST_SHARE * groups;
+
 function byGroup(prompts: readonly Prompt[], { seed, seen }: SplitOptions): FoldRows[] {
   const groups = new Set(prompts.map((p) => p.groupId));
   const open = prompts.filter((p) => !seen(p.groupId));
   const openGroups = new Set(open.map((p) => p.groupId));
   if (openGroups.size === 0) throw new RoutingError('EMPTY_TABLE', NOTHING_UNSEEN);
-  // As many test groups as without seen ones, as far as they go.
-  const share = Math.min(1, (TEST_SHARE * groups.size) / openGroups.size);
+  // As many test groups as without seen ones; where there are fewer, all of them, whatever the seed.
+  const share = testsAllUnseen(groups.size, openGroups.size) ? 1 : (TEST_SHARE * groups.size) / openGroups.size;
   const { test } = splitByGroup(open, share, seed);
   const testGroups = new Set(test.map((i) => open[i]!.groupId));
   const rows = prompts.map((_, i) => i);

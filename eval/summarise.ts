@@ -57,6 +57,7 @@ export function summarise(run: Measured): Evaluation {
     trainPrompts: Math.round(sum(folds.map((fold) => fold.trainPrompts)) / folds.length),
     prompts,
     groups: run.units.count,
+    groupsInData: new Set(task.part.table.prompts.map((p) => p.groupId)).size,
     models: task.part.table.modelIds.length,
     modelIds: task.part.table.modelIds,
     costBasis: mainBasis(task.costShares),

@@ -1,13 +1,22 @@
 /** What was compared, what was left out and why, in sentences: the same in the terminal and in the HTML report. */
 import { COST_BASES } from '../costs.ts';
 import type { Evaluation } from '../result.ts';
+import { testsAllUnseen } from '../split.ts';
 import { list, percent, usdPerThousand, whole } from './format.ts';
 
 /** One line on the test part. */
 export const testLine = (e: Evaluation): string =>
   e.split === 'group'
-    ? `split by group: ${whole(e.trainPrompts)} training prompts; tested on ${whole(e.prompts)} prompts in ${whole(e.groups)} groups × ${e.models} models`
+    ? `split by group: ${whole(e.trainPrompts)} training prompts; tested on ${whole(e.prompts)} prompts × ${e.models} models: ${testedGroups(e)}`
     : `each of ${e.byBenchmark.length} benchmarks left out in turn: about ${whole(e.trainPrompts)} training prompts; tested on ${whole(e.prompts)} prompts in ${whole(e.groups)} groups × ${e.models} models`;
+
+function testedGroups(e: Evaluation): string {
+  const unseen = e.groupsInData - e.dropped.trainedGroups;
+  const share = `${percent(e.groups / e.groupsInData, 0)} % of ${whole(e.groupsInData)}`;
+  return e.dropped.trainedGroups > 0 && testsAllUnseen(e.groupsInData, unseen)
+    ? `all ${whole(e.groups)} groups that no artifact was fitted on (${share}), whatever the seed`
+    : `${whole(e.groups)} groups (${share}), drawn by the seed`;
+}
 
 export function costLine(e: Evaluation): string {
   const shares = COST_BASES.filter((b) => e.costBasisShares[b] > 0);

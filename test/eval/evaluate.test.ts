@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type Dataset, hashFraction, type Prompt } from '../../datasets/index.ts';
 import { type EvaluateOptions, evaluate } from '../../eval/evaluate.ts';
 import { aiq, aiqLinear } from '../../eval/metrics/aiq.ts';
+import { textReport } from '../../eval/report/text.ts';
 import { type Evaluation, ownPoints, START_SETTING } from '../../eval/result.ts';
 import { foldRows } from '../../eval/split.ts';
 import type { Estimator } from '../../router/estimators/estimator.ts';
@@ -194,11 +195,26 @@ describe('settings and test part', () => {
     const e = await run(dataset, { routers: ['default'], load: loading(fakeSource({ seen })) });
     const count = new Set(dataset.prompts.map((p) => p.groupId).filter(seen)).size;
     expect(e.dropped.trainedGroups).toBe(count);
+    expect(textReport(e)).toMatch(/180 groups \(30 % of 600\), drawn by the seed/);
     const without = await run(dataset, { routers: ['length-only'], load: loading(fakeSource({ seen })) });
     expect(without.dropped.trainedGroups).toBe(0);
     await expect(
       run(dataset, { routers: ['default'], load: loading(fakeSource({ seen: () => true })) }),
     ).rejects.toMatchObject({ code: 'EMPTY_TABLE' });
+  });
+
+  test('where an artifact leaves fewer groups than 30 %, all of them are tested and the header says so', async () => {
+    const seen = (g: string) => hashFraction(g) < 0.9;
+    const dataset = world({ prompts: 1000 });
+    const left = dataset.prompts.filter((p) => !seen(p.groupId)).length;
+    for (const seed of [0, 1]) {
+      const e = await run(dataset, { routers: ['default'], seed, load: loading(fakeSource({ seen })) });
+      expect(e).toMatchObject({ groups: left, groupsInData: 1000 });
+      const share = `${((100 * left) / 1000).toFixed(0)} % of 1 000`;
+      expect(textReport(e)).toContain(
+        `all ${left} groups that no artifact was fitted on (${share}), whatever the seed`,
+      );
+    }
   });
 
   test('each benchmark is left out in turn, pooled, and shown alone', async () => {
