@@ -66,7 +66,10 @@ async function answer(
   const asked = { decisionId: record.id, text, json: body, stream, routed: record.routed, inputTokens };
   let call: OpenCall;
   try {
-    const note = (attempt: AttemptRecord) => store.record({ attempt });
+    const note = (attempt: AttemptRecord) => {
+      store.record({ attempt });
+      logRefusedKey(request, attempt, targets);
+    };
     call = await forward(targets, { ...asked, life: life.signal }, config, note, gateway.breaker);
   } catch (error) {
     store.record({ decision: record });
@@ -275,4 +278,11 @@ const ascii = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');
 function logFailure(request: FastifyRequest, record: DecisionRecord, failure: UpstreamFailure): void {
   const { code, blame, httpStatus } = failure;
   request.log.warn({ model: record.executedModel ?? record.model, code, blame, httpStatus }, 'answer failed');
+}
+
+/** The other providers may answer for ever after, dearer perhaps: the operator has to hear of it. */
+function logRefusedKey(request: FastifyRequest, attempt: AttemptRecord, targets: readonly Target[]): void {
+  if (attempt.httpStatus !== 401) return;
+  const check = targets.find(({ id }) => id === attempt.model)?.provider.keyFrom;
+  request.log.warn({ provider: attempt.provider, check }, 'the provider refused its key');
 }

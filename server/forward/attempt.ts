@@ -65,7 +65,7 @@ export async function attempt(input: AttemptInput): Promise<Answer> {
         if (clock.signal.aborted) throw error;
         return '';
       });
-      throw fromStatus(provider.name, reply.status, body, reply.retryAfter);
+      throw fromStatus(provider.name, reply.status, body, { keyFrom: provider.keyFrom, retryAfter: reply.retryAfter });
     }
     const text = new ReplyText(reply.body, clock.signal);
     received = () => text.answerChars;

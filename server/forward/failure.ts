@@ -52,7 +52,12 @@ export class UpstreamFailure extends RoutingError {
 }
 
 /** A reply with an error status. */
-export function fromStatus(who: string, status: number, body: string, retryAfter: string | undefined): UpstreamFailure {
+export function fromStatus(
+  who: string,
+  status: number,
+  body: string,
+  { retryAfter, keyFrom }: { readonly retryAfter?: string | undefined; readonly keyFrom?: string | undefined } = {},
+): UpstreamFailure {
   if (status >= 300 && status < 400) {
     return new UpstreamFailure(
       'UPSTREAM_INVALID',
@@ -64,7 +69,9 @@ export function fromStatus(who: string, status: number, body: string, retryAfter
     );
   }
   const error = readError(body) ?? { message: `status ${status}`, type: 'upstream_error', code: null, param: null };
-  return new UpstreamFailure('UPSTREAM_ERROR', blameFor(status, error), `${who} answered ${status}: ${error.message}`, {
+  const check = status === 401 && keyFrom !== undefined ? ` (${who} refused its key; check ${keyFrom})` : '';
+  const message = `${who} answered ${status}: ${error.message}${check}`;
+  return new UpstreamFailure('UPSTREAM_ERROR', blameFor(status, error), message, {
     httpStatus: status,
     error,
     retryAfter,

@@ -49,7 +49,9 @@ function setUp(
     throw new RoutingError('INVALID_CONFIG', `${prefix}_BASE_URL: ${baseUrl} is no http(s) URL`);
   }
   const keyNames = given?.apiKeyEnv !== undefined ? [given.apiKeyEnv] : (preset?.keys ?? [`${prefix}_API_KEY`]);
-  const apiKey = given?.apiKey || keyNames.map((key) => variable(env, key)).find((key) => key) || undefined;
+  const keyName = keyNames.find((key) => variable(env, key));
+  const apiKey = given?.apiKey || (keyName && variable(env, keyName)) || undefined;
+  const keyFrom = given?.apiKey ? `providers.${name}.apiKey in the configuration` : (keyName ?? keyNames.join(' or '));
   // Local servers need no key: an address that somebody wrote down is enough.
   const asksForKey = given?.apiKey !== undefined || given?.apiKeyEnv !== undefined;
   const keyless = !asksForKey && (given?.baseUrl !== undefined || movedTo !== undefined || (preset?.local && given));
@@ -60,5 +62,5 @@ function setUp(
   if (apiKey !== undefined && /[^\x21-\x7e]/.test(apiKey)) {
     throw new RoutingError('INVALID_CONFIG', `key of ${name}: holds a space or a character that no header may carry`);
   }
-  return openAiCompatible({ ...preset, name, baseUrl, apiKey, headers: given?.headers, connectMs });
+  return openAiCompatible({ ...preset, name, baseUrl, apiKey, keyFrom, headers: given?.headers, connectMs });
 }

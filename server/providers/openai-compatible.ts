@@ -9,6 +9,8 @@ export interface OpenAiCompatibleOptions {
   /** Up to and including `/v1`. */
   readonly baseUrl: string;
   readonly apiKey?: string | undefined;
+  /** What holds the key, for messages. */
+  readonly keyFrom?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly connectMs?: number | undefined;
   /** False for a host that reports a stream's usage unasked and may refuse the option. Default: true. */
@@ -39,6 +41,7 @@ export function openAiCompatible(options: OpenAiCompatibleOptions): Provider {
     name: options.name,
     sandbox: false,
     address: `${url.origin}${url.pathname}`,
+    keyFrom: options.keyFrom,
     async chat(call) {
       const reply = await pool.request({
         path,

@@ -5,7 +5,7 @@
 import { isObject } from '../forward/usage.ts';
 import type { OpenAiCompatibleOptions } from './openai-compatible.ts';
 
-export interface Preset extends Partial<Omit<OpenAiCompatibleOptions, 'name' | 'apiKey'>> {
+export interface Preset extends Partial<Omit<OpenAiCompatibleOptions, 'name' | 'apiKey' | 'keyFrom'>> {
   /** Environment variables that may hold the key, first one wins. */
   readonly keys: readonly string[];
   /** False where `<NAME>_BASE_URL` is in use for another protocol. Default: true. */

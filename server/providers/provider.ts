@@ -30,6 +30,8 @@ export interface Provider {
   readonly sandbox: boolean;
   /** Where it is called, for people; without a key. */
   readonly address: string;
+  /** What holds its key, for people: a variable's name, never the key itself. */
+  readonly keyFrom?: string | undefined;
   /** Resolves when the reply's head is there, whatever its status. Rejects when the connection fails. */
   chat(call: ProviderCall): Promise<ProviderReply>;
   /** Tokens reported in a reply or in a stream's chunk, if it reports any. */

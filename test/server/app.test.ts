@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Router } from '../../router/index.ts';
 import type { Router as RouterType } from '../../router/router.ts';
+import { openAiCompatible } from '../../server/providers/index.ts';
 import {
   candidate,
   catalogOf,
@@ -183,6 +184,21 @@ describe('a request that cannot be served', () => {
     const gateway = await start([small]);
     expect((await gateway.app.inject('/v1/nothing')).json().error.code).toBe('NOT_FOUND');
     expect((await gateway.app.inject('/v1/models/%zz')).json().error.code).toBe('INVALID_REQUEST');
+  });
+
+  test.each([
+    ['auto', 502],
+    ['one/small-model', 401],
+  ])('says which provider refused its key, and what holds that: %s', async (model, status) => {
+    const host = await upstream((_, response) => sendJson(response, { error: { message: 'Invalid key' } }, 401));
+    cleanUps.push(host.close);
+    const one = openAiCompatible({ name: 'one', baseUrl: host.url, apiKey: 'wrong', keyFrom: 'ONE_API_KEY' });
+    const gateway = await start([small], { providers: new Map([['one', one]]) });
+    const response = await chat(gateway.url, hello(model));
+    expect(response.status).toBe(status);
+    expect((await jsonOf(response)).error.message).toBe(
+      'one answered 401: Invalid key (one refused its key; check ONE_API_KEY)',
+    );
   });
 
   test('gets an answer even when it is not HTTP', async () => {

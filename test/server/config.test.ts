@@ -168,6 +168,19 @@ describe('providersFrom', () => {
     expect(off.get('ollama')).toBe('set OLLAMA_BASE_URL');
   });
 
+  test('knows what holds a key, for whoever has to correct it', () => {
+    const text =
+      'providers:\n  a: {baseUrl: http://a/v1, apiKeyEnv: A_KEY}\n  b: {baseUrl: http://b/v1, apiKey: k}\n  c: {baseUrl: http://c/v1}\n';
+    const { on } = set({ OPENAI_API_KEY: 'k', GOOGLE_API_KEY: 'k', A_KEY: 'k' }, text);
+    expect(Object.fromEntries([...on.values()].map(({ name, keyFrom }) => [name, keyFrom]))).toEqual({
+      openai: 'OPENAI_API_KEY',
+      google: 'GOOGLE_API_KEY',
+      a: 'A_KEY',
+      b: 'providers.b.apiKey in the configuration',
+      c: 'C_API_KEY',
+    });
+  });
+
   test('moves a host by its base URL, which needs no key', () => {
     const { on } = set({ OPENAI_BASE_URL: 'http://127.0.0.1:9/v1/', OLLAMA_BASE_URL: 'http://127.0.0.1:8/v1' });
     expect([...on.values()].map(({ name, address }) => [name, address])).toEqual([
