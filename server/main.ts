@@ -80,8 +80,12 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
 }
 
 async function listen({ app, gateway }: GatewayApp, host: string, port: number): Promise<string> {
+  // Fastify would log each address; whoever starts the gateway is told its URL and says so itself.
+  const { level } = app.log;
+  app.log.level = 'warn';
   try {
-    await app.listen({ host, port, listenTextResolver: (address) => `listening at ${address}` });
+    await app.listen({ host, port });
+    app.log.level = level;
   } catch (cause) {
     await app.close();
     await gateway.close();

@@ -77,6 +77,8 @@ test('SIGTERM finishes the answers in flight, loses no row and exits with 0', as
   const { child, url, output } = await spawnStart(dataDir, { OPENAI_API_KEY: 'test-key', OPENAI_BASE_URL: baseUrl });
   expect(output()).toContain(`openai (${baseUrl})`);
   expect(output()).not.toContain('test-key');
+  // The greeting comes first; the log of requests follows it.
+  expect(output()).not.toContain('{"level"');
   const ids: string[] = [];
   const ask = async () => {
     const response = await chat(url, hello('auto'));
@@ -89,6 +91,7 @@ test('SIGTERM finishes the answers in flight, loses no row and exits with 0', as
   ids.push(streaming.headers.get('x-pointsman-decision-id')!);
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   await Promise.all([ask(), ask(), ask()]);
+  expect(output()).toContain('"msg":"answered"');
   child.kill('SIGTERM');
   await until(() => output().includes('SIGTERM'));
   // New connections are refused, or told so; either way nobody is left waiting.
