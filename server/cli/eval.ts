@@ -1,8 +1,5 @@
 /** `pointsman eval`: replays recorded outcomes, prints a leader board with intervals and writes an HTML report. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { RoutingError } from '../../datasets/index.ts';
 import { artifactSource } from '../../eval/artifact-source.ts';
 import { matching, readEvaluationData } from '../../eval/data.ts';
 import { DEFAULT_REPLICATES, evaluate } from '../../eval/evaluate.ts';
@@ -11,6 +8,7 @@ import { jsonReport } from '../../eval/report/json.ts';
 import { textReport } from '../../eval/report/text.ts';
 import { DEFAULT_ROUTERS } from '../../eval/routers.ts';
 import { SPLITS, type SplitName } from '../../eval/split.ts';
+import { reportFolder } from './report-folder.ts';
 
 const HELP = `
 Routers
@@ -78,6 +76,7 @@ export function evalCommand(): Command {
 
 async function run(options: Options, outAsked: boolean): Promise<void> {
   const { dataset, encoderId } = await readEvaluationData(options.data);
+  const folder = options.json && !outAsked ? null : reportFolder(options.out, 'report.html');
   const progress = progressLine();
   const evaluation = await evaluate(dataset, {
     routers: options.router,
@@ -90,23 +89,15 @@ async function run(options: Options, outAsked: boolean): Promise<void> {
     ...(options.includeReasoning && { includeReasoning: true }),
     load: matching(artifactSource, encoderId),
     onProgress: progress.say,
-  }).finally(progress.clear);
-  const path = options.json && !outAsked ? null : writeReport(options.out, htmlReport(evaluation));
+  })
+    .catch((error: unknown) => {
+      folder?.abandon();
+      throw error;
+    })
+    .finally(progress.clear);
+  const path = folder?.write(htmlReport(evaluation));
   if (options.json) process.stdout.write(jsonReport(evaluation));
   else process.stdout.write(`${textReport(evaluation)}\nreport with the curves: ${path}\n`);
-}
-
-function writeReport(dir: string, html: string): string {
-  const path = join(dir, 'report.html');
-  try {
-    mkdirSync(dir, { recursive: true });
-    writeFileSync(path, html);
-  } catch (cause) {
-    throw new RoutingError('INVALID_CONFIG', `--out ${dir}: cannot write there (${(cause as Error).message})`, {
-      cause,
-    });
-  }
-  return path;
 }
 
 /** On a terminal one line that is overwritten; in a log a line for each step. Never on standard output. */

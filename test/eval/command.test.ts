@@ -63,13 +63,31 @@ describe('pointsman eval', () => {
     { args: ['--data', join('no', 'such', 'folder')], says: /MISSING_FILE/ },
     { args: ['--data', 'DIR', '--router', 'nonsense'], says: /INVALID_CONFIG.*nonsense/ },
     { args: ['--data', 'DIR', '--router', 'length-only', '--baseline', 'x/y'], says: /INVALID_CONFIG.*x\/y.*c\/large/ },
-    { args: ['--data', 'DIR', '--router', 'length-only', '--out', 'DIR/models.json'], says: /--out.*cannot write/ },
   ])('refuses $args with exit code 2 and one clear line', ({ args, says }) => {
     const { status, stdout, stderr } = pointsman(...args.map((arg) => arg.replace('DIR', dir)), '--replicates', '20');
     expect(stderr).toMatch(says);
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(stdout).toBe('');
     expect(status).toBe(2);
+  });
+
+  test.each(['DIR/models.json', 'DIR/models.json/deeper', '/proc/nowhere', '/proc/nowhere/deeper'])(
+    'refuses --out %s before anything is fitted, and does not hang',
+    (out) => {
+      if (out.startsWith('/proc') && !existsSync('/proc')) return;
+      const { status, stderr } = pointsman(
+        ...['--data', dir, '--router', 'length-only', '--out', out.replace('DIR', dir)],
+      );
+      expect(stderr).toMatch(/INVALID_CONFIG.*--out.*cannot write/);
+      expect(stderr).not.toContain('bootstrap');
+      expect(status).toBe(2);
+    },
+  );
+
+  test('a run that fails leaves no empty folder behind', () => {
+    const out = join(dir, 'never', 'made');
+    expect(pointsman('--data', dir, '--router', 'nonsense', '--out', out).status).toBe(2);
+    expect(existsSync(join(dir, 'never'))).toBe(false);
   });
 
   test('its help names every router and shows examples', () => {
