@@ -44,13 +44,17 @@ export async function runFold(
   const measured = new Map<string, MeasuredPart | string>();
   for (const contender of contenders) {
     if (contender.kind === 'learned') {
-      options.onProgress(`${contender.name} on ${train.table.prompts.length} training prompts × ${pool.length} models`);
+      const size = `${counted(train.table.prompts.length, 'training prompt')} × ${counted(pool.length, 'model')}`;
+      options.onProgress(`${contender.name} on ${size}`);
     }
     const frozen = await contender.prepare(training);
+    if (isUnfit(frozen)) options.onProgress(`${contender.name} is left out: ${frozen.unfit}`);
     measured.set(contender.name, isUnfit(frozen) ? frozen.unfit : { frozen, measurement: await frozen.measure(test) });
   }
   return { name: rows.name, trainPrompts: train.table.prompts.length, test, singles, measured };
 }
+
+const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
 
 const isTried = ({ table }: Part, column: number): boolean => {
   for (let at = column; at < table.quality.length; at += table.modelIds.length) {

@@ -45,7 +45,9 @@ export const artifactAsItIs = (name: string, source: LearnedSource): Contender =
       async fit({ part }) {
         const known = part.table.modelIds.filter((id) => source.modelIds.includes(id));
         if (known.length < 2) {
-          return { unfit: `it knows ${known.length} of the ${part.table.modelIds.length} models of this data` };
+          return {
+            unfit: `it knows ${known.length} of the ${part.table.modelIds.length} models that training has outcomes of`,
+          };
         }
         const predictor = source.asItIs(known);
         const forecast = async (prompts: readonly Prompt[]) =>

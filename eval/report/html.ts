@@ -5,8 +5,8 @@ import {
   baselineLine,
   costLine,
   droppedLines,
-  READING,
   rangeLine,
+  readingLines,
   testLine,
   untriedLine,
   warningLines,
@@ -57,7 +57,9 @@ ${dropped.length > 0 ? `<details><summary>Left out, and why (${dropped.length})<
 </figure>
 <h2>Leader board</h2>
 ${leaderBoard(e)}
-${READING.map((text) => `<p>${escapeHtml(text)}</p>`).join('\n')}
+${readingLines(e)
+  .map((text) => `<p>${escapeHtml(text)}</p>`)
+  .join('\n')}
 <p>Intervals: 95 %, ${whole(e.bootstrap.replicates)} bootstrap resamples by ${escapeHtml(e.bootstrap.unit)}, the same for every router. Rows marked * see the outcomes; nothing can reach them. Hindsight AIQ chooses its settings on the test part and is optimistic.</p>
 <h2>What was promised, and what was kept</h2>
 <p>Asked on the training part to keep a share of the baseline’s quality: what it saved and kept on the test part (%).</p>

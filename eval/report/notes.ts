@@ -1,4 +1,5 @@
 /** What was compared, what was left out and why, in sentences: the same in the terminal and in the HTML report. */
+import { JUDGE_ERROR } from '../baselines/cascade.ts';
 import { COST_BASES } from '../costs.ts';
 import type { Evaluation } from '../result.ts';
 import { testsAllUnseen } from '../split.ts';
@@ -53,6 +54,12 @@ export function warningLines(e: Evaluation): string[] {
         'counted, so these look cheaper than they are, and every cost, saving and AIQ here is distorted',
     );
   }
+  if (e.split === 'benchmark' && e.dropped.trainedGroups > 0) {
+    lines.push(
+      'these benchmarks are not new to the artifact: it was trained on other prompts of them. Only the heads of +fit ' +
+        'meet a left-out benchmark for the first time; for a fair test train an artifact without this data',
+    );
+  }
   if (e.trainPrompts < FEW_TRAINING_PROMPTS) {
     lines.push(
       `only ${whole(e.trainPrompts)} training ${e.trainPrompts === 1 ? 'prompt' : 'prompts'}: which model is cheapest ` +
@@ -68,11 +75,6 @@ export function droppedLines(e: Evaluation): string[] {
   const lines: string[] = [];
   if (dropped.trainedGroups > 0) {
     lines.push(`${whole(dropped.trainedGroups)} groups that an artifact was fitted on are kept out of the test part`);
-  }
-  if (dropped.trainedGroups > 0 && e.split === 'benchmark') {
-    lines.push(
-      'nothing else of these benchmarks: the artifact’s encoder has seen other prompts of each, so only the heads meet it as new',
-    );
   }
   if (dropped.contaminated > 0) lines.push(`${whole(dropped.contaminated)} contaminated prompts`);
   if (dropped.noOutcome > 0) lines.push(`${whole(dropped.noOutcome)} prompts without an outcome of any candidate`);
@@ -102,9 +104,14 @@ export const untriedLine = (e: Evaluation): string | null =>
     : null;
 
 /** How to read the table. */
-export const READING: readonly string[] = [
+export const readingLines = (e: Evaluation): string[] => [
   'AIQ is the mean quality over all budgets from the cheapest to the dearest single model (in %, log cost): higher is better. "− zero" is the ' +
     'lead over the best random mix of single models, a router that does not read the prompt; gap is the share of the way from there to the oracle.',
   'An interval that includes 0 means: not shown to be better. Savings compare with the baseline at 95, 98 or 100 % of its quality; a dash means ' +
     'never reached. All settings were fixed on the training part before the test part was read.',
+  ...(e.routers.some((r) => r.name === 'cascade')
+    ? [
+        `cascade calls a cheap model first and a dearer one where a judge says no. Its judge is simulated: it sees the true outcome and errs on ${percent(JUDGE_ERROR, 0)} % of the answers. Every call is charged, the judge itself is not. What a real judge brings is less.`,
+      ]
+    : []),
 ];

@@ -5,8 +5,8 @@ import {
   baselineLine,
   costLine,
   droppedLines,
-  READING,
   rangeLine,
+  readingLines,
   testLine,
   untriedLine,
   warningLines,
@@ -38,7 +38,7 @@ export function textReport(e: Evaluation): string {
     ]),
     '',
     ...(e.byBenchmark.length > 0 ? [...benchmarkTable(e), ''] : []),
-    ...READING.flatMap((text) => wrap(text, 110)),
+    ...readingLines(e).flatMap((text) => wrap(text, 110)),
     `Intervals: 95 %, ${whole(e.bootstrap.replicates)} bootstrap resamples by ${e.bootstrap.unit}, the same for every router.`,
   ];
   return `${lines.join('\n')}\n`;

@@ -279,8 +279,11 @@ describe('what was typed', () => {
   test('a router that knows too few of the models is refused when asked for, and named when not', async () => {
     const stranger = loading(fakeSource({ modelIds: ['a/small'] }));
     await refused({ routers: ['default'], load: stranger }).toMatchObject({ code: 'INVALID_CONFIG' });
-    const e = await run(world(), { load: stranger });
-    expect(e.dropped.routers).toEqual([{ name: 'default', reason: 'it knows 1 of the 3 models of this data' }]);
+    const said: string[] = [];
+    const e = await run(world(), { load: stranger, onProgress: (message) => said.push(message) });
+    const reason = 'it knows 1 of the 3 models that training has outcomes of';
+    expect(e.dropped.routers).toEqual([{ name: 'default', reason }]);
+    expect(said).toContain(`default is left out: ${reason}`);
     expect(router(e, 'default')).toBeUndefined();
   });
 

@@ -85,6 +85,13 @@ describe('text', () => {
     expect(text.split('\n').filter((line) => line.trimStart().startsWith('zero'))[0]).toMatch(/0\.00/);
   });
 
+  test('says of the cascade that its judge is simulated, where there is one', () => {
+    for (const report of [textReport, htmlReport]) {
+      expect(report(plain).replaceAll('\n', ' ')).toContain('Its judge is simulated');
+      expect(report(pair).replaceAll('\n', ' ')).not.toContain('judge');
+    }
+  });
+
   test('shows the pair table for two models only, the benchmark table when each was left out', () => {
     expect(textReport(pair)).toContain('APGR');
     expect(textReport(plain)).not.toContain('APGR');
@@ -126,6 +133,14 @@ describe('warnings', () => {
     expect(htmlReport(e)).toMatch(/class="warning".*openai\/o1/);
     expect(textReport(plain)).not.toContain('WARNING');
     expect(htmlReport(plain)).not.toContain('class="warning"');
+  });
+
+  test('a benchmark that the artifact knows other prompts of is not passed off as new', async () => {
+    const source = fakeSource({ seen: (g) => Number(g.split('-')[1]) < 200 });
+    const options = { load: loading(source), replicates: 20, split: 'benchmark' as const };
+    const e = await evaluate(world({ prompts: 450, benchmarks: 3 }), { ...options, routers: ['default'] });
+    expect(textReport(e)).toContain('WARNING: these benchmarks are not new to the artifact');
+    expect(textReport(byBenchmark)).not.toContain('not new');
   });
 
   test('on one training prompt there is no gap to recover, and a warning says why', async () => {
