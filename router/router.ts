@@ -58,6 +58,7 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
   const column = new Map(artifact.heads.modelIds.map((id, j) => [id, j]));
   // A row of its own, learned from logs, beats the row of the model it was first likened to.
   const headOf = (c: Candidate): string | undefined => [c.id, c.like].find((id) => id !== undefined && column.has(id));
+  const placed = candidates.map((candidate) => ({ candidate, like: headOf(candidate) }));
 
   return {
     artifactHash: artifact.hash,
@@ -69,8 +70,7 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
       const { text, facts } = readRequest(request);
       const filtered: { model: string; reason: FilterReason }[] = [];
       const eligible: { candidate: Candidate; like: string }[] = [];
-      for (const candidate of candidates) {
-        const like = headOf(candidate);
+      for (const { candidate, like } of placed) {
         let reason: FilterReason | null = null;
         if (options.allowed && !options.allowed.includes(candidate.id)) reason = 'not_allowed';
         else if (options.unhealthy?.includes(candidate.id)) reason = 'unhealthy';

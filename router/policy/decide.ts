@@ -100,10 +100,10 @@ export function decide(
     greedy = order.find((c) => c.model === policy.defaultModel) ?? fallback;
   } else if (!greedy.adequate) reason = 'best_effort';
 
-  const near = order.filter((c) => c.quality >= best - 2 * policy.tolerance || c === greedy);
-  const share = policy.exploration / near.length;
+  const near = new Set(order.filter((c) => c.quality >= best - 2 * policy.tolerance || c === greedy));
+  const share = policy.exploration / near.size;
   const probability = (c: RankedCandidate): number =>
-    (c === greedy ? 1 - policy.exploration : 0) + (near.includes(c) ? share : 0);
+    (c === greedy ? 1 - policy.exploration : 0) + (near.has(c) ? share : 0);
 
   const chosen = pick(order, probability, draw);
   const ranked = [chosen, ...order.filter((c) => c !== chosen)];
