@@ -9,8 +9,11 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
   for (const candidate of known) {
     const other = candidate.toLowerCase();
     // The same model under another provider is a nearer miss than any slip of the keys.
-    const sameTail = tail !== '' && other.slice(other.lastIndexOf('/') + 1) === tail;
-    const distance = other === wanted ? 0 : sameTail ? 0.5 : editDistance(wanted, other);
+    const otherTail = other.slice(other.lastIndexOf('/') + 1);
+    const sameTail = tail !== '' && otherTail === tail;
+    // A bare name is compared with bare names.
+    const compared = tail === wanted ? otherTail : other;
+    const distance = other === wanted ? 0 : sameTail ? 0.5 : editDistance(wanted, compared);
     if (distance < bestDistance) {
       bestDistance = distance;
       best = candidate;

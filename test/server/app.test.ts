@@ -78,6 +78,7 @@ describe('a request that cannot be served', () => {
     const gateway = await start([small, large], { upstreams: { one: 'http://127.0.0.1:1/v1' } });
     for (const [asked, meant] of [
       ['smal-model', 'one/small-model'],
+      ['lrg-model', 'one/large-model'],
       ['two/large-model', 'one/large-model'],
       ['aut', 'auto'],
     ]) {
