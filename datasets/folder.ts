@@ -1,25 +1,38 @@
 /** A dataset as a folder: `prompts.jsonl[.gz]`, `outcomes.jsonl[.gz]`, `models.json`. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { RoutingError } from './errors.ts';
 import { readNumberedJsonl } from './read-jsonl.ts';
 import { type Dataset, ModelInfos, Outcome, Prompt } from './schema.ts';
 
+export interface ReadOptions {
+  /** Told every field of every row that no schema knows: it is read by nobody, and may be a slip of the pen. */
+  readonly onUnknownField?: (file: string, field: string) => void;
+}
+
 /**
  * Reads one dataset folder and checks that its rows belong together.
- * @throws `MISSING_FILE`, `DUPLICATE_ROW`, `UNKNOWN_PROMPT`, and what {@link readNumberedJsonl} throws
+ * @throws `MISSING_FILE`, `DUPLICATE_ROW` (also where a file is there twice, plain and gzipped), `UNKNOWN_PROMPT`, and what {@link readNumberedJsonl} throws
  */
-export async function readDataset(dir: string): Promise<Dataset> {
-  if (!existsSync(dir) || !statSync(dir).isDirectory()) {
+export async function readDataset(dir: string, options: ReadOptions = {}): Promise<Dataset> {
+  if (!existsSync(dir)) {
     throw new RoutingError('MISSING_FILE', `${dir}: no such folder; give the folder that holds prompts.jsonl[.gz]`);
   }
+  if (!statSync(dir).isDirectory()) {
+    throw new RoutingError(
+      'MISSING_FILE',
+      `${dir}: is a file, and a folder is wanted; give the folder that holds prompts.jsonl[.gz], e.g. ${dirname(dir)}`,
+    );
+  }
+  const unknown = (file: string, schema: { shape: object }) =>
+    options.onUnknownField && unknownFields(schema, (field) => options.onUnknownField!(basename(file), field));
   const promptsFile = findFile(dir, 'prompts');
   const outcomesFile = findFile(dir, 'outcomes');
 
   const prompts: Prompt[] = [];
   const seen = new Set<string>();
   let dimension: number | undefined;
-  for await (const { row, line } of readNumberedJsonl(promptsFile, Prompt)) {
+  for await (const { row, line } of readNumberedJsonl(promptsFile, Prompt, unknown(promptsFile, Prompt))) {
     if (seen.has(row.id)) {
       throw new RoutingError('DUPLICATE_ROW', `${promptsFile}:${line}: prompt ${row.id} stands there twice`);
     }
@@ -41,7 +54,7 @@ export async function readDataset(dir: string): Promise<Dataset> {
 
   const outcomes: Outcome[] = [];
   const pairs = new Map<string, Set<string>>();
-  for await (const { row, line } of readNumberedJsonl(outcomesFile, Outcome)) {
+  for await (const { row, line } of readNumberedJsonl(outcomesFile, Outcome, unknown(outcomesFile, Outcome))) {
     if (!seen.has(row.promptId)) {
       throw new RoutingError(
         'UNKNOWN_PROMPT',
@@ -80,11 +93,21 @@ export function mergeDatasets(datasets: readonly Dataset[]): Dataset {
   };
 }
 
+function unknownFields({ shape }: { shape: object }, tell: (field: string) => void): (row: object) => void {
+  return (row) => {
+    for (const field of Object.keys(row)) if (!Object.hasOwn(shape, field)) tell(field);
+  };
+}
+
 function findFile(dir: string, stem: string): string {
-  for (const name of [`${stem}.jsonl.gz`, `${stem}.jsonl`]) {
-    const path = join(dir, name);
-    if (existsSync(path)) return path;
+  const [path, other] = [`${stem}.jsonl.gz`, `${stem}.jsonl`].map((name) => join(dir, name)).filter(existsSync);
+  if (other !== undefined) {
+    throw new RoutingError(
+      'DUPLICATE_ROW',
+      `${dir}: holds both ${stem}.jsonl.gz and ${stem}.jsonl; remove the one that is out of date`,
+    );
   }
+  if (path !== undefined) return path;
   throw new RoutingError('MISSING_FILE', `${dir}: has no ${stem}.jsonl or ${stem}.jsonl.gz`);
 }
 

@@ -13,18 +13,22 @@ export async function* readJsonl<S extends z.ZodType>(path: string, schema: S): 
   for await (const { row } of readNumberedJsonl(path, schema)) yield row;
 }
 
-/** The same rows, each with the number of its line, from 1, for errors that only show across rows. */
+/**
+ * The same rows, each with the number of its line, from 1, for errors that only show across rows.
+ * @param onRow told each good row as it was written, with the fields that the schema does not know
+ */
 export async function* readNumberedJsonl<S extends z.ZodType>(
   path: string,
   schema: S,
+  onRow: (value: object) => void = () => {},
 ): AsyncGenerator<{ row: z.infer<S>; line: number }> {
   // The last line is held back: after a cut it is half a row, and the cut is the error to report.
   let held: { bytes: Buffer; line: number } | undefined;
   for await (const next of numberedLines(path)) {
-    if (held !== undefined) yield* parseRow(path, held.line, held.bytes, schema);
+    if (held !== undefined) yield* parseRow(path, held.line, held.bytes, schema, onRow);
     held = next;
   }
-  if (held !== undefined) yield* parseRow(path, held.line, held.bytes, schema);
+  if (held !== undefined) yield* parseRow(path, held.line, held.bytes, schema, onRow);
 }
 
 const NEWLINE = 0x0a;
@@ -82,6 +86,7 @@ function* parseRow<S extends z.ZodType>(
   line: number,
   bytes: Buffer,
   schema: S,
+  onRow: (value: object) => void,
 ): Generator<{ row: z.infer<S>; line: number }> {
   let value: unknown;
   try {
@@ -98,5 +103,6 @@ function* parseRow<S extends z.ZodType>(
     const field = issue.path.join('.') || '(row)';
     throw new RoutingError('INVALID_ROW', `${path}:${line}: field ${field}: ${issue.message}`, { cause: parsed.error });
   }
+  onRow(value as object);
   yield { row: parsed.data, line };
 }

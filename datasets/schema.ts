@@ -1,8 +1,7 @@
 /** The rows of a dataset of outcomes: prompts × candidate models × how well each answered. */
 import { z } from 'zod';
 
-/** One prompt. `text` is what a user would send; a replay bundle holds `embedding` instead. */
-export const Prompt = z.object({
+const PromptFields = z.object({
   /** Unique over all sources. */
   id: z.string().min(1),
   /** Where the row is from, e.g. a dataset's name. */
@@ -20,6 +19,11 @@ export const Prompt = z.object({
   embedding: z.array(z.number()).optional(),
   /** Length of the text in characters, where the text is not kept. */
   chars: z.number().int().nonnegative().optional(),
+});
+/** One prompt. `text` is what a user would send; a replay bundle holds `embedding` instead. */
+export const Prompt = PromptFields.refine(({ text, embedding }) => text.trim() !== '' || (embedding?.length ?? 0) > 0, {
+  path: ['text'],
+  message: 'is missing or empty, and there is no embedding in its place',
 });
 export type PromptRow = z.input<typeof Prompt>;
 export type Prompt = Omit<z.infer<typeof Prompt>, 'groupId' | 'embedding'> & {

@@ -144,8 +144,6 @@ function warningsOf(dataset: Dataset, summary: Omit<DatasetSummary, 'warnings'>)
     hidden.length > 0 && !costs,
     `reasoning whose hidden tokens were not counted, so their cost is not known: ${named(hidden)}`,
   ]);
-  const textless = dataset.prompts.filter((p) => p.text.trim() === '' && p.embedding === undefined).length;
-  warn.push([textless, `${textless} prompts have neither text nor embedding: nothing can be predicted from them`]);
   const split = sameTextInTwoGroups(dataset);
   warn.push([
     split,

@@ -26,13 +26,25 @@ export function datasetsCommand(): Command {
       const summaries: DatasetSummary[] = [];
       for (const dir of dirs) {
         if (process.stderr.isTTY) process.stderr.write(`reading ${dir} …\n`);
-        const summary = summarise(await readDataset(dir));
+        const unknown = new Map<string, number>();
+        const onUnknownField = (file: string, field: string) => {
+          const name = `${file}: ${field}`;
+          unknown.set(name, (unknown.get(name) ?? 0) + 1);
+        };
+        const found = summarise(await readDataset(dir, { onUnknownField }));
+        const summary = { ...found, warnings: [...unknownWarnings(unknown), ...found.warnings] };
         summaries.push(summary);
         if (!options.json) process.stdout.write(`${textOf(summary, options.benchmarks)}\n`);
       }
       if (options.json) process.stdout.write(`${JSON.stringify(summaries, null, 2)}\n`);
     });
   return datasets;
+}
+
+function unknownWarnings(unknown: ReadonlyMap<string, number>): string[] {
+  const names = [...unknown].map(([name, rows]) => `${name} (${whole(rows)} ${rows === 1 ? 'row' : 'rows'})`);
+  const shown = names.slice(0, 10).join(', ') + (names.length > 10 ? ` and ${names.length - 10} more` : '');
+  return names.length === 0 ? [] : [`fields that nothing here reads; are they misspelt? ${shown}`];
 }
 
 function count(text: string): number {

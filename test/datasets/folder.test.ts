@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { mergeDatasets, readDataset } from '../../datasets/index.ts';
@@ -72,6 +73,43 @@ test('refuses an outcome whose prompt is not there', async () => {
   );
   expect(error.code).toBe('UNKNOWN_PROMPT');
   expect(error.message).toContain('outcomes.jsonl:1: outcome of prompt p9');
+});
+
+test.each([{}, { text: '' }, { text: ' \n' }, { embedding: [] }])(
+  'refuses a prompt with neither text nor embedding: %j',
+  async (row) => {
+    const error = await failureOf(() =>
+      readDataset(folderOf({ 'prompts.jsonl': [prompts[0], { id: 'p2', ...row }], 'outcomes.jsonl': outcomes })),
+    );
+    expect(error.code).toBe('INVALID_ROW');
+    expect(error.message).toMatch(/prompts\.jsonl:2: field text: .*embedding/);
+  },
+);
+
+test.each(['prompts', 'outcomes'])('refuses to choose between %s plain and gzipped', async (stem) => {
+  const files = { 'prompts.jsonl': prompts, 'outcomes.jsonl': outcomes };
+  const error = await failureOf(() => readDataset(folderOf({ ...files, [`${stem}.jsonl.gz`]: gzipSync('') })));
+  expect(error.code).toBe('DUPLICATE_ROW');
+  expect(error.message).toContain(`both ${stem}.jsonl.gz and ${stem}.jsonl`);
+});
+
+test('says that a file is one, and where its folder is', async () => {
+  const dir = folderOf({ 'prompts.jsonl': prompts, 'outcomes.jsonl': outcomes });
+  const error = await failureOf(() => readDataset(join(dir, 'prompts.jsonl')));
+  expect(error.code).toBe('MISSING_FILE');
+  expect(error.message).toMatch(/is a file, and a folder is wanted/);
+  expect(error.message).toContain(`e.g. ${dir}`);
+});
+
+test('tells of every field that no schema knows, and of no other', async () => {
+  const dir = folderOf({
+    'prompts.jsonl': [{ ...prompts[0], group: 'x' }, prompts[1]],
+    'outcomes.jsonl': outcomes.map((o) => ({ ...o, cost_usd: 1, constructor: 2 })),
+  });
+  const seen: string[] = [];
+  await readDataset(dir, { onUnknownField: (file, field) => seen.push(`${file} ${field}`) });
+  expect([...new Set(seen)]).toEqual(['prompts.jsonl group', 'outcomes.jsonl cost_usd', 'outcomes.jsonl constructor']);
+  expect(seen).toHaveLength(7);
 });
 
 test('says which folder or file is not there', async () => {

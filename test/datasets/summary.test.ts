@@ -56,7 +56,6 @@ test('warns of everything that is wrong', () => {
   expect(text).toContain('1 prompts have no outcome');
   expect(text).toContain('base models, never candidates, left out of training and evaluation: a/full-base');
   expect(text).toContain('no price in models.json, so left out wherever cost counts: a/half');
-  expect(text).toContain('1 prompts have neither text nor embedding');
   expect(text).toContain('1 texts stand in more than one group');
   expect(text).toContain('1 prompts are marked contaminated');
 });

@@ -100,6 +100,13 @@ test('datasets check prints only JSON when asked, one object a folder', () => {
   ]);
 });
 
+test('datasets check names fields that nothing reads, with how many rows have them', () => {
+  const files = { ...data, 'outcomes.jsonl': data['outcomes.jsonl'].map((row) => ({ ...row, latency: 3 })) };
+  const { status, stdout } = pointsman('datasets', 'check', folderOf(files));
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/misspelt\? outcomes\.jsonl: latency \(\d+ rows\)/);
+});
+
 test('datasets check names file, line and field of a bad row', () => {
   const bad = {
     ...data,
