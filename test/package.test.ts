@@ -75,6 +75,8 @@ test('holds what is used at run time, with licence and notice, and nothing else'
     'LICENSE',
     'NOTICE',
     'README.md',
+    'server/README.md',
+    'router/models/default/README.md',
     'dist/datasets/catalog/models.json',
     'dist/router/models/default/manifest.json',
     'dist/router/models/default/encoder.onnx',
