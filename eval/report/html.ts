@@ -186,7 +186,8 @@ function table(
 ): string {
   const cells = (row: readonly string[]) =>
     row.map((cell, c) => (c === 0 ? `<th scope="row">${cell}</th>` : `<td>${cell}</td>`)).join('');
-  return `<div class="scroll" role="region" aria-label="${escapeHtml(name)}" tabindex="0"><table>
+  const many = head.length > 8;
+  return `${many ? '<p class="hint">The table scrolls sideways.</p>' : ''}<div class="scroll${many ? ' many' : ''}" role="region" aria-label="${escapeHtml(name)}" tabindex="0"><table>
 <thead><tr>${head.map((cell) => `<th scope="col">${cell}</th>`).join('')}</tr></thead>
 <tbody>${rows.map((row, k) => `<tr class="${className(k)}">${cells(row)}</tr>`).join('\n')}</tbody>
 </table></div>`;

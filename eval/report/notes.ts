@@ -111,7 +111,7 @@ export const readingLines = (e: Evaluation): string[] => [
     'never reached. All settings were fixed on the training part before the test part was read.',
   ...(e.routers.some((r) => r.name === 'cascade')
     ? [
-        `cascade calls a cheap model first and a dearer one where a judge says no. Its judge is simulated: it sees the true outcome and errs on ${percent(JUDGE_ERROR, 0)} % of the answers. Every call is charged, the judge itself is not. What a real judge brings is less.`,
+        `cascade calls a cheap model first and a dearer one where a judge says no. Its judge is simulated: it sees the true outcome and errs on ${percent(JUDGE_ERROR, 0)} % of the answers. Every call is charged, the judge itself is not. A real judge is seldom this good, and costs something.`,
       ]
     : []),
 ];

@@ -21,6 +21,13 @@ svg { display: block; width: 100%; height: auto; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 6px 10px; text-align: right; white-space: nowrap; border-top: 1px solid var(--line); }
+/* Many columns: intervals stand below their value, so that no column is cut off unseen. */
+.many th, .many td { padding: 6px; }
+.many tbody th { white-space: normal; min-width: 104px; overflow-wrap: anywhere; }
+thead th { white-space: normal; vertical-align: bottom; }
+.many td small { display: block; }
+.hint { display: none; color: var(--soft); font-size: .8rem; margin: 0 0 4px; }
+@media (max-width: 940px) { .hint { display: block; } }
 thead th { border-top: 0; background: var(--band); font-weight: 600; }
 th:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); font-weight: 400; }
 thead th:first-child { background: var(--band); }

@@ -1,7 +1,9 @@
 /** The two pictures of the report as plain SVG: readable without script, without colour, by a screen reader too. */
+import type { CurvePoint } from '../metrics/curve-point.ts';
 import { type Evaluation, ownPoints, type RouterResult } from '../result.ts';
 import { percent, signedPercent, usdPerThousand } from './format.ts';
 import { marked } from './notes.ts';
+import { alongLines, type Frame, placeLabel, type Spot } from './place-label.ts';
 
 /** Dash patterns and markers tell the lines apart where colour does not. `s0` … are colours of the style sheet. */
 const STYLES = [
@@ -26,7 +28,7 @@ interface Box {
  * small dots for the single models. Labels stand at the line ends, moved apart where they would touch.
  */
 export function curveChart(e: Evaluation, { width, height }: Box, id: string): string {
-  const margin = { left: 46, right: width < 500 ? 104 : 124, top: 14, bottom: 44 };
+  const margin = { left: 46, right: width < 500 ? 122 : 130, top: 14, bottom: 44 };
   const points = [...e.routers.flatMap((r) => r.curve), ...e.singleModels];
   const costs = points.map((p) => p.costUsd).filter((c) => c > 0);
   if (costs.length === 0) return '<p>No curve: nothing here costs anything.</p>';
@@ -61,6 +63,13 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
     );
   }
   const labels: { name: string; x: number; y: number; style: string }[] = [];
+  const frame = { left: margin.left, right: width - margin.right, top: margin.top, bottom: height - margin.bottom };
+  const at = ({ costUsd, quality }: CurvePoint): Spot => ({ x: x(costUsd), y: y(quality) });
+  const drawn = [
+    ...e.singleModels.map(at),
+    ...e.routers.flatMap((r) => (ownPoints(r).length > 1 ? alongLines(r.curve.map(at)) : ownPoints(r).map(at))),
+  ];
+  const taken: Frame[] = [];
   for (const r of e.routers) {
     const style = styleOf(e, r);
     const last = r.curve.at(-1)!;
@@ -77,17 +86,19 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
       .map((p) => markerAt(style.marker, x(p.costUsd), y(p.quality)));
     parts.push(`<g class="${style.className}">${title}${line}${marks.join('')}</g>`);
     if (own.length === 1 && x(last.costUsd) < width - margin.right - 100) {
-      // Below the one point of a router without settings: a label at the margin would need a line across the picture.
+      // Beside the one point of a router without settings: a label at the margin would need a line across the picture.
+      const spot = placeLabel(at(last), r.name, drawn, taken, frame);
+      taken.push(spot.box);
       parts.push(
-        `<g class="${style.className}"><text class="label" x="${f(x(last.costUsd) + 6)}" y="${f(y(last.quality) + 15)}">${escapeHtml(r.name)}</text></g>`,
+        `<g class="${style.className}"><text class="label" x="${f(spot.x)}" y="${f(spot.y)}">${escapeHtml(r.name)}</text></g>`,
       );
     } else labels.push({ name: r.name, x: x(last.costUsd), y: y(last.quality), style: style.className });
   }
-  const at = width - margin.right + 14;
+  const edge = width - margin.right + 14;
   for (const label of spread(labels, 14, margin.top + 6, height - margin.bottom)) {
     parts.push(
-      `<g class="${label.style}"><line class="leader" x1="${f(label.x + 5)}" y1="${f(label.y)}" x2="${at - 3}" y2="${f(label.at - 4)}"/>` +
-        `<text class="label" x="${at}" y="${f(label.at)}">${escapeHtml(shortened(label.name))}</text></g>`,
+      `<g class="${label.style}"><line class="leader" x1="${f(label.x + 5)}" y1="${f(label.y)}" x2="${edge - 3}" y2="${f(label.at - 4)}"/>` +
+        `<text class="label" x="${edge}" y="${f(label.at)}">${escapeHtml(shortened(label.name))}</text></g>`,
     );
   }
   return svg(
