@@ -8,7 +8,7 @@ import { list, percent, usdPerThousand, whole } from './format.ts';
 /** One line on the test part. */
 export const testLine = (e: Evaluation): string =>
   e.split === 'group'
-    ? `split by group: ${whole(e.trainPrompts)} training prompts; tested on ${whole(e.prompts)} prompts × ${e.models} models: ${testedGroups(e)}`
+    ? `split by group: ${whole(e.trainPrompts)} training ${e.trainPrompts === 1 ? 'prompt' : 'prompts'}; tested on ${whole(e.prompts)} prompts × ${e.models} models: ${testedGroups(e)}`
     : `each of ${e.byBenchmark.length} benchmarks left out in turn: about ${whole(e.trainPrompts)} training prompts; tested on ${whole(e.prompts)} prompts in ${whole(e.groups)} groups × ${e.models} models`;
 
 function testedGroups(e: Evaluation): string {
