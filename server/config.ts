@@ -89,7 +89,11 @@ export const GatewayConfig = z.strictObject({
   policy: Policy.partial().default({}),
   providers: z
     .record(
-      z.string().regex(/^[a-z0-9][a-z0-9-]*$/, 'a provider’s name holds lower-case letters, digits and - only'),
+      z
+        .string()
+        .regex(/^[a-z0-9][a-z0-9-]*$/, 'a provider’s name holds lower-case letters, digits and - only')
+        // Nothing is learned from what goes by the sandbox's name.
+        .refine((name) => name !== 'sandbox', 'the name sandbox is taken by the built-in one; choose another'),
       ProviderConfig,
     )
     .default({}),

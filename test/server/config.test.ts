@@ -67,6 +67,7 @@ describe('readConfig', () => {
     ['policy:\n  tolerence: 0.1', 'policy.tolerence: no such option; did you mean tolerance?'],
     ['policy:\n  tolerance: 2', 'policy.tolerance'],
     ['port: lots', 'port: must be a whole number from 0 to 65535'],
+    ['providers:\n  sandbox:\n    baseUrl: http://a', 'providers.sandbox: the name sandbox is taken'],
     ['providers:\n  My_vllm: {}', 'providers.My_vllm: a provider’s name holds lower-case letters, digits and - only'],
     ['allowPublic: maybe', 'allowPublic: must be true or false'],
     ['providers:\n  x:\n    baseUrl: ftp://a', 'providers.x.baseUrl'],
