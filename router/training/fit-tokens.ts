@@ -9,7 +9,6 @@ export const DEFAULT_OUTPUT_TOKENS = 300;
  * log(1 + tokens_im) = c_m + e_m · g(z_i) + noise: two-way means first, the prompts' part
  * regressed on z, then each model's intercept and slope, shrunk to the pooled ones.
  * @param outputTokens n × m, NaN where unknown
- * @param base         head to shrink to instead of the pooled one, per model (m × 2 rows, m smears)
  */
 export function fitTokenHead(
   z: Float32Array,

@@ -1,5 +1,6 @@
 /** Fits the n-gram encoder on texts alone: directions by LSA, dense facts standardised. Uses no outcome. */
-import { BUCKETS, DENSE_FACTS, type NgramFeatures, ngramFeatures } from '../encoder/ngram/features.ts';
+import { DENSE_FACTS } from '../encoder/ngram/facts.ts';
+import { BUCKETS, type NgramFeatures, ngramFeatures } from '../encoder/ngram/features.ts';
 import { encodeNgrams, type NgramWeights, ngramDimension } from '../encoder/ngram/ngram.ts';
 import { inverseFrequency, sparseRows, truncatedSvd } from './lsa.ts';
 

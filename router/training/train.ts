@@ -3,7 +3,7 @@ import { type Dataset, outcomeTable, RoutingError, roleOf, selectRows } from '..
 import { type ArtifactParts, hashGroup } from '../artifact/artifact.ts';
 import { ngramFeatures } from '../encoder/ngram/features.ts';
 import { encodeNgrams, ngramDimension, ngramGraph, openNgramEncoder } from '../encoder/ngram/ngram.ts';
-import { type Heads, predictHeads } from '../heads/heads.ts';
+import { predictHeads } from '../heads/heads.ts';
 import { chooseTolerance } from './choose-tolerance.ts';
 import { fitHeads } from './fit-heads.ts';
 import { encodeAll, fitNgramEncoder } from './ngram-encoder.ts';
@@ -143,5 +143,3 @@ async function checkParity(
     }
   });
 }
-
-export type { Heads };

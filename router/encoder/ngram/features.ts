@@ -6,7 +6,7 @@
  */
 import { mix32 } from '../../../datasets/index.ts';
 import { promptText } from '../../request.ts';
-import { DENSE_FACTS, denseFacts } from './facts.ts';
+import { type DENSE_FACTS, denseFacts } from './facts.ts';
 
 export const WORD_BUCKETS = 1 << 15;
 export const CHAR_BUCKETS = 1 << 15;
@@ -113,5 +113,3 @@ const ASCII_KIND = Uint8Array.from({ length: 128 }, (_, c) => {
   if (c >= 48 && c <= 57) return DIGIT;
   return (c >= 97 && c <= 122) || (c >= 65 && c <= 90) ? LETTER : SIGN;
 });
-
-export { DENSE_FACTS };
