@@ -6,6 +6,7 @@
  */
 import { mix32 } from '../../../datasets/index.ts';
 import { promptText } from '../../request.ts';
+import { canonicalText } from '../canonical-text.ts';
 import { type DENSE_FACTS, denseFacts } from './facts.ts';
 
 export const WORD_BUCKETS = 1 << 15;
@@ -27,9 +28,9 @@ const counts = new Uint16Array(BUCKETS);
 const touched = new Int32Array(BUCKETS);
 const CAP = 0xffff;
 
-/** @param raw any text; what is used of it is {@link promptText}, NFKC, in lower case */
+/** @param raw any text; what is used of it is {@link promptText}, NFKC, {@link canonicalText}, in lower case */
 export function ngramFeatures(raw: string): NgramFeatures {
-  const original = promptText(raw).normalize('NFKC');
+  const original = canonicalText(promptText(raw).normalize('NFKC'));
   const text = original.toLowerCase();
   let used = 0;
   const add = (bucket: number): void => {
@@ -80,7 +81,7 @@ export function ngramFeatures(raw: string): NgramFeatures {
     weights[k]! *= ids[k]! < WORD_BUCKETS ? wordScale : charScale;
     counts[ids[k]!] = 0;
   }
-  return { ids, weights, dense: denseFacts(original, raw.length) };
+  return { ids, weights, dense: denseFacts(original, original.length) };
 }
 
 /** Character 3-5-grams of `_word_`, where `_` marks the word's ends. */
