@@ -8,4 +8,6 @@ export interface Encoder {
   readonly knownCoordinate?: number;
   /** n texts → n × d, row-major. Any text is accepted: an empty one, a megabyte, lone surrogates. */
   encode(texts: readonly string[]): Promise<Float32Array>;
+  /** Frees what the encoder holds beyond memory, such as a thread, once all is answered. A later text takes it up again. */
+  close?(): Promise<void>;
 }

@@ -7,6 +7,7 @@ const FLOAT = 1;
 const INT8 = 3;
 const INT32 = 6;
 const INT64 = 7;
+const INPUT_TYPES = { float: FLOAT, int32: INT32, int64: INT64 };
 
 export type TensorData = Float32Array | Int8Array | BigInt64Array;
 type Dim = number | string; // a name stands for a size known only at run time
@@ -24,8 +25,8 @@ export class GraphBuilder {
     this.name = name;
   }
 
-  input(name: string, type: 'float' | 'int32', dims: readonly Dim[]): string {
-    this.inputs.push(valueInfo(name, type === 'float' ? FLOAT : INT32, dims));
+  input(name: string, type: keyof typeof INPUT_TYPES, dims: readonly Dim[]): string {
+    this.inputs.push(valueInfo(name, INPUT_TYPES[type], dims));
     return name;
   }
 

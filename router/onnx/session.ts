@@ -16,7 +16,7 @@ export interface Session {
 
 /** @throws `ARTIFACT_DAMAGED` when the bytes are no ONNX model */
 export async function openSession(model: Uint8Array, name: string): Promise<Session> {
-  const ort = await runtime();
+  const ort = await onnxRuntime();
   let session: InferenceSession;
   try {
     session = await ort.InferenceSession.create(model, {
@@ -43,7 +43,7 @@ export async function openSession(model: Uint8Array, name: string): Promise<Sess
 }
 
 /** ONNX Runtime 1.30 reports its usage to its vendor unless told not to before it loads: it is told here, for all. */
-async function runtime(): Promise<typeof import('onnxruntime-node')> {
+export async function onnxRuntime(): Promise<typeof import('onnxruntime-node')> {
   process.env.ORT_DISABLE_TELEMETRY ??= '1';
   const module = await import('onnxruntime-node');
   return module.default ?? module;

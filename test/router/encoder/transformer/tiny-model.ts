@@ -1,0 +1,103 @@
+/** A sentence-embedding model small enough to work out by hand: a token's vector is its row of a table. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { GraphBuilder } from '../../../../router/onnx/graph.ts';
+
+const WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'what', 'is', 'plus', 'two', 'three', 'sum', '?'];
+
+/** Row of each word: [CLS] 1 0 0, [SEP] 0 1 0, the others 0 0 and their id; what is unknown −1 0 0. */
+export const TABLE: Readonly<Record<string, readonly number[]>> = Object.fromEntries(
+  WORDS.map((word, id) => [word, { '[CLS]': [1, 0, 0], '[SEP]': [0, 1, 0], '[UNK]': [-1, 0, 0] }[word] ?? [0, 0, id]]),
+);
+
+export interface TinyModel {
+  /** Table rows by word, all of one width; default: {@link TABLE}. */
+  readonly table?: Readonly<Record<string, readonly number[]>>;
+  readonly pooling?: Readonly<Record<string, unknown>> | null;
+  readonly modules?: readonly string[];
+  /** null: no file says it. */
+  readonly maxTokens?: number | null;
+  /** Default: `last_hidden_state`; `sentence_embedding` gives the mean, [1, width]. */
+  readonly output?: string;
+  readonly extraInput?: string;
+}
+
+/** Writes the model to `folder`, in the layout of sentence-transformers. */
+export function writeTinyModel(folder: string, model: TinyModel = {}): string {
+  const { table = TABLE, pooling = { pooling_mode_mean_tokens: true }, modules, maxTokens = 16 } = model;
+  const files: Record<string, string | Uint8Array> = {
+    'onnx/model.onnx': network(table, model.output ?? 'last_hidden_state', model.extraInput),
+    'tokenizer.json': JSON.stringify(TOKENIZER),
+    'tokenizer_config.json': JSON.stringify({ tokenizer_class: 'BertTokenizer', model_max_length: 1e30 }),
+    'config.json': JSON.stringify({ model_type: 'bert' }),
+  };
+  if (maxTokens !== null) files['sentence_bert_config.json'] = JSON.stringify({ max_seq_length: maxTokens });
+  if (pooling !== null) files['1_Pooling/config.json'] = JSON.stringify(pooling);
+  if (modules !== undefined) {
+    const type = (name: string): string => `sentence_transformers.models.${name}`;
+    const path = (name: string, idx: number): string => (name === 'Transformer' ? '' : `${idx}_${name}`);
+    files['modules.json'] = JSON.stringify(
+      modules.map((name, idx) => ({ idx, path: path(name, idx), type: type(name) })),
+    );
+  }
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), content);
+  }
+  return folder;
+}
+
+/** input_ids, attention_mask [1, L] → rows of the table [1, L, width], or their mean over the mask [1, width]. */
+function network(table: NonNullable<TinyModel['table']>, output: string, extraInput?: string): Uint8Array {
+  const rows = WORDS.map((word) => table[word]!);
+  const width = rows[0]!.length;
+  const g = new GraphBuilder('tiny-bert');
+  const ids = g.input('input_ids', 'int64', ['B', 'L']);
+  const mask = g.input('attention_mask', 'int64', ['B', 'L']);
+  if (extraInput !== undefined) g.input(extraInput, 'int64', ['B', 'L']);
+  const on = g.op('Unsqueeze', [g.op('Cast', [mask], { to: 1 }), g.constant(BigInt64Array.of(2n), [1])]);
+  const gathered = g.op('Gather', [g.constant(Float32Array.from(rows.flat()), [rows.length, width]), ids]);
+  const hidden = g.op('Mul', [gathered, on]);
+  if (output === 'sentence_embedding') {
+    const axis = g.constant(BigInt64Array.of(1n), [1]);
+    const sum = g.op('ReduceSum', [hidden, axis], { keepdims: 0 });
+    g.output(output, g.op('Div', [sum, g.op('ReduceSum', [on, axis], { keepdims: 0 })]), ['B', width]);
+  } else {
+    g.output(output, hidden, ['B', 'L', width]);
+  }
+  return g.build();
+}
+
+const TOKENIZER = {
+  version: '1.0',
+  added_tokens: ['[PAD]', '[UNK]', '[CLS]', '[SEP]'].map((content, id) => ({ id, content, special: true })),
+  normalizer: {
+    type: 'BertNormalizer',
+    clean_text: true,
+    handle_chinese_chars: true,
+    strip_accents: null,
+    lowercase: true,
+  },
+  pre_tokenizer: { type: 'BertPreTokenizer' },
+  post_processor: {
+    type: 'TemplateProcessing',
+    single: [
+      { SpecialToken: { id: '[CLS]', type_id: 0 } },
+      { Sequence: { id: 'A', type_id: 0 } },
+      { SpecialToken: { id: '[SEP]', type_id: 0 } },
+    ],
+    pair: [],
+    special_tokens: {
+      '[CLS]': { id: '[CLS]', ids: [2], tokens: ['[CLS]'] },
+      '[SEP]': { id: '[SEP]', ids: [3], tokens: ['[SEP]'] },
+    },
+  },
+  decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+  model: {
+    type: 'WordPiece',
+    unk_token: '[UNK]',
+    continuing_subword_prefix: '##',
+    max_input_chars_per_word: 100,
+    vocab: Object.fromEntries(WORDS.map((word, id) => [word, id])),
+  },
+};
