@@ -1,6 +1,6 @@
 /** An artifact folder as a source of learned routers. Each folder is loaded once. */
 import { type Artifact, hashGroup, loadArtifact, trainedOn } from '../router/artifact/artifact.ts';
-import { artifactPredictor, itemResponse, knn } from '../router/estimators/index.ts';
+import { artifactPredictor, ZOO } from '../router/estimators/index.ts';
 import type { LearnedSource } from './learned.ts';
 
 /** @param path artifact folder; default: the shipped one. @throws what {@link loadArtifact} throws */
@@ -19,7 +19,6 @@ export function sourceOf(artifact: Artifact): LearnedSource {
     fitted: (groupId) => trained.has(hashGroup(groupId)),
     modelIds: artifact.heads.modelIds,
     asItIs: (modelIds) => artifactPredictor(artifact, modelIds),
-    heads: () => itemResponse({ encoder }),
-    knn: () => knn({ encoder }),
+    estimator: (name) => ZOO[name]({ encoder }),
   };
 }

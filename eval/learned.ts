@@ -1,6 +1,6 @@
 /** Learned routers as contenders: an artifact as it is, or an estimator fitted on the training part. */
 import { deriveSeed, type Prompt, RoutingError, sampleRows } from '../datasets/index.ts';
-import type { Estimator, Predictions, Predictor } from '../router/estimators/estimator.ts';
+import type { Estimator, Predictions, Predictor, ZooName } from '../router/estimators/index.ts';
 import type { Contender, FittedForecaster, Forecast, Forecaster } from './contender.ts';
 import { outOfFold } from './out-of-fold.ts';
 import { plugIn } from './plug-in.ts';
@@ -19,14 +19,9 @@ export interface LearnedSource {
   readonly modelIds: readonly string[];
   /** Predictions of the artifact's own heads. */
   asItIs(modelIds: readonly string[]): Predictor;
-  /** New heads over the frozen encoder. */
-  heads(): Estimator;
-  /** Nearest neighbours in the encoder's space. */
-  knn(): Estimator;
+  /** A method of the zoo over the frozen encoder. */
+  estimator(name: ZooName): Estimator;
 }
-
-/** A predictor may know honest forecasts of the rows it was fitted on, by group; then no refits are needed. */
-export type PredictorWithOutOfFold = Predictor & { readonly outOfFold?: Predictions };
 
 /**
  * Fewest prompts outside the encoder's own training groups to choose settings on. Where there are fewer,
@@ -60,14 +55,18 @@ export const artifactAsItIs = (name: string, source: LearnedSource): Contender =
   );
 
 /** An estimator over the artifact's frozen encoder, fitted on the training part. */
-export const fittedOn = (name: string, source: LearnedSource, estimator: Estimator): Contender =>
+export const fittedOn = (name: string, source: Pick<LearnedSource, 'fitted'>, estimator: Estimator): Contender =>
   plugIn(estimatorForecaster(name, estimator, source), 'learned');
 
-export const estimatorForecaster = (name: string, estimator: Estimator, source: LearnedSource): Forecaster => ({
+export const estimatorForecaster = (
+  name: string,
+  estimator: Estimator,
+  source: Pick<LearnedSource, 'fitted'>,
+): Forecaster => ({
   name,
   async fit(training): Promise<FittedForecaster> {
     const { table } = training.part;
-    const predictor: PredictorWithOutOfFold = await estimator.fit(table, training.seed);
+    const predictor = await estimator.fit(table, training.seed);
     const through = (p: Predictor) => async (prompts: readonly Prompt[]) =>
       toColumns(p.modelIds, await p.predict(prompts), table.modelIds);
     const rows = tuningRows(table.prompts, source);
@@ -84,7 +83,7 @@ export const estimatorForecaster = (name: string, estimator: Estimator, source: 
 });
 
 /** Rows whose groups the encoder has not learned from, if they are enough; else all. */
-function tuningRows(prompts: readonly Prompt[], source: LearnedSource): number[] {
+function tuningRows(prompts: readonly Prompt[], source: Pick<LearnedSource, 'fitted'>): number[] {
   const all = prompts.map((_, i) => i);
   const fresh = all.filter((i) => !source.fitted(prompts[i]!.groupId));
   return fresh.length >= MIN_FRESH_PROMPTS ? fresh : all;

@@ -1,6 +1,7 @@
 /** Router names of the command line → contenders. */
 import { existsSync, statSync } from 'node:fs';
 import { RoutingError } from '../datasets/index.ts';
+import { isZooName, OURS, ZOO } from '../router/estimators/index.ts';
 import { ALWAYS_SHOWN, BASELINES, type BaselineName } from './baselines/index.ts';
 import type { Contender } from './contender.ts';
 import { artifactAsItIs, fittedOn, type LearnedSource } from './learned.ts';
@@ -34,14 +35,14 @@ export async function rosterOf(names: readonly string[], load: LoadSource): Prom
   const learned: Contender[] = [];
   for (const name of wanted) {
     if (name in BASELINES) continue;
-    if (name === 'knn') {
+    if (isZooName(name)) {
       const source = await sourceOf();
-      learned.push(fittedOn(name, source, source.knn()));
+      learned.push(fittedOn(name, source, source.estimator(name)));
     } else {
       const fit = name.endsWith('+fit');
       const place = fit ? name.slice(0, -'+fit'.length) : name;
       const source = await sourceOf(place === 'default' ? undefined : place);
-      learned.push(fit ? fittedOn(name, source, source.heads()) : artifactAsItIs(name, source));
+      learned.push(fit ? fittedOn(name, source, source.estimator(OURS)) : artifactAsItIs(name, source));
     }
   }
   const baselines = (Object.keys(BASELINES) as BaselineName[]).filter((name) => wanted.includes(name));
@@ -49,10 +50,10 @@ export async function rosterOf(names: readonly string[], load: LoadSource): Prom
 }
 
 function checkName(name: string): void {
-  if (name in BASELINES || name === 'knn' || name === 'default' || name === 'default+fit') return;
+  if (name in BASELINES || isZooName(name) || name === 'default' || name === 'default+fit') return;
   const path = name.endsWith('+fit') ? name.slice(0, -'+fit'.length) : name;
   if (existsSync(path) && statSync(path).isDirectory()) return;
-  const known = ['default', 'default+fit', 'knn', ...Object.keys(BASELINES)].join(', ');
+  const known = ['default', 'default+fit', ...Object.keys(ZOO), ...Object.keys(BASELINES)].join(', ');
   throw new RoutingError(
     'INVALID_CONFIG',
     `unknown router "${name}": it is neither a name (${known}) nor an artifact folder, with or without +fit`,

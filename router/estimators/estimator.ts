@@ -13,6 +13,11 @@ export interface Predictor {
   /** Candidate models in column order, length m. */
   readonly modelIds: readonly string[];
   predict(prompts: readonly Prompt[]): Promise<Predictions>;
+  /**
+   * For the training table, rows in its order: predictions that never saw an outcome of the row's own group.
+   * Absent where only refitting can tell them.
+   */
+  readonly outOfFold?: Predictions;
 }
 
 export interface Predictions {

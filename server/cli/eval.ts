@@ -15,7 +15,9 @@ Routers
   default         the shipped artifact as it is, on the models it knows
   default+fit     its encoder frozen, heads fitted on the training part
   PATH, PATH+fit  the same for an artifact folder
-  knn             nearest neighbours in the shipped encoder's space
+  knn, cluster, ridge, matrix-factors, mlp, irt, item-response, mean-quality
+                  published methods (item-response: ours) over the shipped
+                  encoder, fitted on the training part
   length-only     knows the length of the prompt and nothing else
   cascade         cheapest first, escalating when a judge says no; the judge is
                   wrong on 1 answer in 10

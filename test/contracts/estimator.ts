@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { normal, type OutcomeTable, type Prompt, RoutingError, seededRandom } from '../../datasets/index.ts';
 import type { Estimator, Predictions } from '../../router/estimators/estimator.ts';
+import { meanQuality } from '../../router/estimators/mean-quality.ts';
 
 export interface EstimatorContract {
   readonly name: string;
@@ -13,13 +14,14 @@ export interface EstimatorContract {
 
 export function testEstimator({ name, make, dimension }: EstimatorContract): void {
   const random = seededRandom(17);
+  const vector = (d: number) => Float32Array.from({ length: d }, () => normal(random));
   const prompts: Prompt[] = Array.from({ length: 60 }, (_, i) => ({
     id: `p${i}`,
     source: 'contract',
     benchmark: 'contract',
     groupId: `g${i >> 1}`,
     text: i % 2 === 0 ? `What is ${i} plus ${i * 3}?` : `Write a function named f${i} that sorts a list.`,
-    ...(dimension && { embedding: Float32Array.from({ length: dimension }, () => normal(random)) }),
+    ...(dimension && { embedding: vector(dimension) }),
   }));
   const seen = prompts.slice(0, 40);
   const unseen = prompts.slice(40);
@@ -130,9 +132,55 @@ export function testEstimator({ name, make, dimension }: EstimatorContract): voi
       expectValid(await (await fitted(shares)).predict(unseen), unseen.length, IDS.length);
     });
 
+    test('knows the rows it was fitted on only by what other groups tell, where it says it does', async () => {
+      // Coin flips, and each prompt stands twice, in one group: whoever looks at the twin gets every row right.
+      const flips = Array.from({ length: 200 }, () => [random(), random(), random()].map((u) => (u < 0.5 ? 1 : 0)));
+      const rows = flips.map((_, i) => ({ ...prompts[0]!, id: `f${i}`, groupId: `g${i >> 1}` }));
+      rows.forEach((row, i) => {
+        const twin = rows[i - (i % 2)]!;
+        Object.assign(row, { text: twin.id, ...(dimension && { embedding: vector(dimension) }) });
+        if (i % 2 === 1) Object.assign(row, { embedding: twin.embedding });
+      });
+      const t = table(IDS, rows, (i, j) => flips[i - (i % 2)]![j]!);
+      const { outOfFold } = await fitted(t);
+      if (outOfFold === undefined) return;
+      expectValid(outOfFold, rows.length, IDS.length);
+      // Knowing nothing costs 1/4; a row forecast by its own outcome, or its twin's, would cost far less.
+      expect(meanSquaredError(t, outOfFold)).toBeGreaterThan(0.235);
+    });
+
+    test.runIf(dimension)('learns what the embedding tells of quality', async () => {
+      const embedded = (count: number): Prompt[] =>
+        Array.from({ length: count }, (_, i) => ({
+          ...prompts[0]!,
+          id: `e${i}`,
+          groupId: `e${i}`,
+          embedding: vector(dimension!).map((v, a) => (a === 0 ? 5 * v : v)),
+        }));
+      // The widest coordinate makes a prompt hard for one model, easy for another and is nothing to the third.
+      const chance = (p: Prompt, j: number) => 1 / (1 + Math.exp(-[0.5, -0.5, 0][j]! * p.embedding![0]!));
+      const train = embedded(400);
+      const test = embedded(300);
+      const t = table(IDS, train, (i, j) => (random() < chance(train[i]!, j) ? 1 : 0));
+      const truth = table(IDS, test, (i, j) => chance(test[i]!, j));
+      const predictor = await fitted(t);
+      const means = await (await meanQuality().fit(t, 1)).predict(test);
+      const worst = meanSquaredError(truth, means);
+      // Half of what there is to know, at the least; and honest rows are worth as much as new ones.
+      expect(meanSquaredError(truth, await predictor.predict(test))).toBeLessThan(0.5 * worst);
+      if (predictor.outOfFold) {
+        const own = table(IDS, train, (i, j) => chance(train[i]!, j));
+        expect(meanSquaredError(own, predictor.outOfFold)).toBeLessThan(0.5 * worst);
+      }
+    });
+
     test('refuses a table without prompts', async () => {
       const empty = table(IDS, [], () => 0);
       await expect(fitted(empty)).rejects.toSatisfy((e) => e instanceof RoutingError && e.code === 'EMPTY_TABLE');
     });
   });
+}
+
+function meanSquaredError({ quality }: OutcomeTable, predicted: Predictions): number {
+  return quality.reduce((sum, q, at) => sum + (q - predicted.quality[at]!) ** 2, 0) / quality.length;
 }

@@ -96,7 +96,7 @@ describe('leader board', () => {
       fit: (table, seed) => remembering(new Set(table.prompts.map((p) => p.id))).fit(table, seed),
     };
     const honest = router(
-      await run(dataset, { routers: ['default+fit'], load: loading(fakeSource({ heads: memory })) }),
+      await run(dataset, { routers: ['default+fit'], load: loading(fakeSource({ estimator: memory })) }),
       'default+fit',
     );
     // The same router with settings chosen on the prompts it remembers.

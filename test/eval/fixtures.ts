@@ -96,7 +96,7 @@ export const noise = (prompt: Prompt, modelId: string): number => hashFraction(`
 
 export function fakeSource(options: {
   asItIs?: (prompt: Prompt, modelId: string) => number;
-  heads?: Estimator;
+  estimator?: Estimator;
   modelIds?: readonly string[];
   seen?: (groupId: string) => boolean;
 }): LearnedSource {
@@ -108,8 +108,7 @@ export function fakeSource(options: {
     seen: options.seen ?? (() => false),
     fitted: options.seen ?? (() => false),
     asItIs: (modelIds) => predictorOf(modelIds, quality),
-    heads: () => options.heads ?? knowing(quality),
-    knn: () => knowing(quality),
+    estimator: () => options.estimator ?? knowing(quality),
   };
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Prompt, selectRows } from '../../datasets/index.ts';
 import { loadArtifact } from '../../router/artifact/artifact.ts';
 import type { Encoder } from '../../router/encoder/encoder.ts';
-import { artifactPredictor, embed, itemResponse, knn, meanQuality } from '../../router/estimators/index.ts';
+import { artifactPredictor, embed, itemResponse, knn, meanQuality, ZOO } from '../../router/estimators/index.ts';
 import { testEstimator } from '../contracts/estimator.ts';
 import { failureOf, generatedTexts, irtWorld, logLoss, promptOf, smallEncoder, tableOf } from './fixtures.ts';
 
@@ -12,8 +12,10 @@ const { encoder } = await smallEncoder();
 testEstimator({ name: 'mean-quality', make: meanQuality });
 testEstimator({ name: 'knn', make: () => knn({ encoder }) });
 testEstimator({ name: 'knn', make: () => knn({ encoder }), dimension: encoder.dimension });
-testEstimator({ name: 'item-response', make: () => itemResponse({ encoder }) });
-testEstimator({ name: 'item-response', make: () => itemResponse({ encoder }), dimension: encoder.dimension });
+for (const name of ['cluster', 'ridge', 'matrix-factors', 'mlp', 'irt', 'item-response'] as const) {
+  testEstimator({ name, make: () => ZOO[name]({ encoder }) });
+  testEstimator({ name, make: () => ZOO[name]({ encoder }), dimension: encoder.dimension });
+}
 
 /** An encoder of two dimensions for prompts that carry their embedding. */
 const flat: Encoder = {

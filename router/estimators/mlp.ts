@@ -1,0 +1,19 @@
+/**
+ * MLP: one hidden layer of 100 rectified units, squared error. The paper fits one network per model; here the models
+ * share the hidden layer, which is m times faster and, models being alike in what they find hard, no weaker.
+ * @see Hu et al., "RouterBench", 2024, arXiv 2403.12031
+ */
+import type { Encoder } from '../encoder/encoder.ts';
+import type { Estimator } from './estimator.ts';
+import { gradientTrained } from './gradient-trained.ts';
+
+export const mlp = ({ encoder }: { encoder: Encoder }): Estimator =>
+  gradientTrained('mlp', encoder, {
+    hidden: 100,
+    activation: 'relu',
+    link: 'identity',
+    difficulty: false,
+    rate: 1e-3,
+    weightDecay: 1e-4,
+    noise: 0,
+  });
