@@ -1,6 +1,7 @@
 /**
  * A fitted router as an immutable folder, named by the hash of its content:
  * `manifest.json`, `encoder.onnx`, `heads.onnx`, `heads.json`, `policy.json`.
+ * A transformer encoder stays where it lies; the manifest names its files by their hashes instead.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -10,6 +11,7 @@ import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import { encoderIdOf, openNgramEncoder } from '../encoder/ngram/ngram.ts';
+import { TransformerReference } from '../encoder/transformer/reference.ts';
 import type { Heads } from '../heads/heads.ts';
 import { headsGraph } from '../heads/onnx.ts';
 import { openSession, type Session } from '../onnx/session.ts';
@@ -18,15 +20,18 @@ import { headsFromJson, headsToJson } from './heads-json.ts';
 
 export const FORMAT = 1;
 
-/** The files that the manifest vouches for. */
+/** The files that the manifest vouches for; a transformer encoder is none of them. */
 const FILES = ['encoder.onnx', 'heads.onnx', 'heads.json', 'policy.json'];
 
-/** What a folder says of itself. `hash` covers everything but `created` and itself. */
+/** What a folder says of itself. `hash` covers everything but `created`, a transformer's `folder` and itself. */
 export const Manifest = z.strictObject({
   format: z.literal(FORMAT),
   hash: z.string(),
   created: z.iso.datetime(),
-  encoder: z.strictObject({ id: z.string(), kind: z.literal('ngram'), dimension: z.number().int().positive() }),
+  encoder: z.discriminatedUnion('kind', [
+    z.strictObject({ id: z.string(), kind: z.literal('ngram'), dimension: z.number().int().positive() }),
+    TransformerReference,
+  ]),
   models: z.array(z.string()),
   training: z.strictObject({
     seed: z.number(),
@@ -65,8 +70,8 @@ export interface Artifact {
 
 /** What a new artifact is made of; the manifest's hashes are filled in by {@link saveArtifact}. */
 export interface ArtifactParts {
-  /** Bytes of `encoder.onnx`. */
-  readonly encoder: Uint8Array;
+  /** Bytes of `encoder.onnx`, or what names a transformer. */
+  readonly encoder: Uint8Array | TransformerReference;
   readonly heads: Heads;
   readonly policy: Policy;
   readonly training: Manifest['training'];
@@ -89,12 +94,17 @@ export function trainedOn(manifest: Manifest): (groupId: string) => boolean {
   return (groupId) => hashes.has(hashGroup(groupId));
 }
 
+export interface LoadOptions {
+  /** Folder of the transformer that the heads were trained over; default: where it lay then. */
+  readonly encoderDir?: string | undefined;
+}
+
 /**
  * Loads and verifies an artifact.
  * @throws `ARTIFACT_MISSING`, `ARTIFACT_DAMAGED` (content does not match its hash or format),
  *         `ARTIFACT_MISMATCH` (encoder and heads do not belong together)
  */
-export async function loadArtifact(dir: string = defaultArtifactDir()): Promise<Artifact> {
+export async function loadArtifact(dir: string = defaultArtifactDir(), options: LoadOptions = {}): Promise<Artifact> {
   const manifestPath = join(dir, 'manifest.json');
   if (!existsSync(manifestPath)) {
     throw new RoutingError(
@@ -109,7 +119,7 @@ export async function loadArtifact(dir: string = defaultArtifactDir()): Promise<
   }
   const manifest = parsed.data;
   const files: Record<string, Uint8Array> = {};
-  for (const name of FILES) {
+  for (const name of manifest.encoder.kind === 'ngram' ? FILES : FILES.slice(1)) {
     const path = join(dir, name);
     if (!existsSync(path)) throw new RoutingError('ARTIFACT_DAMAGED', `${path} is missing`);
     files[name] = readFileSync(path);
@@ -124,7 +134,7 @@ export async function loadArtifact(dir: string = defaultArtifactDir()): Promise<
     throw new RoutingError('ARTIFACT_DAMAGED', `${manifestPath}: the manifest does not match its own hash`);
   }
   const heads = headsFromJson(text(files['heads.json']!));
-  const encoder = await openNgramEncoder(files['encoder.onnx']!);
+  const encoder = await openEncoder(manifest.encoder, files['encoder.onnx'], options);
   if (manifest.encoder.id !== encoder.id || encoder.dimension !== heads.dimension) {
     throw new RoutingError(
       'ARTIFACT_MISMATCH',
@@ -138,8 +148,20 @@ export async function loadArtifact(dir: string = defaultArtifactDir()): Promise<
   return { hash: manifest.hash, dir, manifest, encoder, heads, headsSession, policy: policy.data };
 }
 
-/** Bytes of an artifact's encoder, for an artifact refitted from it. */
-export const readEncoder = (artifact: Artifact): Uint8Array => readFileSync(join(artifact.dir, 'encoder.onnx'));
+async function openEncoder(
+  encoder: Manifest['encoder'],
+  bytes: Uint8Array | undefined,
+  { encoderDir }: LoadOptions,
+): Promise<Encoder> {
+  if (encoder.kind === 'ngram') return openNgramEncoder(bytes!);
+  // Loaded late: who routes with n-grams needs nothing of it.
+  const { reopenTransformerEncoder } = await import('../encoder/transformer/transformer.ts');
+  return reopenTransformerEncoder(encoder, encoderDir);
+}
+
+/** An artifact's encoder, for an artifact refitted from it. */
+export const readEncoder = ({ manifest, dir }: Artifact): ArtifactParts['encoder'] =>
+  manifest.encoder.kind === 'ngram' ? readFileSync(join(dir, 'encoder.onnx')) : manifest.encoder;
 
 /**
  * Writes an artifact to `dir`, or with `underHash` to `dir/<hash>`; complete or not at all.
@@ -154,8 +176,9 @@ export function saveArtifact(
 ): { hash: string; dir: string } {
   const headsJson = headsToJson(parts.heads);
   headsFromJson(headsJson);
+  const { encoder } = parts;
   const files: Record<string, Uint8Array> = {
-    'encoder.onnx': parts.encoder,
+    ...(encoder instanceof Uint8Array && { 'encoder.onnx': encoder }),
     'heads.onnx': headsGraph(parts.heads),
     'heads.json': Buffer.from(headsJson),
     'policy.json': Buffer.from(`${JSON.stringify(parts.policy, null, 1)}\n`),
@@ -164,7 +187,10 @@ export function saveArtifact(
     format: FORMAT,
     hash: '',
     created: parts.created.toISOString(),
-    encoder: { id: encoderIdOf(parts.encoder), kind: 'ngram', dimension: parts.heads.dimension },
+    encoder:
+      encoder instanceof Uint8Array
+        ? { id: encoderIdOf(encoder), kind: 'ngram', dimension: parts.heads.dimension }
+        : encoder,
     models: [...parts.heads.modelIds],
     training: parts.training,
     metrics: parts.metrics,
@@ -203,10 +229,11 @@ export function refuseToReplace(dir: string): void {
   );
 }
 
-/** Hash of everything but the date and the hash itself; key order does not matter. */
+/** Hash of everything but the date, the place of a transformer and the hash itself; key order does not matter. */
 function contentHash(manifest: Manifest): string {
   const { hash: _hash, created: _created, ...content } = manifest;
-  return sha256(canonical(content)).slice(0, 32);
+  const { folder: _folder, ...encoder } = { folder: '', ...content.encoder };
+  return sha256(canonical({ ...content, encoder })).slice(0, 32);
 }
 
 function canonical(value: unknown): string {

@@ -65,7 +65,7 @@ describe('saving and loading', () => {
     expect(artifact.hash).toMatch(/^[0-9a-f]{32}$/);
     expect(artifact.policy).toEqual(parts.policy);
     expect(artifact.manifest).toMatchObject({ models: parts.heads.modelIds, training: parts.training, parent: null });
-    expect(Buffer.compare(readEncoder(artifact), parts.encoder)).toBe(0);
+    expect(Buffer.compare(readEncoder(artifact) as Uint8Array, parts.encoder as Uint8Array)).toBe(0);
     const z = await artifact.encoder.encode(['What is 3 plus 4?', 'Prove that $x$ is prime.']);
     const before = predictHeads(parts.heads, z, 2);
     const after = predictHeads(artifact.heads, z, 2);

@@ -12,6 +12,7 @@ import { Piscina } from 'piscina';
 import { RoutingError } from '../../../datasets/index.ts';
 import { onnxRuntime } from '../../onnx/session.ts';
 import { promptText } from '../../request.ts';
+import { canonicalText } from '../canonical-text.ts';
 import type { Encoder } from '../encoder.ts';
 import { readModelFolder, type TransformerModel } from './model-folder.ts';
 import type { TransformerReference } from './reference.ts';
@@ -114,7 +115,7 @@ function startThread(model: TransformerModel): Thread {
         pool ??= newPool(model);
       }
       try {
-        return (await pool.run(promptText(text))) as Float32Array;
+        return (await pool.run(canonicalText(promptText(text).normalize('NFKC')))) as Float32Array;
       } catch (cause) {
         throw new RoutingError('ARTIFACT_DAMAGED', (cause as Error).message, { cause });
       }

@@ -77,7 +77,7 @@ describe('train', () => {
       ],
     };
     const again = await train(changed, options);
-    expect(Buffer.compare(again.encoder, parts.encoder)).toBe(0);
+    expect(Buffer.compare(again.encoder as Uint8Array, parts.encoder as Uint8Array)).toBe(0);
     expect(again.heads).toEqual(parts.heads);
     expect(again.policy).toEqual(parts.policy);
     expect(again.training.trainedGroupHashes).toEqual(parts.training.trainedGroupHashes);
