@@ -1,6 +1,8 @@
 /** A chat request → what the router looks at: the text that matters, and facts. */
 import { z } from 'zod';
 import { RoutingError } from '../datasets/index.ts';
+import { canonicalText } from './encoder/canonical-text.ts';
+import { isEmptyTalk } from './encoder/empty-talk.ts';
 
 /** Facts about a request. Counts and flags; no text. */
 export interface RequestFacts {
@@ -16,12 +18,25 @@ export interface RequestFacts {
   readonly responseSchema: boolean;
   /** User turns in the conversation. */
   readonly turns: number;
-  /** Characters of the routed text before it was cut. */
+  /** Characters of the last user turn before it was cut. */
   readonly chars: number;
+  /** Absent where no tool has answered yet. */
+  readonly toolResults?: ToolResults;
+}
+
+/** What tools answered: all that routing knows of it, since their text says nothing of how hard the task is. */
+export interface ToolResults {
+  readonly count: number;
+  /** Estimated, over all of them. */
+  readonly tokens: number;
+  /** Those that report a failure: flagged, or beginning with an error. */
+  readonly errors: number;
+  /** True when the conversation ends with one: the model is to act on it. */
+  readonly latest: boolean;
 }
 
 export interface RoutingInput {
-  /** What is encoded: the last user turn, before it up to two earlier ones; head and tail of a long one. */
+  /** What is encoded: the last user turn, before it up to two earlier ones that say something; head and tail of a long one. */
   readonly text: string;
   readonly facts: RequestFacts;
 }
@@ -32,6 +47,7 @@ const Message = z.looseObject({
   content: z.union([z.string(), z.array(Part)], 'must be a text or a list of parts, each with its type').nullish(),
   tool_calls: z.array(z.unknown()).nullish(),
 });
+type Message = z.infer<typeof Message>;
 
 /** The parts of an OpenAI chat request that routing reads; everything else passes through untouched. */
 export const RoutableRequest = z.looseObject({
@@ -46,6 +62,10 @@ export type RoutableRequest = z.input<typeof RoutableRequest>;
 /** Characters kept of a routed text: what stands first and what stands last tell most. */
 const HEAD_CHARS = 2800;
 const TAIL_CHARS = 1200;
+/** Earlier user turns that are routed on, and what is kept of the latest and of those before it. */
+const EARLIER_TURNS = 2;
+const LATEST_EARLIER = [1100, 500] as const;
+const OLDER = [400, 200] as const;
 const IMAGE_TOKENS = 1000;
 /** A page of a PDF is some 100 kB in base64 and some 2 500 tokens. Rough: no fact of a file is read. */
 const FILE_CHARS_PER_TOKEN = 40;
@@ -60,45 +80,21 @@ export function readRequest(request: unknown): RoutingInput {
     throw new RoutingError('INVALID_REQUEST', `${issue.path.join('.') || 'request'}: ${issue.message}`);
   }
   const { messages, tools, response_format, max_tokens, max_completion_tokens } = parsed.data;
-  let chars = 0;
-  let tokens = 0;
-  let images = 0;
-  let audio = 0;
-  let other = false; // a file, or whatever clients send next
-  const said: string[] = [];
-  const userTurns: string[] = [];
-  for (const schema of [tools, response_format?.json_schema]) if (schema) tokens += jsonTokens(schema);
-  for (const { role, content, tool_calls } of messages) {
-    const parts = typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []);
-    const texts: string[] = [];
-    for (const part of parts) {
-      if (part.type === 'image_url' || part.type === 'input_image' || part.type === 'image') images++;
-      else if (part.type === 'input_audio') audio++;
-      else if (part.text !== undefined) texts.push(part.text);
-      else {
-        other = true;
-        tokens += JSON.stringify(part).length / FILE_CHARS_PER_TOKEN;
-      }
-    }
-    const text = texts.join('\n');
-    chars += text.length;
-    tokens += estimateTokens(text) + (tool_calls ? jsonTokens(tool_calls) : 0);
-    if (text !== '') said.push(text);
-    if (role === 'user' && text.trim() !== '') userTurns.push(text);
-  }
-  if (chars === 0 && images === 0 && audio === 0 && !other) {
+  const read = messages.map(readMessage);
+  const sum = (count: (message: MessageContent) => number): number => read.reduce((s, m) => s + count(m), 0);
+  const images = sum((m) => m.images);
+  const audio = sum((m) => m.audio);
+  if (!read.some((m) => m.text !== '' || m.images > 0 || m.audio > 0 || m.other || m.toolTexts.some((t) => t !== ''))) {
     throw new RoutingError('INVALID_REQUEST', 'messages: nothing to answer, every message is empty');
   }
-  // Earlier turns give a short follow-up its context, but must not crowd the last one out.
-  const last = userTurns.at(-1) ?? said.join('\n');
-  const earlier = userTurns
-    .slice(-3, -1)
-    .map((turn) => `${cut(turn, 400, 200)}\n`)
-    .join('');
-  const text = earlier + cut(last, HEAD_CHARS - earlier.length, TAIL_CHARS);
+  const userTurns = read.filter((m) => m.role === 'user' && m.text.trim() !== '').map((m) => m.text);
+  const last = userTurns.at(-1) ?? spoken(read);
+  const schemas = [tools, response_format?.json_schema].filter((schema) => schema);
+  const tokens = sum((m) => m.tokens) + schemas.reduce<number>((s, schema) => s + jsonTokens(schema), 0);
   const maxOutputTokens = max_completion_tokens ?? max_tokens ?? undefined;
+  const toolTexts = read.flatMap((m) => m.toolTexts);
   return {
-    text,
+    text: withContext(last, userTurns.slice(0, -1)),
     facts: {
       inputTokens: Math.ceil(tokens) + images * IMAGE_TOKENS,
       ...(maxOutputTokens !== undefined && { maxOutputTokens }),
@@ -108,9 +104,90 @@ export function readRequest(request: unknown): RoutingInput {
       responseSchema: response_format?.type === 'json_schema',
       turns: userTurns.length,
       chars: last.length,
+      ...(toolTexts.length > 0 && {
+        toolResults: {
+          count: toolTexts.length,
+          tokens: Math.ceil(toolTexts.reduce((s, text) => s + estimateTokens(text), 0)),
+          errors: sum((m) => m.toolErrors),
+          latest: read.at(-1)!.toolTexts.length > 0,
+        },
+      }),
     },
   };
 }
+
+/**
+ * A follow-up and what it follows: a short one would mean nothing by itself. Turns that are but a greeting or
+ * thanks are passed over, and every turn is freed of such talk, which would stand in the middle of the text.
+ */
+function withContext(last: string, before: readonly string[]): string {
+  const earlier: string[] = [];
+  for (let k = before.length - 1; k >= 0 && earlier.length < EARLIER_TURNS; k--) {
+    const turn = before[k]!;
+    if (turn.length < 200 && isEmptyTalk(turn)) continue;
+    const [head, tail] = earlier.length === 0 ? LATEST_EARLIER : OLDER;
+    earlier.unshift(`${canonicalText(cut(turn, head, tail))}\n`);
+  }
+  if (earlier.length === 0) return promptText(last);
+  const context = earlier.join('');
+  return context + canonicalText(cut(last, HEAD_CHARS - context.length, TAIL_CHARS));
+}
+
+/** Without a user turn: what system and assistant said. */
+const spoken = (messages: readonly MessageContent[]): string =>
+  messages
+    .map((m) => m.text)
+    .filter((text) => text !== '')
+    .join('\n');
+
+interface MessageContent {
+  readonly role: string;
+  /** Its texts, one to a line; those of tools are not among them. */
+  readonly text: string;
+  readonly tokens: number;
+  readonly images: number;
+  readonly audio: number;
+  /** Holds a file, or whatever clients send next. */
+  readonly other: boolean;
+  readonly toolTexts: readonly string[];
+  readonly toolErrors: number;
+}
+
+function readMessage({ role, content, tool_calls }: Message): MessageContent {
+  const parts = typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? []);
+  let tokens = tool_calls ? jsonTokens(tool_calls) : 0;
+  let images = 0;
+  let audio = 0;
+  let other = false;
+  let toolErrors = 0;
+  const texts: string[] = [];
+  const toolTexts: string[] = [];
+  for (const part of parts) {
+    if (part.type === 'image_url' || part.type === 'input_image' || part.type === 'image') images++;
+    else if (part.type === 'input_audio') audio++;
+    else if (part.type === 'tool_result') {
+      const { content: result, is_error } = part as { content?: unknown; is_error?: unknown };
+      toolTexts.push(typeof result === 'string' ? result : JSON.stringify(result ?? ''));
+      if (is_error === true) toolErrors++;
+    } else if (part.text !== undefined) texts.push(part.text);
+    else {
+      other = true;
+      tokens += JSON.stringify(part).length / FILE_CHARS_PER_TOKEN;
+    }
+  }
+  let text = texts.join('\n');
+  if (role === 'tool' || role === 'function') {
+    toolTexts.push(text);
+    if (REPORTS_FAILURE.test(text)) toolErrors++;
+    text = '';
+  }
+  for (const said of [text, ...toolTexts]) tokens += estimateTokens(said);
+  return { role, text, tokens, images, audio, other, toolTexts, toolErrors };
+}
+
+/** `Error: …`, `TypeError: …`, `Traceback …`, `{"error": …}`. */
+const REPORTS_FAILURE =
+  /^[\s{["']{0,8}(?:[Ee]rror|ERROR|[Ee]xception|Traceback|[Ff]ailed|[Ff]ailure|[A-Z]\w{1,40}(?:Error|Exception))\b/;
 
 /**
  * Tokens of a text, without a tokenizer: 4 characters each in ASCII, 2 in other alphabets, 1 in

@@ -43,7 +43,7 @@ describe('the text', () => {
       { role: 'assistant', content: 'Bonjour.' },
       user('and in Spanish?'),
     );
-    expect(text).toBe('Translate "good morning" into French.\nand in Spanish?');
+    expect(text).toBe('Translate "good morning" into French\nand in Spanish?');
     expect(facts.turns).toBe(2);
     // 14 + 37 + 8 + 15 = 74 characters
     expect(facts.inputTokens).toBe(19);
@@ -51,8 +51,22 @@ describe('the text', () => {
   });
 
   test('holds two turns before the last and no more, the last one whole', () => {
-    const turns = ['one', 'two', 'three', 'four', 'five'].map(user);
-    expect(read(...turns).text).toBe('three\nfour\nfive');
+    const turns = ['One', 'Two', 'Three', 'Four', 'Five'].map(user);
+    expect(read(...turns).text).toBe('Three\nFour\nFive');
+  });
+
+  test('passes over earlier turns that only greet or thank, and frees the others of such talk', () => {
+    const { text, facts } = read(
+      user('Hello! Translate "good morning" into French.'),
+      { role: 'assistant', content: 'Bonjour.' },
+      user('Thank you so much!'),
+      { role: 'assistant', content: 'You are welcome.' },
+      user('Great, thanks.'),
+      { role: 'assistant', content: 'Anything else?' },
+      user('Ok, and in Spanish? Thanks!'),
+    );
+    expect(text).toBe('Translate "good morning" into French\nOk, and in Spanish?');
+    expect(facts.turns).toBe(4);
   });
 
   test('passes over turns without text', () => {
@@ -69,7 +83,16 @@ describe('the text', () => {
   test('of a short last turn is not crowded out by long ones before it', () => {
     const { text } = read(user('a'.repeat(9000)), user('b'.repeat(9000)), user('and in Spanish?'));
     expect(text.endsWith('\nand in Spanish?')).toBe(true);
-    expect(text.length).toBeLessThan(1300);
+    // 1 100 + 500 of the turn before, 400 + 200 of the one before that, each with a line end at its cut and its end
+    expect(text.length).toBe(1602 + 602 + 15);
+  });
+
+  test('of a long last turn leaves earlier ones their place and stays within the limit', () => {
+    const { text } = read(user('a'.repeat(9000)), user('b'.repeat(9000)), user(`c${'d'.repeat(9000)}`));
+    const count = (c: string) => text.toLowerCase().split(c).length - 1;
+    expect([count('a'), count('b')]).toEqual([600, 1600]);
+    expect(text.length).toBeLessThanOrEqual(4001);
+    expect(promptText(text)).toBe(text);
   });
 
   test('of a conversation without a user turn is what was said, in strings or in parts', () => {
@@ -141,6 +164,57 @@ describe('the facts', () => {
   test('take null for absent, as clients in other languages send it', () => {
     const nothing = { tools: null, response_format: null, max_tokens: null, max_completion_tokens: null };
     expect(factsWith(nothing)).toEqual(factsWith({}));
+  });
+});
+
+describe('an agent at work', () => {
+  const call = { role: 'assistant', content: null, tool_calls: [{ id: '1', type: 'function', function: {} }] };
+  const result = (content: unknown) => ({ role: 'tool', tool_call_id: '1', content });
+
+  test('is routed by what the user asked, however many tool results have piled up', () => {
+    const steps = Array.from({ length: 200 }, (_, k) => [call, result(`row ${k}: ${'x'.repeat(5000)}`)]).flat();
+    const { text, facts } = read(
+      { role: 'system', content: 'Use the tools.' },
+      user('Find the cheapest flight.'),
+      ...steps,
+    );
+    expect(text).toBe('Find the cheapest flight.');
+    expect(facts.turns).toBe(1);
+    expect(facts.toolResults).toMatchObject({ count: 200, errors: 0, latest: true });
+    // 200 results of 5 000 characters and their heads, at 4 characters a token
+    expect(facts.toolResults!.tokens).toBeGreaterThan(250_000);
+    expect(facts.inputTokens).toBeGreaterThan(facts.toolResults!.tokens);
+  });
+
+  test('knows which results report a failure, and whether one is waiting to be acted on', () => {
+    const results = (...contents: unknown[]) => read(user('go'), ...contents.map(result)).facts.toolResults;
+    expect(
+      results('Error: no such file', 'TypeError: x', '{"error": "denied"}', 'Traceback (most recent call last)'),
+    ).toMatchObject({ count: 4, errors: 4 });
+    expect(results('all good, no errors', 'terror in the title', '[]')).toMatchObject({ count: 3, errors: 0 });
+    expect(read(user('go'), result('ok'), { role: 'assistant', content: 'Done.' }).facts.toolResults).toEqual({
+      count: 1,
+      tokens: 1,
+      errors: 0,
+      latest: false,
+    });
+    expect(read(user('go')).facts).not.toHaveProperty('toolResults');
+  });
+
+  test('may send results as parts of a user message, which is then no user turn', () => {
+    const { text, facts } = read(
+      user('Find the cheapest flight.'),
+      { role: 'assistant', content: [{ type: 'tool_use', id: '1', name: 'search', input: {} }] },
+      user([{ type: 'tool_result', tool_use_id: '1', content: 'abcdefgh', is_error: true }]),
+    );
+    expect(text).toBe('Find the cheapest flight.');
+    expect(facts.turns).toBe(1);
+    expect(facts.toolResults).toEqual({ count: 1, tokens: 2, errors: 1, latest: true }); // 8 / 4
+  });
+
+  test('that starts from a tool result alone has no text to be routed on', () => {
+    expect(read(result('sunny')).text).toBe('');
+    expect(read({ role: 'system', content: 'Sum it up.' }, result('sunny')).text).toBe('Sum it up.');
   });
 });
 
