@@ -1,6 +1,11 @@
 /** What the router answers: one choice, its reasons, and everything needed to judge it later. */
 import { RoutingError } from '../datasets/index.ts';
+import type { Standing } from './policy/certificate.ts';
+import type { Mix } from './policy/mix.ts';
 import type { RequestFacts } from './request.ts';
+
+/** Facts of a request, and whether its caller called it critical. */
+export type DecisionFacts = RequestFacts & { readonly critical?: true };
 
 /** Why a candidate could not be chosen. Facts only, never a prediction. */
 export type FilterReason =
@@ -21,7 +26,7 @@ export type ReasonCode =
   | 'cheapest_adequate'
   /** No candidate reaches `minQuality`: the one most likely to succeed. */
   | 'best_effort'
-  /** The prompt is unlike anything trained on, or the candidates cannot be told apart: the default model. */
+  /** The prompt is unlike anything trained on: the default model, or what each model's mean quality says. */
   | 'abstained'
   /** Drawn for exploration. */
   | 'explored'
@@ -32,7 +37,7 @@ export interface RankedCandidate {
   readonly model: string;
   /** The artifact's model whose head predicted it; differs from `model` for a `like:` candidate. */
   readonly like: string;
-  /** Expected quality in [0, 1], and its standard deviation. */
+  /** Expected quality in [0, 1], and its standard deviation; on an abstention the model's mean. */
   readonly quality: number;
   readonly qualitySd: number;
   /** Expected tokens of the answer. */
@@ -55,13 +60,17 @@ export interface Decision {
   /** Probability of the chosen one: exact, in (0, 1]. */
   readonly propensity: number;
   readonly explored: boolean;
+  /** The tolerances that were drawn from, and how often each. */
+  readonly mix: Mix;
+  /** Whether the artifact's certificate covers this choice. */
+  readonly certificate: Standing;
   /** The quality a candidate had to reach, in [0, 1]. */
   readonly floor: number;
   /** 0 = like the training data, 1 = unlike anything in it. */
   readonly outOfDomain: number;
   /** Shared difficulty, in logits: higher is harder for every model. */
   readonly difficulty: number;
-  readonly facts: RequestFacts;
+  readonly facts: DecisionFacts;
   readonly artifact: string;
   readonly encoderId: string;
   /** The encoder's output, length d. */

@@ -6,8 +6,10 @@ import { RoutingError } from '../datasets/index.ts';
 import { type Artifact, loadArtifact } from './artifact/artifact.ts';
 import { type Decision, type FilterReason, isTooLong, NoCandidate } from './decision.ts';
 import { tokensOf } from './heads/heads.ts';
+import { certificateHolds, priceBook, type Standing } from './policy/certificate.ts';
 import { type CandidatePrediction, decide, expectedCostUsd, filterCandidate } from './policy/decide.ts';
-import { Policy } from './policy/policy.ts';
+import { type Knobs, type Policy, withOverrides } from './policy/policy.ts';
+import { meanQualities, type Placed, place, solver } from './policy/solve.ts';
 import { type RequestFacts, type RoutableRequest, readRequest } from './request.ts';
 
 export interface RouterOptions {
@@ -16,12 +18,14 @@ export interface RouterOptions {
   /** Candidate models, each id once; default: the shipped catalog. */
   readonly candidates?: readonly z.input<typeof Candidate>[];
   /** Overrides of the artifact's policy. */
-  readonly policy?: Partial<Policy>;
+  readonly policy?: Partial<Knobs>;
 }
 
 export interface RouteOptions {
-  /** Overrides for this request. */
-  readonly policy?: Partial<Policy>;
+  /** Overrides for this request: `minQuality`, `maxCostUsd`, `dial`, `target`, `budget` … */
+  readonly policy?: Partial<Knobs>;
+  /** Leave nothing to chance: no exploration, no drawing between settings. */
+  readonly critical?: boolean;
   /** Only these model ids. */
   readonly allowed?: readonly string[];
   /** Not these: no key, breaker open. */
@@ -37,6 +41,11 @@ export interface Router {
   readonly candidates: readonly Candidate[];
   /** Knobs in force when a request brings none of its own. */
   readonly policy: Policy;
+  /**
+   * Whether the artifact's certificate covers what this router does.
+   * @param outOfDomainShare share of recent prompts beyond `maxOutOfDomain`; null: not known
+   */
+  certificate(outOfDomainShare: number | null): Standing;
   /** @throws `INVALID_REQUEST`, `INVALID_CONFIG` (a knob out of range), `NO_CANDIDATE` (its message names every filter hit) */
   route(request: RoutableRequest, options?: RouteOptions): Promise<Decision>;
 }
@@ -53,24 +62,37 @@ export const Router = {
   },
 };
 
-/** A router over a loaded artifact. */
+/**
+ * A router over a loaded artifact.
+ * @throws `INVALID_CONFIG` when the policy's target or budget cannot be solved
+ */
 export function createRouter(artifact: Artifact, candidates: readonly Candidate[], policy: Policy): Router {
   const column = new Map(artifact.heads.modelIds.map((id, j) => [id, j]));
-  // A row of its own, learned from logs, beats the row of the model it was first likened to.
-  const headOf = (c: Candidate): string | undefined => [c.id, c.like].find((id) => id !== undefined && column.has(id));
-  const placed = candidates.map((candidate) => ({ candidate, like: headOf(candidate) }));
+  const placed = place(artifact.heads, candidates);
+  const likeOf = new Map(placed.map(({ candidate, like }) => [candidate, like]));
+  const means = meanQualities(artifact.heads);
+  const solve = solver(artifact.heads, placed, policy);
+  solve(policy);
+  const prices = priceBook(placed.map(({ candidate, like }) => ({ ...candidate, model: like })));
+  const { certificate } = policy;
+  const standing = (knobs: Policy, outOfDomainShare: number | null): Standing =>
+    certificateHolds(certificate, { prices, outOfDomainShare, policy: knobs });
+  const ownStanding = standing(policy, null);
 
   return {
     artifactHash: artifact.hash,
     encoderId: artifact.encoder.id,
     candidates,
     policy,
+    certificate: (outOfDomainShare) => standing(policy, outOfDomainShare),
     async route(request, options = {}) {
-      const knobs = options.policy === undefined ? policy : withOverrides(policy, options.policy);
+      const knobs = withOverrides(policy, options.policy);
+      const mix = solve(knobs);
       const { text, facts } = readRequest(request);
       const filtered: { model: string; reason: FilterReason }[] = [];
-      const eligible: { candidate: Candidate; like: string }[] = [];
-      for (const { candidate, like } of placed) {
+      const eligible: Placed[] = [];
+      for (const candidate of candidates) {
+        const like = likeOf.get(candidate);
         let reason: FilterReason | null = null;
         if (options.allowed && !options.allowed.includes(candidate.id)) reason = 'not_allowed';
         else if (options.unhealthy?.includes(candidate.id)) reason = 'unhealthy';
@@ -91,17 +113,25 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
           continue;
         }
         const quality = 1 / (1 + Math.exp(-out.logits![j]!));
-        predictions.push({ candidate, like, quality, qualitySd: out.qualitySd![j]!, outputTokens });
+        const qualitySd = out.qualitySd![j]!;
+        predictions.push({ candidate, like, quality, qualitySd, meanQuality: means[j]!, outputTokens });
       }
       if (predictions.length === 0) throw nothingLeft(request, facts, candidates, filtered);
       const outOfDomain = out.outOfDomain![0]!;
-      const choice = decide(predictions, facts, knobs, outOfDomain, options.draw ?? Math.random());
+      const critical = options.critical === true;
+      const choice = decide(predictions, facts, knobs, outOfDomain, options.draw ?? Math.random(), {
+        mix,
+        critical,
+      });
       return {
         ...choice,
+        mix,
+        certificate: knobs === policy ? ownStanding : standing(knobs, null),
         filtered,
         outOfDomain,
         difficulty: out.difficulty![0]!,
-        facts,
+        // A row without overlap: kept among the facts, so that off-policy estimates can leave it out.
+        facts: critical ? { ...facts, critical } : facts,
         artifact: artifact.hash,
         encoderId: artifact.encoder.id,
         embedding,
@@ -122,16 +152,6 @@ function checked(candidates: readonly z.input<typeof Candidate>[]): readonly Can
   if (twice !== undefined)
     throw new RoutingError('INVALID_CONFIG', `candidates: ${twice} stands there twice; keep one`);
   return parsed.data;
-}
-
-/** @throws `INVALID_CONFIG` naming the knob that is out of range or unknown */
-export function withOverrides(base: Policy, overrides: Partial<Policy> | undefined): Policy {
-  if (overrides === undefined) return base;
-  const set = Object.fromEntries(Object.entries(overrides).filter(([, v]) => v !== undefined));
-  const parsed = Policy.safeParse({ ...base, ...set });
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  throw new RoutingError('INVALID_CONFIG', `${['policy', ...issue.path].join('.')}: ${issue.message}`);
 }
 
 function nothingLeft(

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { parse, YAMLParseError } from 'yaml';
 import { z } from 'zod';
 import { RoutingError } from '../datasets/index.ts';
-import { Policy } from '../router/policy/policy.ts';
+import { Knobs, Target } from '../router/policy/policy.ts';
 import { nearest } from './nearest.ts';
 
 /** A switch: nothing but a plain yes turns it on, and what is neither yes nor no is refused. */
@@ -86,7 +86,7 @@ export const GatewayConfig = z.strictObject({
   artifact: z.string().min(1).optional(),
   /** The model savings are counted against; without it the dearest candidate. */
   baseline: z.string().min(1).optional(),
-  policy: Policy.partial().default({}),
+  policy: Knobs.partial().default({}),
   providers: z
     .record(
       z
@@ -247,7 +247,8 @@ function invalid(issue: z.core.$ZodIssue, file: string, setIn: string | undefine
 }
 
 function knownKeys(path: readonly string[]): string[] {
-  if (path[0] === 'policy') return Object.keys(Policy.shape);
+  if (path[0] === 'policy' && path[1] === 'target') return Object.keys(Target.shape);
+  if (path[0] === 'policy') return Object.keys(Knobs.shape);
   if (path[0] === 'timeouts') return Object.keys(Timeouts.shape);
   if (path[0] === 'providers') return Object.keys(ProviderConfig.shape);
   return Object.keys(GatewayConfig.shape);

@@ -48,6 +48,8 @@ export const Manifest = z.strictObject({
     trainedGroupHashes: z.array(z.string()),
     /** The same for groups that only chose settings. */
     calibrationGroupHashes: z.array(z.string()),
+    /** The same for groups that only proved the tolerance; older artifacts have none. */
+    certificateGroupHashes: z.array(z.string()).optional(),
   }),
   /** Measured when it was made; see the model card. */
   metrics: z.record(z.string(), z.unknown()),
@@ -88,9 +90,10 @@ export const defaultArtifactDir = (): string =>
 /** How a group is named in a manifest: enough to recognise it, too little to read it. */
 export const hashGroup = (groupId: string): string => sha256(groupId).slice(0, 12);
 
-/** Tells whether a group's text or outcomes (or, for `calibration`, the choice of settings) went into an artifact. */
+/** Tells whether a group went into an artifact: its text or outcomes, or by the choice or proof of settings. */
 export function trainedOn(manifest: Manifest): (groupId: string) => boolean {
-  const hashes = new Set([...manifest.training.trainedGroupHashes, ...manifest.training.calibrationGroupHashes]);
+  const { trainedGroupHashes, calibrationGroupHashes, certificateGroupHashes = [] } = manifest.training;
+  const hashes = new Set([...trainedGroupHashes, ...calibrationGroupHashes, ...certificateGroupHashes]);
   return (groupId) => hashes.has(hashGroup(groupId));
 }
 

@@ -3,7 +3,9 @@ import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { RoutingError } from '../../datasets/index.ts';
 import type { FilterReason, RankedCandidate, ReasonCode } from '../decision.ts';
 import type { RequestFacts } from '../request.ts';
+import { type Mix, mixOf } from './mix.ts';
 import type { Policy } from './policy.ts';
+import { oddsOf } from './rule.ts';
 
 /** What is predicted for one candidate on one prompt. */
 export interface CandidatePrediction {
@@ -12,6 +14,8 @@ export interface CandidatePrediction {
   readonly like: string;
   readonly quality: number;
   readonly qualitySd: number;
+  /** Its expected quality on prompts of which nothing is known. */
+  readonly meanQuality: number;
   readonly outputTokens: number;
 }
 
@@ -50,14 +54,22 @@ export function expectedCostUsd(candidate: Candidate, facts: RequestFacts, outpu
   return (facts.inputTokens * candidate.inputUsdPerMTok + output * candidate.outputUsdPerMTok) / 1e6;
 }
 
+/** How to decide beyond what the policy says. */
+export interface DecideOptions {
+  /** Tolerances to draw from, as solved for a target or budget; default: the policy's own. */
+  readonly mix?: Mix;
+  /** Nothing is left to chance: no exploration, the strictest of the mix, ties by id. */
+  readonly critical?: boolean;
+}
+
 /**
- * The cheapest candidate that is good enough, with a little exploration if the policy says so.
+ * Draws a tolerance from the mix, then a candidate by the {@link oddsOf} it: the cheapest that is good enough, with
+ * a little exploration. `distribution` is that of both draws together, so that `propensity` is exact.
  *
- * Good enough is a predicted quality of at least `floor = max(minQuality, best − tolerance)`.
- * Among these the cheapest wins or, with `qualityPerUsd` set, the one of greatest
- * quality − qualityPerUsd · cost. Exploration draws evenly from those within twice the tolerance.
+ * Beyond `maxOutOfDomain` the prompt is not believed: the default model wins or, without one, what the same
+ * rule makes of each model's mean quality. That is the zero router's choice.
  *
- * @param draw uniform in [0, 1): decides what is taken from the distribution
+ * @param draw uniform in [0, 1): decides what is taken
  * @throws `NO_CANDIDATE` when nothing is given to choose from
  */
 export function decide(
@@ -66,72 +78,91 @@ export function decide(
   policy: Policy,
   outOfDomain: number,
   draw: number,
+  { mix = mixOf(policy), critical = false }: DecideOptions = {},
 ): Choice {
   if (predictions.length === 0) throw new RoutingError('NO_CANDIDATE', 'no candidate model to choose from');
-  const best = Math.max(...predictions.map((p) => p.quality));
-  const floor = Math.max(policy.minQuality, best - policy.tolerance);
-  const all = predictions.map((p) => ({
-    model: p.candidate.id,
-    like: p.like,
-    quality: p.quality,
-    qualitySd: p.qualitySd,
-    outputTokens: p.outputTokens,
-    costUsd: expectedCostUsd(p.candidate, facts, p.outputTokens),
-    adequate: p.quality >= floor,
-  }));
-  const utility = (c: RankedCandidate): number =>
-    policy.qualityPerUsd === null ? -c.costUsd : c.quality - policy.qualityPerUsd * c.costUsd;
-  // Adequate ones by utility, then the rest by quality: the order in which a failed call moves on.
-  const order = [...all].sort(
-    (a, b) =>
-      Number(b.adequate) - Number(a.adequate) ||
-      (a.adequate ? utility(b) - utility(a) : b.quality - a.quality) ||
-      b.quality - a.quality ||
-      a.costUsd - b.costUsd ||
-      (a.model < b.model ? -1 : 1),
+  const abstains = outOfDomain > policy.maxOutOfDomain && predictions.length > 1;
+  const ids = predictions.map((p) => p.candidate.id);
+  const quality = predictions.map((p) => (abstains ? p.meanQuality : p.quality));
+  const costUsd = predictions.map((p) => expectedCostUsd(p.candidate, facts, p.outputTokens));
+  const defaultAt = abstains && policy.defaultModel !== null ? ids.indexOf(policy.defaultModel) : -1;
+
+  const settings = critical ? [{ ...mix[0]!, share: 1 }] : mix;
+  const exploration = critical ? 0 : policy.exploration;
+  const odds = settings.map(({ tolerance }) =>
+    oddsOf(quality, costUsd, { ...policy, tolerance, exploration }, defaultAt >= 0 ? defaultAt : undefined),
   );
+  const { at, rest } = pickSetting(settings, draw);
+  const { probabilities, greedy, floor } = odds[at]!;
 
-  let greedy = order[0]!;
-  let reason: ReasonCode = 'cheapest_adequate';
-  if (all.length === 1) reason = 'only_candidate';
-  else if (outOfDomain > policy.maxOutOfDomain) {
-    reason = 'abstained';
-    const fallback = [...order].sort((a, b) => b.quality - a.quality || a.costUsd - b.costUsd)[0]!;
-    greedy = order.find((c) => c.model === policy.defaultModel) ?? fallback;
-  } else if (!greedy.adequate) reason = 'best_effort';
-
-  const near = new Set(order.filter((c) => c.quality >= best - 2 * policy.tolerance || c === greedy));
-  const share = policy.exploration / near.size;
-  const probability = (c: RankedCandidate): number =>
-    (c === greedy ? 1 - policy.exploration : 0) + (near.has(c) ? share : 0);
-
-  const chosen = pick(order, probability, draw);
-  const ranked = [chosen, ...order.filter((c) => c !== chosen)];
+  const utility = (j: number): number =>
+    policy.qualityPerUsd === null ? -costUsd[j]! : quality[j]! - policy.qualityPerUsd * costUsd[j]!;
+  // Winners, then good enough ones by utility, then the rest by quality: the order in which a failed call moves on.
+  const rank = quality.map((q, j) => (greedy.includes(j) ? 2 : q >= floor ? 1 : 0));
+  const order = ids
+    .map((_, j) => j)
+    .sort(
+      (a, b) =>
+        rank[b]! - rank[a]! ||
+        (rank[a] === 1 ? utility(b) - utility(a) : 0) ||
+        quality[b]! - quality[a]! ||
+        costUsd[a]! - costUsd[b]! ||
+        (ids[a]! < ids[b]! ? -1 : 1),
+    );
+  const chosen = critical ? order[0]! : pick(order, probabilities, rest);
+  const probability = (j: number): number => {
+    if (critical) return j === chosen ? 1 : 0;
+    return settings.reduce((sum, { share }, s) => sum + share * odds[s]!.probabilities[j]!, 0);
+  };
+  const explored = rank[chosen] !== 2;
+  const reason = (): ReasonCode => {
+    if (explored) return 'explored';
+    if (ids.length === 1) return 'only_candidate';
+    if (abstains) return 'abstained';
+    return quality[chosen]! >= floor ? 'cheapest_adequate' : 'best_effort';
+  };
+  const ranked = [chosen, ...order.filter((j) => j !== chosen)];
+  const distribution = ranked.map(probability);
   return {
-    model: chosen.model,
-    reason: chosen === greedy ? reason : 'explored',
-    ranked,
-    distribution: ranked.map(probability),
-    propensity: probability(chosen),
-    explored: chosen !== greedy,
+    model: ids[chosen]!,
+    reason: reason(),
+    ranked: ranked.map((j) => ({
+      model: ids[j]!,
+      like: predictions[j]!.like,
+      quality: quality[j]!,
+      qualitySd: predictions[j]!.qualitySd,
+      outputTokens: predictions[j]!.outputTokens,
+      costUsd: costUsd[j]!,
+      adequate: quality[j]! >= floor,
+    })),
+    distribution,
+    propensity: distribution[0]!,
+    explored,
     floor,
   };
 }
 
+/** The setting at `draw`, and where in it the draw fell, in [0, 1). */
+function pickSetting(mix: Mix, draw: number): { at: number; rest: number } {
+  let from = 0;
+  for (let at = 0; at < mix.length - 1; at++) {
+    const { share } = mix[at]!;
+    if (draw < from + share) return { at, rest: (draw - from) / share };
+    from += share;
+  }
+  return { at: mix.length - 1, rest: (draw - from) / mix.at(-1)!.share };
+}
+
 /** The candidate at `draw` of the cumulative distribution; never one of probability 0. */
-function pick(
-  items: readonly RankedCandidate[],
-  probability: (item: RankedCandidate) => number,
-  draw: number,
-): RankedCandidate {
+function pick(order: readonly number[], probabilities: Float64Array, draw: number): number {
   let sum = 0;
-  let last = items[0]!;
-  for (const item of items) {
-    const p = probability(item);
+  let last = order[0]!;
+  for (const j of order) {
+    const p = probabilities[j]!;
     if (p <= 0) continue;
     sum += p;
-    last = item;
-    if (draw < sum) return item;
+    last = j;
+    if (draw < sum) return j;
   }
   return last;
 }

@@ -1,12 +1,23 @@
 /** Datasets → an artifact: encoder from texts, heads from outcomes, settings from the calibration part. */
-import { type Dataset, outcomeTable, RoutingError, roleOf, selectRows } from '../../datasets/index.ts';
+import {
+  type Dataset,
+  type OutcomeTable,
+  outcomeTable,
+  RoutingError,
+  roleOf,
+  selectRows,
+} from '../../datasets/index.ts';
 import { type ArtifactParts, hashGroup } from '../artifact/artifact.ts';
 import { ngramFeatures } from '../encoder/ngram/features.ts';
 import { encodeNgrams, ngramDimension, ngramGraph, openNgramEncoder } from '../encoder/ngram/ngram.ts';
-import { predictHeads } from '../heads/heads.ts';
+import { type HeadPredictions, predictHeads } from '../heads/heads.ts';
+import { Policy } from '../policy/policy.ts';
+import { believedQuality } from '../policy/solve.ts';
+import { certify } from './certificate.ts';
 import { chooseTolerance } from './choose-tolerance.ts';
 import { fitHeads } from './fit-heads.ts';
 import { encodeAll, fitNgramEncoder } from './ngram-encoder.ts';
+import { sampleTraffic } from './solve-policy.ts';
 
 export interface TrainOptions {
   readonly seed: number;
@@ -16,6 +27,9 @@ export interface TrainOptions {
   /** Told what is being done, and how far along in [0, 1]. */
   readonly onProgress?: (step: string, share: number) => void;
 }
+
+/** What is shipped, and what the certificate is about. */
+const RULE = { exploration: 0.02, maxOutOfDomain: 0.5 };
 
 /** ONNX Runtime and the reference must agree this closely on every prompt checked. */
 const PARITY = 1e-4;
@@ -31,6 +45,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Ar
     table.prompts.flatMap((p, i) => (!p.contaminated && roleOf(p.groupId) === role ? [i] : []));
   const training = selectRows(table, rowsOf('train'));
   const calibration = selectRows(table, rowsOf('calibration'));
+  const proving = selectRows(table, rowsOf('certificate'));
   if (training.prompts.length === 0) {
     throw new RoutingError('EMPTY_TABLE', `${dataset.name}: no prompt falls into the training part; give more data`);
   }
@@ -62,35 +77,36 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Ar
   progress('fitting heads', 0);
   const fit = fitHeads(training, z, options.seed, { knownCoordinate: ngramDimension(weights.directions) - 1 });
   progress('choosing the tolerance on the calibration part', 0);
-  const zCalibration = encodeAll(
-    weights,
-    calibration.prompts.map((p) => p.text),
-  );
-  const predicted = predictHeads(fit.heads, zCalibration, calibration.prompts.length);
-  const chosen = chooseTolerance(calibration, predicted, training);
+  const forecast = (part: OutcomeTable): { z: Float32Array; predicted: HeadPredictions } => {
+    const z = encodeAll(
+      weights,
+      part.prompts.map((p) => p.text),
+    );
+    const predicted = predictHeads(fit.heads, z, part.prompts.length);
+    return { z, predicted: { ...predicted, quality: believedQuality(fit.heads, predicted, RULE.maxOutOfDomain) } };
+  };
+  const calibrated = forecast(calibration);
+  const chosen = chooseTolerance(calibration, calibrated.predicted, training);
+  const traffic = sampleTraffic(calibration, calibrated.z, calibrated.predicted, training);
+  const certificate = certify(proving, forecast(proving).predicted, training, RULE);
   const round = (x: number): number => Number(x.toFixed(4));
 
   return {
     encoder,
     heads: fit.heads,
-    policy: {
-      tolerance: chosen.tolerance,
-      minQuality: 0,
-      maxCostUsd: null,
-      qualityPerUsd: null,
-      exploration: 0.02,
-      defaultModel: null,
-      maxOutOfDomain: 0.5,
-    },
+    // What could be proved goes before what is estimated.
+    policy: Policy.parse({ tolerance: certificate?.tolerance ?? chosen.tolerance, ...RULE, certificate, traffic }),
     training: {
       seed: options.seed,
       data: summary(dataset, options.licences ?? {}),
       trainedGroupHashes: hashes(training.prompts),
       calibrationGroupHashes: hashes(calibration.prompts),
+      certificateGroupHashes: hashes(proving.prompts),
     },
     metrics: {
       trainingPrompts: training.prompts.length,
       calibrationPrompts: calibration.prompts.length,
+      certificatePrompts: proving.prompts.length,
       factorR2OutOfFold: fit.r2.map(round),
       tolerance: chosen.evidence,
     },

@@ -8,6 +8,7 @@ import { snips } from '../../eval/ope/snips.ts';
 import { type Heads, predictHeads } from '../../router/heads/heads.ts';
 import { type CandidatePrediction, decide } from '../../router/policy/decide.ts';
 import type { Policy } from '../../router/policy/policy.ts';
+import { meanQualities, place, solver } from '../../router/policy/solve.ts';
 import type { Comparison, Estimate, ValueComparison } from './gate.ts';
 import { embeddingsOf, logTable, type Sample } from './log.ts';
 
@@ -97,19 +98,20 @@ interface Forecast {
 function forecasts(heads: Heads, samples: readonly Sample[], candidates: readonly Candidate[]): Forecast[] {
   const m = heads.modelIds.length;
   const out = predictHeads(heads, embeddingsOf(samples), samples.length);
+  const means = meanQualities(heads);
   const column = new Map(heads.modelIds.map((id, j) => [id, j]));
+  const placed = place(heads, candidates);
   return samples.map((_, i) => {
     const of = new Map<string, CandidatePrediction>();
-    for (const candidate of candidates) {
-      // As the router does: a row of its own before that of the model it was likened to.
-      const like = [candidate.id, candidate.like].find((id) => id !== undefined && column.has(id));
-      if (like === undefined) continue;
-      const at = i * m + column.get(like)!;
+    for (const { candidate, like } of placed) {
+      const j = column.get(like)!;
+      const at = i * m + j;
       of.set(candidate.id, {
         candidate,
         like,
         quality: out.quality[at]!,
         qualitySd: out.qualitySd[at]!,
+        meanQuality: means[j]!,
         outputTokens: out.outputTokens[at]!,
       });
     }
@@ -125,8 +127,9 @@ function forecasts(heads: Heads, samples: readonly Sample[], candidates: readonl
 function compareValue(
   answered: readonly Row[],
   answers: ReadonlyMap<string, number>,
-  { policy, seed }: CompareOptions,
+  { incumbent, candidates, policy, seed }: CompareOptions,
 ): ValueComparison | null {
+  const mix = solver(incumbent, place(incumbent, candidates), policy)(policy);
   const kept: Row[] = [];
   const columns: Record<
     'reward' | 'propensity' | 'predicted' | 'oldTarget' | 'newTarget' | 'oldModel' | 'newModel',
@@ -149,12 +152,14 @@ function compareValue(
     const { sample, before, after } = row;
     // Where a call failed and moved on, the answer is not that of the action drawn.
     if (sample.executed !== sample.sampled || !(sample.propensity > 0 && sample.propensity <= 1)) continue;
+    // Nothing else could have been chosen there, so it says nothing of other choices.
+    if (sample.facts.critical) continue;
     const eligible = sample.distribution.filter(({ model }) => before.of.has(model) && after.of.has(model));
     if (!eligible.some(({ model }) => model === sample.sampled)) continue;
     const logged = new Map(eligible.map(({ model, probability }) => [model, probability]));
     const choose = (forecast: Forecast) => {
       const predictions = eligible.map(({ model }) => forecast.of.get(model)!);
-      const { ranked, distribution } = decide(predictions, sample.facts, policy, forecast.outOfDomain, 0);
+      const { ranked, distribution } = decide(predictions, sample.facts, policy, forecast.outOfDomain, 0, { mix });
       return new Map(ranked.map(({ model, costUsd }, i) => [model, { probability: distribution[i]!, costUsd }]));
     };
     const old = choose(before);

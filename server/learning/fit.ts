@@ -2,8 +2,7 @@
 import { basename } from 'node:path';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { loadArtifact, readEncoder, saveArtifact } from '../../router/artifact/artifact.ts';
-import type { Policy } from '../../router/policy/policy.ts';
-import { withOverrides } from '../../router/router.ts';
+import { type Knobs, withOverrides } from '../../router/policy/policy.ts';
 import { refitHeads } from '../../router/training/refit-heads.ts';
 import { unusablePromotion } from './artifacts.ts';
 import { compare } from './compare.ts';
@@ -19,7 +18,7 @@ export interface FitJob {
   /** Samples first labelled by then went into the incumbent; null: none did. */
   readonly trainedThrough: number | null;
   readonly candidates: readonly Candidate[];
-  readonly policy: Partial<Policy>;
+  readonly policy: Partial<Knobs>;
   readonly gate: GateOptions;
   readonly seed: number;
   /** Where a promoted artifact is saved, by its hash. */

@@ -1,7 +1,7 @@
 /** The log as learning reads it: routed decisions whose answer somebody judged, with the embedding instead of the text. */
 import { and, asc, between, countDistinct, desc, eq, isNull, sql } from 'drizzle-orm';
 import { type OutcomeTable, outcomeTable, type Prompt } from '../../datasets/index.ts';
-import type { RequestFacts } from '../../router/request.ts';
+import type { DecisionFacts } from '../../router/decision.ts';
 import { databaseError } from '../db/connection.ts';
 import { attempts, decisions, feedback, outcomes } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
@@ -19,7 +19,7 @@ export interface Sample {
   readonly propensity: number;
   /** Every candidate that was eligible, with its probability. */
   readonly distribution: readonly { readonly model: string; readonly probability: number }[];
-  readonly facts: RequestFacts;
+  readonly facts: DecisionFacts;
   readonly embedding: Float32Array;
   /** Feedback as one number, in [0, 1]. */
   readonly quality: number;
@@ -132,7 +132,7 @@ export async function readLog(
           outputTokens: row.outputTokens,
           costUsd: row.costUsd,
           embedding: row.embedding!,
-          facts: facts as RequestFacts,
+          facts: facts as DecisionFacts,
           group: session === null ? id : `${tenant}\n${session}`,
           firstLabelledAt: firstLabelledAt.getTime(),
         });

@@ -8,11 +8,12 @@ import { Policy } from '../../router/policy/policy.ts';
 import { candidateOf, factsOf } from './fixtures.ts';
 
 /** A candidate of this quality whose call costs this many USD: all of it output, 1 000 tokens, no input. */
-const option = (id: string, quality: number, costUsd: number): CandidatePrediction => ({
+const option = (id: string, quality: number, costUsd: number, meanQuality = quality): CandidatePrediction => ({
   candidate: candidateOf(`x/${id}`, { inputUsdPerMTok: 0, outputUsdPerMTok: costUsd * 1000 }),
   like: `like/${id}`,
   quality,
   qualitySd: 0.1,
+  meanQuality,
   outputTokens: 1000,
 });
 const knobs = (more: Partial<Policy> = {}): Policy => Policy.parse({ tolerance: 0.1, ...more });
@@ -83,10 +84,24 @@ describe('decide', () => {
     expect(decide(THREE, facts, policy, 0.81, 0)).toMatchObject({ model: 'x/small', reason: 'abstained' });
   });
 
-  test.each([null, 'x/filtered-out'])('abstains to the best one where the default model is %s', (defaultModel) => {
-    const d = decide(THREE, facts, knobs({ maxOutOfDomain: 0.8, defaultModel }), 0.9, 0);
-    expect(d).toMatchObject({ model: 'x/big', reason: 'abstained', propensity: 1 });
-  });
+  test.each([null, 'x/filtered-out'])(
+    'abstains to what the same rule makes of mean qualities where the default model is %s',
+    (defaultModel) => {
+      // Forecasts say big by far; by their means small is 0.65, mid 0.62, big 0.7: all within 0.1, small is cheapest.
+      const far = [option('small', 0.1, 0.001, 0.65), option('mid', 0.2, 0.01, 0.62), option('big', 0.9, 0.1, 0.7)];
+      const choose = (more: Partial<Policy>) =>
+        decide(far, facts, knobs({ maxOutOfDomain: 0.8, defaultModel, ...more }), 0.9, 0);
+      const d = choose({});
+      expect(d).toMatchObject({ model: 'x/small', reason: 'abstained', propensity: 1 });
+      // Fall-backs by price: mid, then big.
+      expect(d.ranked.map((r) => r.quality)).toEqual([0.65, 0.62, 0.7]);
+      expect(d.floor).toBeCloseTo(0.6, 12);
+      // The knobs mean there what they mean elsewhere.
+      expect(choose({ dial: 10 }).model).toBe('x/big');
+      expect(choose({ minQuality: 0.68 }).model).toBe('x/big');
+      expect(choose({ tolerance: 0.06 }).model).toBe('x/small');
+    },
+  );
 
   test('says when there was no choice', () => {
     const d = decide([THREE[0]!], facts, knobs({ exploration: 0.5, minQuality: 0.9 }), 1, 0.99);
@@ -115,19 +130,73 @@ describe('decide', () => {
     });
   });
 
-  test('never explores what is clearly worse', () => {
-    const far = [...THREE, option('hopeless', 0.5, 0.000001)];
-    const d = decide(far, facts, knobs({ exploration: 1 }), 0, 0.999999);
-    expect(d.model).not.toBe('x/hopeless');
-    expect(d.distribution[d.ranked.findIndex((r) => r.model === 'x/hopeless')]).toBe(0);
+  test('explores what looks clearly worse a tenth as much, all candidates together', () => {
+    // near (above 0.8 − 2 · 0.1): small, mid and big. 0.4 explored: 0.36 over these three, 0.04 over all four.
+    const far = [option('small', 0.65, 0.001), ...THREE.slice(1), option('hopeless', 0.5, 0.000001)];
+    const d = decide(far, facts, knobs({ exploration: 0.4 }), 0, 0.9999);
+    expect(d).toMatchObject({ model: 'x/hopeless', reason: 'explored' });
+    const p = new Map(d.ranked.map((r, i) => [r.model, d.distribution[i]!]));
+    expect(p.get('x/hopeless')).toBeCloseTo(0.01, 12);
+    expect(p.get('x/small')).toBeCloseTo(0.13, 12);
+    expect(p.get('x/big')).toBeCloseTo(0.13, 12);
+    expect(p.get('x/mid')).toBeCloseTo(0.73, 12);
+  });
+
+  test('lets a draw decide between candidates that nothing tells apart, and says how likely each was', () => {
+    const twins = [option('a', 0.8, 0.05), option('b', 0.8, 0.05), option('c', 0.8, 0.06)];
+    const first = decide(twins, facts, knobs(), 0, 0.49);
+    const second = decide(twins, facts, knobs(), 0, 0.51);
+    expect([first.model, second.model]).toEqual(['x/a', 'x/b']);
+    expect([first.distribution, second.distribution]).toEqual([
+      [0.5, 0.5, 0],
+      [0.5, 0.5, 0],
+    ]);
+    expect([first.explored, second.explored]).toEqual([false, false]);
+  });
+
+  test('mixes two settings as often as told, and keeps the probability of both draws together', () => {
+    // Tolerance 0 takes big, 0.1 takes mid; a quarter of the first. No exploration.
+    const mix = [
+      { tolerance: 0, share: 0.25 },
+      { tolerance: 0.1, share: 0.75 },
+    ];
+    const d = decide(THREE, facts, knobs(), 0, 0.2, { mix });
+    expect(d).toMatchObject({ model: 'x/big', propensity: 0.25, explored: false, floor: 0.8 });
+    const other = decide(THREE, facts, knobs(), 0, 0.3, { mix });
+    expect(other).toMatchObject({ model: 'x/mid', propensity: 0.75, explored: false });
+    expect(other.ranked.map((r) => r.model)).toEqual(['x/mid', 'x/big', 'x/small']);
+    // With exploration 0.4: 0 is near to big alone, 0.1 to all. big 0.25 (0.6 + 0.36) + 0.75 · 0.12 + 0.04 / 3.
+    const p = decide([option('small', 0.65, 0.001), ...THREE.slice(1)], facts, knobs({ exploration: 0.4 }), 0, 0, {
+      mix,
+    });
+    expect(p.model).toBe('x/big');
+    expect(p.propensity).toBeCloseTo(0.25 * 0.96 + 0.75 * 0.12 + 0.04 / 3, 12);
+  });
+
+  test('leaves nothing to chance where the request is critical', () => {
+    const mix = [
+      { tolerance: 0, share: 0.25 },
+      { tolerance: 0.1, share: 0.75 },
+    ];
+    for (const draw of [0, 0.5, 0.99]) {
+      const d = decide(THREE, facts, knobs({ exploration: 0.5 }), 0, draw, { mix, critical: true });
+      expect(d).toMatchObject({ model: 'x/big', propensity: 1, explored: false, reason: 'cheapest_adequate' });
+      expect(d.distribution).toEqual([1, 0, 0]);
+    }
+    const twins = [option('b', 0.8, 0.05), option('a', 0.8, 0.05)];
+    expect(decide(twins, facts, knobs(), 0, 0.99, { critical: true })).toMatchObject({ model: 'x/a', propensity: 1 });
   });
 });
 
 describe('decide, for any input', () => {
   const unit = fc.double({ min: 0, max: 1, noNaN: true });
   const cents = fc.double({ min: 1e-7, max: 1, noNaN: true });
+  // Round numbers too, so that candidates tie.
   const options = fc
-    .array(fc.tuple(unit, cents), { minLength: 1, maxLength: 8 })
+    .array(fc.tuple(fc.oneof(unit, fc.constantFrom(0.5, 0.7)), fc.oneof(cents, fc.constantFrom(0.01, 0.02))), {
+      minLength: 1,
+      maxLength: 8,
+    })
     .map((list) => list.map(([q, c], i) => option(`m${i}`, q, c)));
   const policies = fc
     .record({
@@ -136,24 +205,37 @@ describe('decide, for any input', () => {
       exploration: unit,
       maxOutOfDomain: unit,
       qualityPerUsd: fc.option(fc.double({ min: 0, max: 100, noNaN: true })),
+      dial: fc.option(fc.double({ min: 0, max: 10, noNaN: true })),
       defaultModel: fc.option(fc.constantFrom('x/m0', 'x/m3', 'x/none')),
     })
     .map((more) => knobs(more));
+  const mixes = fc
+    .tuple(unit, unit, fc.double({ min: 0.01, max: 0.99, noNaN: true }), fc.boolean())
+    .map(([a, b, share, two]) =>
+      two
+        ? [
+            { tolerance: Math.min(a, b), share },
+            { tolerance: Math.max(a, b), share: 1 - share },
+          ]
+        : [{ tolerance: a, share: 1 }],
+    );
   const draws = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
   test('is a distribution, drawn from exactly, over every candidate once', () => {
     fc.assert(
-      fc.property(options, policies, unit, draws, (list, policy, ood, draw) => {
-        const d = decide(list, facts, policy, ood, draw);
-        expect(d.distribution.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 9);
-        expect(d.distribution.every((p) => p >= 0)).toBe(true);
+      fc.property(options, policies, unit, draws, mixes, (list, policy, ood, draw, mix) => {
+        const d = decide(list, facts, policy, ood, draw, { mix });
+        expect(Math.abs(d.distribution.reduce((a, b) => a + b, 0) - 1)).toBeLessThan(1e-12);
+        // Nobody capable is left without a chance.
+        const least = policy.exploration / (10 * list.length);
+        expect(Math.min(...d.distribution)).toBeGreaterThanOrEqual(least * (1 - 1e-9) - 1e-300);
         expect(d.ranked[0]!.model).toBe(d.model);
         expect(d.distribution[0]).toBe(d.propensity);
         expect(d.propensity).toBeGreaterThan(0);
         expect(d.ranked.map((r) => r.model).sort()).toEqual(list.map((p) => p.candidate.id).sort());
         expect(d.explored).toBe(d.reason === 'explored');
         // The draw decides what is taken, not how likely each was.
-        const other = decide(list, facts, policy, ood, (draw + 0.37) % 1);
+        const other = decide(list, facts, policy, ood, (draw + 0.37) % 1, { mix });
         const p = new Map(other.ranked.map((r, i) => [r.model, other.distribution[i]]));
         d.ranked.forEach((r, i) => {
           expect(d.distribution[i]).toBe(p.get(r.model));
@@ -165,17 +247,17 @@ describe('decide, for any input', () => {
 
   test('draws each candidate as often as it says', () => {
     fc.assert(
-      fc.property(options, policies, unit, (list, policy, ood) => {
-        const steps = 2000; // evenly spaced draws: each frequency is exact to one step a candidate
+      fc.property(options, policies, unit, mixes, (list, policy, ood, mix) => {
+        const steps = 2000; // evenly spaced draws: each frequency is exact to one step a candidate and setting
         const counts = new Map<string, number>();
         let said = new Map<string, number>();
         for (let s = 0; s < steps; s++) {
-          const d = decide(list, facts, policy, ood, (s + 0.5) / steps);
+          const d = decide(list, facts, policy, ood, (s + 0.5) / steps, { mix });
           counts.set(d.model, (counts.get(d.model) ?? 0) + 1);
           if (s === 0) said = new Map(d.ranked.map((r, i) => [r.model, d.distribution[i]!]));
         }
         for (const [model, p] of said)
-          expect(Math.abs((counts.get(model) ?? 0) / steps - p)).toBeLessThan(1.01 / steps);
+          expect(Math.abs((counts.get(model) ?? 0) / steps - p)).toBeLessThan((mix.length + 0.01) / steps);
       }),
       { numRuns: 30, seed: 5 },
     );
@@ -208,9 +290,21 @@ describe('decide, for any input', () => {
       fc.property(options, unit, unit, unit, (list, a, b, minQuality) => {
         const cost = (tolerance: number): number =>
           decide(list, facts, knobs({ tolerance, minQuality }), 0, 0).ranked[0]!.costUsd;
-        expect(cost(Math.max(a, b))).toBeLessThanOrEqual(cost(Math.min(a, b)));
+        expect(cost(Math.max(a, b))).toBeLessThanOrEqual(cost(Math.min(a, b)) + 1e-12);
       }),
       { numRuns: 500, seed: 8 },
+    );
+  });
+
+  test('never takes a model of lower predicted quality as the dial is raised, in or out of domain', () => {
+    const dials = fc.double({ min: 0, max: 10, noNaN: true });
+    fc.assert(
+      fc.property(options, policies, dials, dials, unit, (list, policy, a, b, ood) => {
+        const quality = (dial: number): number =>
+          decide(list, facts, { ...policy, defaultModel: null, dial }, ood, 0).ranked[0]!.quality;
+        expect(quality(Math.max(a, b))).toBeGreaterThanOrEqual(quality(Math.min(a, b)) - 1e-12);
+      }),
+      { numRuns: 1000, seed: 10 },
     );
   });
 
@@ -219,7 +313,10 @@ describe('decide, for any input', () => {
       fc.property(options, policies, (list, policy) => {
         const { ranked } = decide(list, facts, { ...policy, exploration: 0 }, 0, 0);
         const [chosen, ...others] = ranked;
-        expect(others.some((o) => o.quality > chosen!.quality && o.costUsd < chosen!.costUsd)).toBe(false);
+        // To within what counts as a tie.
+        const beats = (o: typeof chosen) =>
+          o!.quality > chosen!.quality + 1e-12 && o!.costUsd < chosen!.costUsd - 1e-12;
+        expect(others.some(beats)).toBe(false);
       }),
       { numRuns: 500, seed: 9 },
     );

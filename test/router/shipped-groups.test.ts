@@ -23,16 +23,18 @@ async function groupsOf(name: string): Promise<Map<string, boolean>> {
 const TRAINED = ['mmlu-pro', 'zeroeval', 'livecodebench', 'ulab-llmrouter'];
 
 describe.skipIf(!present)('the shipped artifact and the public sources', () => {
-  test('trained on every training group of its four sources, chose settings on calibration groups, saw no report group', async () => {
+  test('trained on every training group of its four sources, chose settings on calibration groups, proved them on certificate groups, saw no report group', async () => {
     const { manifest } = await loadArtifact();
-    const { trainedGroupHashes, calibrationGroupHashes } = manifest.training;
-    const ofRole = { train: new Set<string>(), calibration: new Set<string>(), report: new Set<string>() };
+    const { trainedGroupHashes, calibrationGroupHashes, certificateGroupHashes } = manifest.training;
+    const [trained, certificate, calibration, report] = [1, 2, 3, 4].map(() => new Set<string>());
+    const ofRole = { train: trained!, certificate: certificate!, calibration: calibration!, report: report! };
     for (const name of TRAINED) {
       for (const [id, usable] of await groupsOf(name)) if (usable) ofRole[roleOf(id)].add(hashGroup(id));
     }
     expect([...ofRole.train].sort()).toEqual(trainedGroupHashes);
     expect([...ofRole.calibration].sort()).toEqual(calibrationGroupHashes);
-    const seen = new Set([...trainedGroupHashes, ...calibrationGroupHashes]);
+    expect([...ofRole.certificate].sort()).toEqual(certificateGroupHashes);
+    const seen = new Set([...trainedGroupHashes, ...calibrationGroupHashes, ...certificateGroupHashes!]);
     expect([...ofRole.report].filter((hash) => seen.has(hash))).toEqual([]);
     expect(ofRole.report.size).toBeGreaterThan(1000);
   });

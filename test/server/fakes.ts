@@ -28,6 +28,8 @@ export function candidate(id: string, usdPerMTok = 1, more: Partial<Candidate> =
 
 export const catalogOf = (models: readonly Candidate[]): Catalog => ({ priceDate: '2026-11-01', models: [...models] });
 
+const UNCERTIFIED = { holds: false, reason: 'no certificate' };
+
 /** Ranks the candidates in the order given; expects 100 tokens of each answer. */
 export function fakeRouter(candidates: readonly Candidate[], name = 'fake'): Router {
   return {
@@ -35,6 +37,7 @@ export function fakeRouter(candidates: readonly Candidate[], name = 'fake'): Rou
     encoderId: 'fake-encoder',
     candidates,
     policy: Policy.parse({ tolerance: 0.02 }),
+    certificate: () => UNCERTIFIED,
     async route(request, options) {
       const { facts } = readRequest(request);
       const unhealthy = candidates.filter(({ id }) => options?.unhealthy?.includes(id));
@@ -60,6 +63,8 @@ export function fakeRouter(candidates: readonly Candidate[], name = 'fake'): Rou
         distribution: fits.map((_, i) => (i === 0 ? 1 : 0)),
         propensity: 1,
         explored: false,
+        mix: [{ tolerance: 0.02, share: 1 }],
+        certificate: UNCERTIFIED,
         floor: 0.5,
         outOfDomain: 0.1,
         difficulty: -0.25,

@@ -80,6 +80,7 @@ export async function logOf(world: World): Promise<{ entries: Entry[]; artifact:
         like: candidate.like!,
         quality: out.quality[j]!,
         qualitySd: out.qualitySd[j]!,
+        meanQuality: out.quality[j]!,
         outputTokens: out.outputTokens[j]!,
       };
     });

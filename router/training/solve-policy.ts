@@ -1,0 +1,65 @@
+/** The calibration part → what an artifact needs to solve targets and budgets: a sample of it, and how far its forecasts flatter each setting. */
+import { CHARS_PER_TOKEN, hashFraction, type OutcomeTable, promptChars } from '../../datasets/index.ts';
+import type { HeadPredictions } from '../heads/heads.ts';
+import { encodeTraffic, type Traffic } from '../policy/traffic.ts';
+import { GRID, plainRule, poolsOf, routeRow } from './choose-tolerance.ts';
+
+/** Prompts kept: some 100 KB, and costs and qualities to within a few per cent of the whole part's. */
+const SAMPLE = 256;
+
+/** Settings that may be mixed, up to "always the cheapest". */
+const TOLERANCES = [...GRID, 0.3, 0.4, 0.5, 0.7, 1];
+
+/**
+ * @param z         n × d embeddings of the calibration part
+ * @param predicted of the same prompts, qualities as the decision rule believes them
+ * @returns null where the part is empty
+ */
+export function sampleTraffic(
+  calibration: OutcomeTable,
+  z: Float32Array,
+  predicted: HeadPredictions,
+  training: OutcomeTable,
+): Traffic | null {
+  const { prompts } = calibration;
+  const d = z.length / prompts.length;
+  if (prompts.length === 0) return null;
+  const rows = sampleRows(calibration);
+  const embeddings = new Float32Array(rows.length * d);
+  rows.forEach((row, i) => {
+    embeddings.set(z.subarray(row * d, row * d + d), i * d);
+  });
+  const pools = poolsOf(calibration, training);
+  const settings = TOLERANCES.map((tolerance) => {
+    const perSource = pools.map((pool) => {
+      const flattery = pool.rows.flatMap((i) => {
+        const routed = routeRow(calibration, predicted, pool, i, plainRule(tolerance));
+        if (routed === null) return [];
+        const { reference } = routed;
+        return [routed.predicted - routed.quality - (reference.predicted - reference.quality)];
+      });
+      return mean(flattery);
+    });
+    return { tolerance, optimism: Number(mean(perSource).toFixed(5)) };
+  });
+  return encodeTraffic(embeddings, {
+    sources: [...new Set(rows.map((row) => prompts[row]!.source))],
+    inputTokens: rows.map((row) => Math.round(promptChars(prompts[row]!) / CHARS_PER_TOKEN)),
+    settings,
+  });
+}
+
+/** As many of each source as there are of the smallest share, by hash of their ids. */
+function sampleRows({ prompts }: OutcomeTable): number[] {
+  const sources = [...new Set(prompts.map((p) => p.source))].sort();
+  const each = Math.floor(SAMPLE / sources.length);
+  return sources.flatMap((source) =>
+    prompts
+      .flatMap((p, row) => (p.source === source ? [{ row, place: hashFraction(`traffic:${p.id}`) }] : []))
+      .sort((a, b) => a.place - b.place)
+      .slice(0, Math.max(1, each))
+      .map(({ row }) => row),
+  );
+}
+
+const mean = (xs: readonly number[]): number => (xs.length === 0 ? 0 : xs.reduce((a, b) => a + b) / xs.length);
