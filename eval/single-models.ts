@@ -53,7 +53,7 @@ function lengthsOf({ table, constantLength }: Part): Float32Array {
 }
 
 /** x_ij ≈ a_j + b_i by alternating means; the answer is a_j + mean b. Missing cells pull a_j to the mean of all. */
-function additiveMeans(cells: ArrayLike<number>, m: number): Float64Array {
+export function additiveMeans(cells: ArrayLike<number>, m: number): Float64Array {
   const n = cells.length / m;
   const a = new Float64Array(m);
   const b = new Float64Array(n);

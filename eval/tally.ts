@@ -114,7 +114,13 @@ export function tally(
   return out;
 }
 
-function addPoints(out: Tally, frozen: Frozen, { outcomes }: Measurement, unitOf: Int32Array): void {
+/** Adds cost and quality of each frozen point to the sums of the units. */
+export function addPoints(
+  out: Pick<Tally, 'sums'>,
+  frozen: Frozen,
+  { outcomes }: Measurement,
+  unitOf: Int32Array,
+): void {
   frozen.points.forEach(({ a, b, weight }, k) => {
     const first = outcomes.get(a)!;
     const second = outcomes.get(b)!;
@@ -129,7 +135,7 @@ function addPoints(out: Tally, frozen: Frozen, { outcomes }: Measurement, unitOf
 }
 
 /** Targets beyond a router's reach all freeze at its last setting: keep one copy. */
-function shareEqualPoints(out: Tally, router: MeasuredRouter): void {
+export function shareEqualPoints(out: Pick<Tally, 'points' | 'sums'>, router: Pick<MeasuredRouter, 'parts'>): void {
   for (let k = 1; k < out.points; k++) {
     const same = router.parts.every(({ frozen: { points } }) => {
       const [p, q] = [points[k - 1]!, points[k]!];
@@ -231,7 +237,11 @@ function preferences(router: MeasuredRouter, tests: readonly TestPart[]) {
  * @param weights replicates × units, row-major
  * @returns replicates × columns, row-major
  */
-export function weightedSums(t: Tally, weights: Float64Array, replicates: number): Float64Array {
+export function weightedSums(
+  t: Pick<Tally, 'columns' | 'sums'>,
+  weights: Float64Array,
+  replicates: number,
+): Float64Array {
   const { columns, sums } = t;
   const units = sums[0]?.length ?? 0;
   const out = new Float64Array(replicates * columns);

@@ -47,3 +47,42 @@ export function calibrationError(
   for (const d of difference.values()) sum += Math.abs(d);
   return sum / n;
 }
+
+/**
+ * The same squared and freed of the noise of each bin's mean, which alone makes a perfect forecast look wrong:
+ *
+ *     Σ_b (n_b / n) · (d_b² − s_b² / n_b),    d_b mean and s_b² variance of outcome − prediction in bin b
+ *
+ * Unbiased in the bins given, so means over splits are; its root is an error in the units of the prediction.
+ *
+ * @returns may be below 0, where noise alone would explain more; null when n < 2 × bins
+ * @see Kumar, Liang & Ma, "Verified Uncertainty Calibration", NeurIPS 2019
+ */
+export function debiasedSquaredCalibrationError(
+  predicted: Float64Array,
+  observed: Float64Array,
+  bins = 10,
+): number | null {
+  const n = predicted.length;
+  if (n < 2 * bins) return null;
+  const bin = equalMassBins(predicted, bins);
+  const count = new Float64Array(bins);
+  const sum = new Float64Array(bins);
+  const square = new Float64Array(bins);
+  for (let i = 0; i < n; i++) {
+    const d = observed[i]! - predicted[i]!;
+    count[bin[i]!]! += 1;
+    sum[bin[i]!]! += d;
+    square[bin[i]!]! += d * d;
+  }
+  let error = 0;
+  for (let b = 0; b < bins; b++) {
+    const k = count[b]!;
+    // A bin of one says nothing of its noise.
+    if (k < 2) continue;
+    const mean = sum[b]! / k;
+    const variance = (square[b]! - k * mean * mean) / (k - 1);
+    error += (k / n) * (mean * mean - variance / k);
+  }
+  return error;
+}

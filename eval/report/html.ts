@@ -1,6 +1,7 @@
 /** The report as one HTML file: no script, no network, light and dark, wide and narrow. */
 import { type Evaluation, ownPoints, type RouterResult } from '../result.ts';
 import { DASH, interval, percent, signedPercent, standing, usdPerThousand, whole } from './format.ts';
+import { small, htmlTable as table } from './html-table.ts';
 import {
   baselineLine,
   costLine,
@@ -176,21 +177,3 @@ function operatingPoints(r: RouterResult): string {
   return `<details><summary>${escapeHtml(r.name)}: ${r.curve.length} ${r.curve.length === 1 ? 'point' : 'points'}</summary>
 ${table(`Operating points of ${r.name}`, ['setting', '$/1k', 'quality, %'], rows)}</details>`;
 }
-
-/** Cells are HTML already. A wide table scrolls inside its own box. */
-function table(
-  name: string,
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  className: (row: number) => string = () => '',
-): string {
-  const cells = (row: readonly string[]) =>
-    row.map((cell, c) => (c === 0 ? `<th scope="row">${cell}</th>` : `<td>${cell}</td>`)).join('');
-  const many = head.length > 8;
-  return `${many ? '<p class="hint">The table scrolls sideways.</p>' : ''}<div class="scroll${many ? ' many' : ''}" role="region" aria-label="${escapeHtml(name)}" tabindex="0"><table>
-<thead><tr>${head.map((cell) => `<th scope="col">${cell}</th>`).join('')}</tr></thead>
-<tbody>${rows.map((row, k) => `<tr class="${className(k)}">${cells(row)}</tr>`).join('\n')}</tbody>
-</table></div>`;
-}
-
-const small = (text: string): string => (text === '' ? '' : `<small>${text}</small>`);

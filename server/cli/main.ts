@@ -18,6 +18,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'replay recorded outcomes and compare routers, with intervals',
     load: async () => (await import('./eval.ts')).evalCommand(),
   },
+  leaderboard: {
+    summary: 'fit and rank every routing method on your data',
+    load: async () => (await import('./leaderboard.ts')).leaderboardCommand(),
+  },
   datasets: {
     summary: 'check folders of outcomes and show what is inside',
     load: async () => (await import('./datasets.ts')).datasetsCommand(),

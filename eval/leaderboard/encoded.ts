@@ -1,0 +1,71 @@
+/**
+ * Embeddings by an encoder that has not read the source: it is fitted on the texts of the other sources, without
+ * any group of this one. Where there is no other source it is fitted on the texts of each training part instead.
+ */
+import type { Dataset, Prompt } from '../../datasets/index.ts';
+import type { Encoder } from '../../router/encoder/encoder.ts';
+import { encodeAll, fitNgramEncoder } from '../../router/training/ngram-encoder.ts';
+
+/** Fewer texts than this give no directions worth the name. */
+const MIN_TEXTS = 300;
+
+export interface Encoded {
+  readonly encoder: Encoder;
+  /** The prompts asked for, in their order, each with its embedding. */
+  readonly prompts: readonly Prompt[];
+}
+
+/** Embeds a task's prompts for a fold whose training rows are given. */
+export type Embedder = (prompts: readonly Prompt[], train: readonly number[]) => Promise<Encoded>;
+
+export interface EmbedderChoice {
+  readonly embedder: Embedder;
+  /** For the page: what the encoder was fitted on. */
+  readonly fittedOn: string;
+}
+
+/**
+ * @param datasets all sources at hand; prompts that their source keeps for tests teach the encoder nothing
+ * @param source   the one that is to be ranked on
+ */
+export function embedderWithout(datasets: readonly Dataset[], source: Dataset, seed: number): EmbedderChoice {
+  const own = new Set(source.prompts.map((p) => p.groupId));
+  const others = datasets.filter((d) => d !== source);
+  const texts = others.flatMap((d) =>
+    d.prompts.filter((p) => p.split !== 'test' && p.text.trim() !== '' && !own.has(p.groupId)).map((p) => p.text),
+  );
+  if (texts.length < MIN_TEXTS) {
+    return {
+      embedder: async (prompts, train) =>
+        encodeBy(
+          train.map((i) => prompts[i]!.text),
+          prompts,
+          seed,
+        ),
+      fittedOn: 'texts of the training part of each split: there is no other source',
+    };
+  }
+  let done: Promise<Encoded> | undefined;
+  let doneFor: readonly Prompt[] | undefined;
+  return {
+    embedder: (prompts) => {
+      if (done === undefined || doneFor !== prompts) done = encodeBy(texts, prompts, seed);
+      doneFor = prompts;
+      return done;
+    },
+    fittedOn: `${texts.length} texts of ${others.map((d) => d.name).join(', ')} without any group of ${source.name}`,
+  };
+}
+
+/** Fits the encoder on `texts` and embeds the prompts; a prompt that has no text keeps the embedding it carries. */
+async function encodeBy(texts: readonly string[], prompts: readonly Prompt[], seed: number): Promise<Encoded> {
+  const weights = fitNgramEncoder(texts, { seed });
+  const d = encodeAll(weights, ['']).length;
+  const encoder: Encoder = {
+    id: 'leaderboard',
+    dimension: d,
+    knownCoordinate: d - 1,
+    encode: async (asked) => encodeAll(weights, asked),
+  };
+  return { encoder, prompts: prompts.map((p) => ({ ...p, embedding: encodeAll(weights, [p.text]) })) };
+}
