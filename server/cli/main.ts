@@ -38,6 +38,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'measure how long a decision takes',
     load: async () => (await import('./bench.ts')).benchCommand(),
   },
+  robustness: {
+    summary: 'measure whether wording alone changes what is picked',
+    load: async () => (await import('./robustness.ts')).robustnessCommand(),
+  },
   demo: {
     summary: 'see the whole loop in a minute, without keys or data',
     load: async () => (await import('./demo.ts')).demoCommand(),
