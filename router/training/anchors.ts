@@ -1,0 +1,146 @@
+/**
+ * Anchors: which prompts to label first when a new model comes, picked once and good for every model.
+ *
+ * Four of five are picked by coverage (the prompt that brings the others nearest to one that is picked:
+ * k-medoids, greedily), so that the labels stand for the traffic; one by discrimination (the prompt that most
+ * narrows a new model's row: D-optimal design), so that what tells models apart is not missed.
+ * Each pick is the best given those before it: whoever labels only the first half has the best half.
+ * @see Polo et al., "tinyBenchmarks", 2024 (anchor points); Fedorov, "Theory of Optimal Experiments", 1972;
+ *      Nemhauser, Wolsey & Fisher, 1978 (greedy picks are within 1 − 1/e of the best coverage)
+ */
+import { deriveSeed, seededRandom, shuffled } from '../../datasets/index.ts';
+import { FARTHEST, type Heads } from '../heads/heads.ts';
+import { inverse } from './linear-algebra.ts';
+import { priorOverModels, rowInputs } from './onboard-row.ts';
+
+export interface Anchor {
+  /** Index of the prompt. */
+  readonly row: number;
+  readonly why: 'coverage' | 'discrimination';
+}
+
+/** Coverage is measured on so many prompts at most: distances between all of them are held at once. */
+const MAX_COVERED = 2000;
+/** One pick in so many is by discrimination: at two in five, half of what anchors gain over a draw by lot was lost. */
+const DISCRIMINATE_EVERY = 5;
+
+/**
+ * @param z      n × d, embeddings
+ * @param groups n, what must not be picked twice: near-copies of one prompt say the same
+ * @param count  how many; fewer come back where there are fewer groups
+ * @returns best first; the same for the same input
+ */
+export function chooseAnchors(heads: Heads, z: Float32Array, groups: readonly string[], count: number): Anchor[] {
+  const n = groups.length;
+  const open = firstOfEachGroup(groups);
+  const covered = sample(open, MAX_COVERED);
+  const coverage = coverageGain(heads, z, covered);
+  const information = informationGain(heads, z, n);
+  const picked: Anchor[] = [];
+  const taken = new Set<number>();
+  const wanted = Math.min(count, open.length);
+  while (picked.length < wanted) {
+    const why = picked.length % DISCRIMINATE_EVERY === DISCRIMINATE_EVERY - 1 ? 'discrimination' : 'coverage';
+    const gain = why === 'coverage' ? coverage.gain : information.gain;
+    const among = why === 'coverage' && covered.some((i) => !taken.has(i)) ? covered : open;
+    let best = -1;
+    let most = Number.NEGATIVE_INFINITY;
+    for (const i of among) {
+      if (taken.has(i)) continue;
+      const g = gain(i);
+      if (g > most) [best, most] = [i, g];
+    }
+    picked.push({ row: best, why });
+    taken.add(best);
+    coverage.take(best);
+    information.take(best);
+  }
+  return picked;
+}
+
+function firstOfEachGroup(groups: readonly string[]): number[] {
+  const seen = new Set<string>();
+  return groups.flatMap((g, i) => (seen.has(g) ? [] : [seen.add(g) && i]));
+}
+
+/** So many of them, in their order; always the same ones. */
+const sample = (rows: readonly number[], most: number): number[] =>
+  rows.length <= most
+    ? [...rows]
+    : shuffled(rows, seededRandom(deriveSeed(1, 'anchors')))
+        .slice(0, most)
+        .sort((a, b) => a - b);
+
+interface Criterion {
+  /** What picking this prompt next would bring; only comparable with others at the same moment. */
+  readonly gain: (i: number) => number;
+  readonly take: (i: number) => void;
+}
+
+/** How much nearer the covered prompts would come to a picked one, in standardised distance. */
+function coverageGain(heads: Heads, z: Float32Array, covered: readonly number[]): Criterion {
+  const { scale } = heads.domain;
+  const d = heads.dimension;
+  const k = covered.length;
+  const far = 2 * FARTHEST; // a coordinate cannot bring two prompts further apart than this
+  const distances = new Float32Array(k * k);
+  for (let a = 0; a < k; a++) {
+    for (let b = 0; b < a; b++) {
+      let s = 0;
+      for (let c = 0; c < d; c++) {
+        const u = Math.min(far, Math.abs(z[covered[a]! * d + c]! - z[covered[b]! * d + c]!) * scale[c]!);
+        s += u * u;
+      }
+      distances[a * k + b] = distances[b * k + a] = Math.sqrt(s / d);
+    }
+  }
+  const nearest = new Float32Array(k).fill(far);
+  const at = new Map(covered.map((i, a) => [i, a]));
+  return {
+    gain(i) {
+      const a = at.get(i);
+      if (a === undefined) return 0;
+      let sum = 0;
+      for (let b = 0; b < k; b++) sum += Math.max(0, nearest[b]! - distances[a * k + b]!);
+      return sum;
+    },
+    take(i) {
+      const a = at.get(i);
+      if (a === undefined) return;
+      for (let b = 0; b < k; b++) nearest[b] = Math.min(nearest[b]!, distances[a * k + b]!);
+    },
+  };
+}
+
+/**
+ * By how much one more answer narrows the row of a model drawn from those known: the determinant of what is
+ * uncertain of it falls by 1 + v·xᵀ C x, with v = p(1 − p) at the average model and C what is uncertain so far.
+ */
+function informationGain(heads: Heads, z: Float32Array, n: number): Criterion {
+  const prior = priorOverModels(heads);
+  const w = heads.factors.count + 1;
+  const { x } = rowInputs(heads, z, n);
+  const weight = Float64Array.from({ length: n }, (_, i) => {
+    let l = 0;
+    for (let a = 0; a < w; a++) l += prior.mean[a]! * x[i * w + a]!;
+    const p = 1 / (1 + Math.exp(-l));
+    return p * (1 - p);
+  });
+  const information = inverse(prior.covariance, w);
+  let uncertain = prior.covariance;
+  return {
+    gain(i) {
+      let s = 0;
+      for (let a = 0; a < w; a++) {
+        for (let b = 0; b < w; b++) s += x[i * w + a]! * uncertain[a * w + b]! * x[i * w + b]!;
+      }
+      return weight[i]! * s;
+    },
+    take(i) {
+      for (let a = 0; a < w; a++) {
+        for (let b = 0; b < w; b++) information[a * w + b]! += weight[i]! * x[i * w + a]! * x[i * w + b]!;
+      }
+      uncertain = inverse(information, w);
+    },
+  };
+}
