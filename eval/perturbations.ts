@@ -53,7 +53,10 @@ export const HARMLESS: readonly Perturbation[] = [
   {
     name: 'instruction after',
     apply: (text, random) =>
-      `${text}${one(GAPS.slice(1), random)}${one(instructionsFor(text), random).replace(/:$/, '.')}`,
+      `${text}${one(GAPS.slice(1), random)}${one(
+        instructionsFor(text).filter((i) => i !== 'Q:'),
+        random,
+      ).replace(/:$/, '.')}`,
   },
   { name: 'blanks and lines', apply: loosenLayout },
   { name: 'quotes and dashes', apply: typeset },

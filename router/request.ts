@@ -62,10 +62,11 @@ export type RoutableRequest = z.input<typeof RoutableRequest>;
 /** Characters kept of a routed text: what stands first and what stands last tell most. */
 const HEAD_CHARS = 2800;
 const TAIL_CHARS = 1200;
-/** Earlier user turns that are routed on, and what is kept of the latest and of those before it. */
+/** Earlier user turns that are routed on, and the characters they share: what a short one leaves goes to the other. */
 const EARLIER_TURNS = 2;
-const LATEST_EARLIER = [1100, 500] as const;
-const OLDER = [400, 200] as const;
+const EARLIER_CHARS = 2000;
+/** No greeting is longer. */
+const LONGEST_EMPTY = 200;
 const IMAGE_TOKENS = 1000;
 /** A page of a PDF is some 100 kB in base64 and some 2 500 tokens. Rough: no fact of a file is read. */
 const FILE_CHARS_PER_TOKEN = 40;
@@ -123,13 +124,12 @@ export function readRequest(request: unknown): RoutingInput {
 function withContext(last: string, before: readonly string[]): string {
   const earlier: string[] = [];
   for (let k = before.length - 1; k >= 0 && earlier.length < EARLIER_TURNS; k--) {
-    const turn = before[k]!;
-    if (turn.length < 200 && isEmptyTalk(turn)) continue;
-    const [head, tail] = earlier.length === 0 ? LATEST_EARLIER : OLDER;
-    earlier.unshift(`${canonicalText(cut(turn, head, tail))}\n`);
+    if (before[k]!.length > LONGEST_EMPTY || !isEmptyTalk(before[k]!)) earlier.unshift(before[k]!);
   }
   if (earlier.length === 0) return promptText(last);
-  const context = earlier.join('');
+  const shortest = Math.min(...earlier.map((turn) => turn.length));
+  const most = earlier.length === 1 ? EARLIER_CHARS : Math.max(EARLIER_CHARS / 2, EARLIER_CHARS - shortest);
+  const context = earlier.map((turn) => `${canonicalText(cut(turn, 0.7 * most, 0.3 * most))}\n`).join('');
   return context + canonicalText(cut(last, HEAD_CHARS - context.length, TAIL_CHARS));
 }
 
@@ -208,5 +208,5 @@ const jsonTokens = (value: unknown): number => estimateTokens(JSON.stringify(val
 export const promptText = (text: string): string => cut(text, HEAD_CHARS, TAIL_CHARS);
 
 function cut(text: string, head: number, tail: number): string {
-  return text.length <= head + tail ? text : `${text.slice(0, head)}\n${text.slice(-tail)}`;
+  return text.length <= head + tail ? text : `${text.slice(0, head)}\n${text.slice(text.length - tail)}`;
 }

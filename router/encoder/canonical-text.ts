@@ -75,6 +75,7 @@ function withoutEmptyEnds(text: string): string {
   // Nothing but empty talk: then it is the task.
   if (from >= to) return text;
   const rest = from === 0 && to === text.length ? text : withoutFinalStop(text.slice(from, to));
+  if (rest === '') return text;
   const opening = POLITE_OPENING.exec(rest.slice(0, FARTHEST));
   return opening === null || opening[0].length === rest.length ? rest : rest.slice(opening[0].length);
 }
@@ -111,7 +112,8 @@ function beforeEmptyEnd(text: string, from: number, to: number): number {
   if (i > limit || i === from) starts.push(i);
   for (let k = starts.length - 1; k >= 0; k--) {
     const start = starts[k]!;
-    if (isOption(text, i, start) || !isEmptyTalk(text.slice(start, to))) continue;
+    const marked = start === i || SENTENCE_END.test(text[start - 2]!);
+    if (isOption(text, i, start) || !isEmptyTalk(text.slice(start, to), marked)) continue;
     let end = start;
     while (end > from && isBlank(text[end - 1]!)) end--;
     return end;

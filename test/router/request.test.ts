@@ -83,14 +83,20 @@ describe('the text', () => {
   test('of a short last turn is not crowded out by long ones before it', () => {
     const { text } = read(user('a'.repeat(9000)), user('b'.repeat(9000)), user('and in Spanish?'));
     expect(text.endsWith('\nand in Spanish?')).toBe(true);
-    // 1 100 + 500 of the turn before, 400 + 200 of the one before that, each with a line end at its cut and its end
-    expect(text.length).toBe(1602 + 602 + 15);
+    // 700 + 300 of each of the two before, with a line end at the cut and one at the end
+    expect(text.length).toBe(1002 + 1002 + 15);
+  });
+
+  test('of two follow-ups still holds most of a long question: what short turns leave is its', () => {
+    const { text } = read(user('a'.repeat(3000)), user('And in Spanish?'), user('Shorter!'));
+    // 2 000 − 15 characters of the question and the line end at its cut
+    expect(text).toHaveLength(1985 + 1 + '\nAnd in Spanish?\nShorter!'.length);
   });
 
   test('of a long last turn leaves earlier ones their place and stays within the limit', () => {
     const { text } = read(user('a'.repeat(9000)), user('b'.repeat(9000)), user(`c${'d'.repeat(9000)}`));
     const count = (c: string) => text.toLowerCase().split(c).length - 1;
-    expect([count('a'), count('b')]).toEqual([600, 1600]);
+    expect([count('a'), count('b')]).toEqual([1000, 1000]);
     expect(text.length).toBeLessThanOrEqual(4001);
     expect(promptText(text)).toBe(text);
   });
