@@ -15,6 +15,8 @@ import { type RequestFacts, type RoutableRequest, readRequest } from './request.
 export interface RouterOptions {
   /** Artifact folder; default: the shipped one. */
   readonly artifact?: string;
+  /** Folder of the transformer that the artifact was trained over, where it is no longer where it lay then. */
+  readonly encoderDir?: string | undefined;
   /** Candidate models, each id once; default: the shipped catalog. */
   readonly candidates?: readonly z.input<typeof Candidate>[];
   /** Overrides of the artifact's policy. */
@@ -48,6 +50,8 @@ export interface Router {
   certificate(outOfDomainShare: number | null): Standing;
   /** @throws `INVALID_REQUEST`, `INVALID_CONFIG` (a knob out of range), `NO_CANDIDATE` (its message names every filter hit) */
   route(request: RoutableRequest, options?: RouteOptions): Promise<Decision>;
+  /** Frees the encoder's thread, where it has one, once all is answered. A later request takes it up again. */
+  close(): Promise<void>;
 }
 
 export const Router = {
@@ -56,9 +60,17 @@ export const Router = {
    * @throws what {@link loadArtifact} throws; `INVALID_CONFIG` when a policy knob or a candidate is not as it should be
    */
   async load(options: RouterOptions = {}): Promise<Router> {
-    const artifact = await loadArtifact(options.artifact);
-    const candidates = options.candidates ? checked(options.candidates) : (await readCatalog()).models;
-    return createRouter(artifact, candidates, withOverrides(artifact.policy, options.policy));
+    const artifact = await loadArtifact(options.artifact, { encoderDir: options.encoderDir });
+    try {
+      const candidates = options.candidates ? checked(options.candidates) : (await readCatalog()).models;
+      const router = createRouter(artifact, candidates, withOverrides(artifact.policy, options.policy));
+      // An encoder that cannot run says so now, and the first request finds it warm.
+      await artifact.encoder.encode(['text']);
+      return router;
+    } catch (error) {
+      await artifact.encoder.close?.();
+      throw error;
+    }
   },
 };
 
@@ -85,6 +97,7 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
     candidates,
     policy,
     certificate: (outOfDomainShare) => standing(policy, outOfDomainShare),
+    close: async () => artifact.encoder.close?.(),
     async route(request, options = {}) {
       const knobs = withOverrides(policy, options.policy);
       const mix = solve(knobs);

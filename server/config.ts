@@ -84,6 +84,14 @@ export const GatewayConfig = z.strictObject({
   catalog: z.string().min(1).optional(),
   /** Router artifact folder; without it the promoted one, or else the shipped one. */
   artifact: z.string().min(1).optional(),
+  /** Where the transformer of the artifact lies, if it has one; without it where it lay when the artifact was trained. */
+  encoder: z
+    .string()
+    .regex(
+      /^transformer:./,
+      'must be transformer:FOLDER, or transformer:OWNER/NAME for a model of the Hugging Face hub',
+    )
+    .optional(),
   /** The model savings are counted against; without it the dearest candidate. */
   baseline: z.string().min(1).optional(),
   policy: Knobs.partial().default({}),
@@ -123,6 +131,7 @@ const FROM_ENVIRONMENT = {
   POINTSMAN_DATA_DIR: 'dataDir',
   POINTSMAN_CATALOG: 'catalog',
   POINTSMAN_ARTIFACT: 'artifact',
+  POINTSMAN_ENCODER: 'encoder',
   POINTSMAN_BASELINE: 'baseline',
   POINTSMAN_LOG_LEVEL: 'logLevel',
 } as const;

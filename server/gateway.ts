@@ -120,7 +120,7 @@ export class Gateway {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#providers.values()].map((provider) => provider.close()));
+    await Promise.all([this.holder.current, ...this.#providers.values()].map((part) => part.close()));
   }
 
   #fullId(model: string): string {

@@ -4,12 +4,13 @@ import { Router } from '../router/index.ts';
 import type { Admin } from './api/admin.ts';
 import type { GatewayConfig } from './config.ts';
 import type { SqlStore } from './db/store.ts';
+import { encoderFolder } from './encoder-folder.ts';
 import type { RouterHolder } from './gateway.ts';
 import { artifactDir, unusablePromotion, watchPromotions } from './learning/artifacts.ts';
 import { activeArtifact } from './learning/promotions.ts';
 import type { LearningContext } from './learning/retrain.ts';
 
-type Options = Pick<GatewayConfig, 'artifact' | 'dataDir' | 'policy'>;
+type Options = Pick<GatewayConfig, 'artifact' | 'dataDir' | 'encoder' | 'policy'>;
 
 /** Why a promoted router does not decide; without a stack, which would tell an operator nothing. */
 export interface RouterProblem {
@@ -27,16 +28,19 @@ export interface RouterInForce {
 
 /** Loads the base router, which decides while nothing is promoted, and gives what needs the database its turn later. */
 export async function loadRouters(candidates: readonly Candidate[], options: Options) {
+  const encoderDir = options.encoder === undefined ? undefined : await encoderFolder(options.encoder, options);
   const load = (artifact: string | undefined) =>
-    Router.load({ candidates, policy: options.policy, ...(artifact !== undefined && { artifact }) });
+    Router.load({ candidates, policy: options.policy, encoderDir, ...(artifact !== undefined && { artifact }) });
   const base = await load(options.artifact);
   return async (store: SqlStore, onProblem: (problem: RouterProblem) => void): Promise<RouterInForce> => {
     const { dataDir, artifact: baseDir, policy } = options;
     const holder: RouterHolder = { current: base };
     const adopt = async (dir: string | undefined, hash: string | null) => {
+      const before = holder.current;
       holder.current = await load(dir).catch((error) => {
         throw hash === null ? error : unusablePromotion(hash, error);
       });
+      await before.close();
     };
     const adoptHash = async (hash: string | null) =>
       adopt(hash === null ? baseDir : await artifactDir(store, dataDir, hash), hash);
@@ -48,7 +52,7 @@ export async function loadRouters(candidates: readonly Candidate[], options: Opt
       admin:
         store.lock === null
           ? undefined
-          : adminOf({ store, dataDir, candidates, baseDir, policy }, store.lock.token, adoptHash),
+          : adminOf({ store, dataDir, candidates, baseDir, encoderDir, policy }, store.lock.token, adoptHash),
       watch: (onWatchProblem) =>
         watchPromotions(store, dataDir, adopt, { known, baseDir, onProblem: toldOnce(onWatchProblem) }),
     };

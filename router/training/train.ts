@@ -10,6 +10,7 @@ import {
 import { type ArtifactParts, hashGroup } from '../artifact/artifact.ts';
 import { ngramFeatures } from '../encoder/ngram/features.ts';
 import { encodeNgrams, ngramDimension, ngramGraph, openNgramEncoder } from '../encoder/ngram/ngram.ts';
+import type { TransformerEncoder } from '../encoder/transformer/transformer.ts';
 import { type HeadPredictions, predictHeads } from '../heads/heads.ts';
 import { Policy } from '../policy/policy.ts';
 import { believedQuality } from '../policy/solve.ts';
@@ -24,6 +25,8 @@ export interface TrainOptions {
   readonly created: Date;
   /** Licence of each dataset by name, for the manifest. */
   readonly licences?: Readonly<Record<string, string>>;
+  /** A model that embeds texts already; default: an encoder is learned from the texts. */
+  readonly encoder?: TransformerEncoder | undefined;
   /** Told what is being done, and how far along in [0, 1]. */
   readonly onProgress?: (step: string, share: number) => void;
 }
@@ -57,42 +60,29 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Ar
     );
   }
 
-  progress('learning n-gram directions from texts', 0);
-  const weights = fitNgramEncoder(
-    training.prompts.map((p) => p.text),
-    { seed: options.seed, onProgress: (share) => progress('learning n-gram directions from texts', share) },
-  );
-  const encoder = ngramGraph(weights);
+  const textsOf = (part: OutcomeTable): string[] => part.prompts.map((p) => p.text);
+  const encoder = options.encoder
+    ? frozen(options.encoder, progress)
+    : await learned(textsOf(training), options.seed, progress);
   progress('encoding', 0);
-  const z = encodeAll(
-    weights,
-    training.prompts.map((p) => p.text),
-  );
-  await checkParity(
-    encoder,
-    weights,
-    training.prompts.slice(0, 50).map((p) => p.text),
-  );
+  const z = await encoder.encode(textsOf(training));
 
   progress('fitting heads', 0);
-  const fit = fitHeads(training, z, options.seed, { knownCoordinate: ngramDimension(weights.directions) - 1 });
+  const fit = fitHeads(training, z, options.seed, encoder);
   progress('choosing the tolerance on the calibration part', 0);
-  const forecast = (part: OutcomeTable): { z: Float32Array; predicted: HeadPredictions } => {
-    const z = encodeAll(
-      weights,
-      part.prompts.map((p) => p.text),
-    );
+  const forecast = async (part: OutcomeTable): Promise<{ z: Float32Array; predicted: HeadPredictions }> => {
+    const z = await encoder.encode(textsOf(part));
     const predicted = predictHeads(fit.heads, z, part.prompts.length);
     return { z, predicted: { ...predicted, quality: believedQuality(fit.heads, predicted, RULE.maxOutOfDomain) } };
   };
-  const calibrated = forecast(calibration);
+  const calibrated = await forecast(calibration);
   const chosen = chooseTolerance(calibration, calibrated.predicted, training);
   const traffic = sampleTraffic(calibration, calibrated.z, calibrated.predicted, training);
-  const certificate = certify(proving, forecast(proving).predicted, training, RULE);
+  const certificate = certify(proving, (await forecast(proving)).predicted, training, RULE);
   const round = (x: number): number => Number(x.toFixed(4));
 
   return {
-    encoder,
+    encoder: encoder.part,
     heads: fit.heads,
     // What could be proved goes before what is estimated.
     policy: Policy.parse({ tolerance: certificate?.tolerance ?? chosen.tolerance, ...RULE, certificate, traffic }),
@@ -113,9 +103,50 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Ar
     notes: [
       'Trained on public evaluation results: academic English questions, mathematics, code. Chat, other languages and long documents were not in it.',
       'LiveCodeBench outcomes are CC BY-SA 4.0 (livecodebench.github.io); weights derived from them carry that attribution.',
+      ...(options.encoder?.assumed ?? []),
     ],
     parent: null,
     created: options.created,
+  };
+}
+
+/** What heads are fitted over. */
+interface TrainingEncoder {
+  /** Its part of the artifact. */
+  readonly part: ArtifactParts['encoder'];
+  readonly knownCoordinate?: number;
+  encode(texts: readonly string[]): Promise<Float32Array>;
+}
+
+type Progress = (step: string, share: number) => void;
+
+async function learned(texts: readonly string[], seed: number, progress: Progress): Promise<TrainingEncoder> {
+  const step = 'learning n-gram directions from texts';
+  progress(step, 0);
+  const weights = fitNgramEncoder(texts, { seed, onProgress: (share) => progress(step, share) });
+  const part = ngramGraph(weights);
+  await checkParity(part, weights, texts.slice(0, 50));
+  return {
+    part,
+    knownCoordinate: ngramDimension(weights.directions) - 1,
+    encode: async (more) => encodeAll(weights, more),
+  };
+}
+
+/** A network of millions of weights takes its time: it is told how far it has come every so many texts. */
+const TEXTS_AT_A_TIME = 32;
+
+function frozen({ reference, dimension, encode }: TransformerEncoder, progress: Progress): TrainingEncoder {
+  return {
+    part: reference,
+    async encode(texts) {
+      const out = new Float32Array(texts.length * dimension);
+      for (let at = 0; at < texts.length; at += TEXTS_AT_A_TIME) {
+        out.set(await encode(texts.slice(at, at + TEXTS_AT_A_TIME)), at * dimension);
+        progress('encoding', Math.min(1, (at + TEXTS_AT_A_TIME) / texts.length));
+      }
+      return out;
+    },
   };
 }
 

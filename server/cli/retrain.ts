@@ -8,6 +8,7 @@ import { type ErrorCode, RoutingError } from '../../datasets/errors.ts';
 import { type GatewayConfig, readConfig } from '../config.ts';
 import { type LockFile, lockOwner } from '../db/lock.ts';
 import { openStore } from '../db/store.ts';
+import { encoderFolder } from '../encoder-folder.ts';
 import { type HistoryReport, type LearningAdmin, learningAdmin, type RollbackReport } from '../learning/admin.ts';
 import { historyText, rollbackText, verdictText } from '../learning/report.ts';
 import type { RetrainReport } from '../learning/retrain.ts';
@@ -92,9 +93,11 @@ type ClosableAdmin = LearningAdmin & { close(): Promise<void> };
 async function adminHere(config: GatewayConfig): Promise<ClosableAdmin> {
   if (config.databaseUrl === undefined) refuseNewFolder(config.dataDir);
   const { models: candidates } = await readCatalog(config.catalog);
+  const encoderDir = config.encoder === undefined ? undefined : await encoderFolder(config.encoder, config);
   const store = await openStore(config);
   const { dataDir, policy, artifact: baseDir } = config;
-  return { ...learningAdmin({ store, dataDir, candidates, policy, baseDir }), close: () => store.close() };
+  const context = { store, dataDir, candidates, policy, baseDir, encoderDir };
+  return { ...learningAdmin(context), close: () => store.close() };
 }
 
 /** A folder that no gateway has ever used holds nothing to learn from; opening it would make a database there. */

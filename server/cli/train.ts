@@ -14,8 +14,11 @@ import {
   roleOf,
 } from '../../datasets/index.ts';
 import { loadArtifact, refuseToReplace, saveArtifact } from '../../router/artifact/artifact.ts';
+import type { TransformerEncoder } from '../../router/encoder/transformer/transformer.ts';
 import { embed } from '../../router/estimators/index.ts';
 import { train } from '../../router/training/train.ts';
+import { readConfig } from '../config.ts';
+import { encoderFolder } from '../encoder-folder.ts';
 
 /** Licences of the public sources that the shipped artifact is trained on, by folder name. */
 const LICENCES: Record<string, string> = {
@@ -30,34 +33,48 @@ export function trainCommand(): Command {
     .description('Train a router from folders of outcomes: encoder, heads, calibration and default policy.')
     .requiredOption('--data <dir...>', 'dataset folders (prompts.jsonl[.gz], outcomes.jsonl[.gz], models.json)')
     .requiredOption('--out <dir>', 'where to write the artifact')
+    .option(
+      '--encoder <name>',
+      'frozen model to train over: transformer:FOLDER, or transformer:OWNER/NAME from the hub',
+    )
     .option('--seed <n>', 'same data and seed, same bytes', integer, 1)
     .option('--replay <dir>', 'also write the report part of the first --data folder as a replay bundle without texts')
     .addHelpText(
       'after',
       `
+Without --encoder one is learned from the texts. With it, any sentence-embedding model with an ONNX file
+does (sentence-transformers layout), pooled as its config says; it stays where it lies, and the artifact
+knows it by the hashes of its files. Models of the hub are kept below the data directory (.pointsman/encoders).
+
 Every group of prompts belongs once and for all to train (80 %), calibration (10 %) or report (10 %),
 by a hash of its groupId: report groups are never looked at here.
 
 Examples:
   npm run train -- --data DIR/mmlu-pro DIR/zeroeval --out my-router
+  npm run train -- --data DIR/zeroeval --encoder transformer:models/minilm --out my-router
   npm run eval -- --data DIR/zeroeval --router my-router my-router+fit`,
     )
-    .action(async (options: { data: string[]; out: string; seed: number; replay?: string }) => {
+    .action(async (options: { data: string[]; out: string; seed: number; encoder?: string; replay?: string }) => {
       const spinner = ora({ stream: process.stderr });
       const started = performance.now();
       try {
         refuseToReplace(resolve(options.out));
+        const onProgress = (step: string, share: number): void => {
+          spinner.text = share > 0 ? `${step} ${Math.round(100 * share)} %` : step;
+        };
         spinner.start('reading data');
+        const encoder = options.encoder === undefined ? undefined : await openEncoder(options.encoder, onProgress);
+        for (const assumed of encoder?.assumed ?? []) spinner.info(`${options.encoder}: ${assumed}`).start();
         const datasets: Dataset[] = [];
         for (const dir of options.data) datasets.push(await readDataset(dir));
         const parts = await train(mergeDatasets(datasets), {
           seed: options.seed,
           created: new Date(),
           licences: LICENCES,
-          onProgress: (step, share) => {
-            spinner.text = share > 0 ? `${step} ${Math.round(100 * share)} %` : step;
-          },
+          encoder,
+          onProgress,
         });
+        await encoder?.close();
         const { hash, dir } = saveArtifact(resolve(options.out), parts);
         const artifact = await loadArtifact(dir);
         const seconds = ((performance.now() - started) / 1000).toFixed(0);
@@ -85,6 +102,18 @@ Examples:
         throw error;
       }
     });
+}
+
+async function openEncoder(
+  named: string,
+  onProgress: (step: string, share: number) => void,
+): Promise<TransformerEncoder> {
+  const { dataDir } = readConfig({ env: process.env });
+  const folder = await encoderFolder(named, { dataDir, onProgress });
+  onProgress('loading the encoder', 0);
+  // Loaded late: only who trains over a transformer needs what it runs on.
+  const { openTransformerEncoder } = await import('../../router/encoder/transformer/transformer.ts');
+  return openTransformerEncoder(folder);
 }
 
 /** Embeddings, lengths and outcomes of the report part: what an evaluation needs, and no text. */

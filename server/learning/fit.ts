@@ -15,6 +15,8 @@ export interface FitJob {
   readonly baseDir: string;
   /** Artifact in force; a promoted one, in a folder named by its hash, where it is not the base. */
   readonly incumbentDir: string;
+  /** Folder of their transformer, where it is no longer where it lay when they were trained. */
+  readonly encoderDir: string | undefined;
   /** Samples first labelled by then went into the incumbent; null: none did. */
   readonly trainedThrough: number | null;
   readonly candidates: readonly Candidate[];
@@ -36,12 +38,12 @@ export interface FitResult {
 }
 
 export async function fitAndJudge(job: FitJob): Promise<FitResult> {
-  const { samples, candidates, gate, seed } = job;
-  const base = await loadArtifact(job.baseDir);
+  const { samples, candidates, gate, seed, encoderDir } = job;
+  const base = await loadArtifact(job.baseDir, { encoderDir });
   const incumbent =
     job.incumbentDir === job.baseDir
       ? base
-      : await loadArtifact(job.incumbentDir).catch((error) => {
+      : await loadArtifact(job.incumbentDir, { encoderDir }).catch((error) => {
           throw unusablePromotion(basename(job.incumbentDir), error);
         });
   const wasSeen = ({ firstLabelledAt }: Sample) => job.trainedThrough !== null && firstLabelledAt <= job.trainedThrough;

@@ -25,6 +25,8 @@ export interface LearningContext {
   readonly candidates: readonly Candidate[];
   /** Artifact in force while nothing is promoted. Default: the shipped one. */
   readonly baseDir?: string | undefined;
+  /** Folder of the transformer that the artifacts were trained over, where it is no longer where it lay then. */
+  readonly encoderDir?: string | undefined;
   /** The operator's overrides of the artifact's policy. */
   readonly policy?: Partial<Policy> | undefined;
 }
@@ -91,7 +93,8 @@ async function retrainNow(context: LearningContext, options: RetrainOptions): Pr
   const baseDir = promoted === null ? configuredDir : await baseOf(store, dataDir, manifest, configuredDir);
   const log = await readLog(store, manifest.encoder.id);
   const trainedThrough = promoted === null ? null : await trainedThroughOf(store, promoted);
-  const job = { baseDir, incumbentDir, trainedThrough, candidates, policy: context.policy ?? {}, gate, seed };
+  const { encoderDir, policy = {} } = context;
+  const job = { baseDir, incumbentDir, encoderDir, trainedThrough, candidates, policy, gate, seed };
   const fitted = (saveUnder: string) => fitInThread({ ...job, samples: log.samples, saveUnder });
   const result = await (dryRun ? inScratch(fitted) : fitted(artifactsFolder(dataDir)));
   const { promote, reasons } = await withoutReturns(store, result);

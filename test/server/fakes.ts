@@ -38,6 +38,7 @@ export function fakeRouter(candidates: readonly Candidate[], name = 'fake'): Rou
     candidates,
     policy: Policy.parse({ tolerance: 0.02 }),
     certificate: () => UNCERTIFIED,
+    async close() {},
     async route(request, options) {
       const { facts } = readRequest(request);
       const unhealthy = candidates.filter(({ id }) => options?.unhealthy?.includes(id));
