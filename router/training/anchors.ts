@@ -9,7 +9,7 @@
  *      Nemhauser, Wolsey & Fisher, 1978 (greedy picks are within 1 − 1/e of the best coverage)
  */
 import { deriveSeed, seededRandom, shuffled } from '../../datasets/index.ts';
-import { FARTHEST, type Heads } from '../heads/heads.ts';
+import type { Heads } from '../heads/heads.ts';
 import { inverse } from './linear-algebra.ts';
 import { priorOverModels, rowInputs } from './onboard-row.ts';
 
@@ -21,7 +21,7 @@ export interface Anchor {
 
 /** Coverage is measured on so many prompts at most: distances between all of them are held at once. */
 const MAX_COVERED = 2000;
-/** One pick in so many is by discrimination: at two in five, half of what anchors gain over a draw by lot was lost. */
+/** One pick in so many is by discrimination: with two in five, anchors gained less over a draw by lot. */
 const DISCRIMINATE_EVERY = 5;
 
 /**
@@ -34,7 +34,7 @@ export function chooseAnchors(heads: Heads, z: Float32Array, groups: readonly st
   const n = groups.length;
   const open = firstOfEachGroup(groups);
   const covered = sample(open, MAX_COVERED);
-  const coverage = coverageGain(heads, z, covered);
+  const coverage = coverageGain(z, heads.dimension, covered);
   const information = informationGain(heads, z, n);
   const picked: Anchor[] = [];
   const taken = new Set<number>();
@@ -77,23 +77,28 @@ interface Criterion {
   readonly take: (i: number) => void;
 }
 
-/** How much nearer the covered prompts would come to a picked one, in standardised distance. */
-function coverageGain(heads: Heads, z: Float32Array, covered: readonly number[]): Criterion {
-  const { scale } = heads.domain;
-  const d = heads.dimension;
+/** How much nearer the covered prompts would come to a picked one: 1 − cosine, as the domain of the heads is measured. */
+function coverageGain(z: Float32Array, d: number, covered: readonly number[]): Criterion {
   const k = covered.length;
-  const far = 2 * FARTHEST; // a coordinate cannot bring two prompts further apart than this
+  const unit = new Float32Array(k * d);
+  covered.forEach((i, a) => {
+    const own = z.subarray(i * d, i * d + d);
+    const norm = Math.hypot(...own);
+    if (norm > 0)
+      unit.set(
+        own.map((v) => v / norm),
+        a * d,
+      );
+  });
   const distances = new Float32Array(k * k);
   for (let a = 0; a < k; a++) {
     for (let b = 0; b < a; b++) {
-      let s = 0;
-      for (let c = 0; c < d; c++) {
-        const u = Math.min(far, Math.abs(z[covered[a]! * d + c]! - z[covered[b]! * d + c]!) * scale[c]!);
-        s += u * u;
-      }
-      distances[a * k + b] = distances[b * k + a] = Math.sqrt(s / d);
+      let cosine = 0;
+      for (let c = 0; c < d; c++) cosine += unit[a * d + c]! * unit[b * d + c]!;
+      distances[a * k + b] = distances[b * k + a] = 1 - cosine;
     }
   }
+  const far = 2; // no two are further apart
   const nearest = new Float32Array(k).fill(far);
   const at = new Map(covered.map((i, a) => [i, a]));
   return {

@@ -61,7 +61,7 @@ describe('anchors', () => {
     const heap = (i: number): number => (i < 200 ? 0 : i < 230 ? 1 : 2);
     const z = Float32Array.from({ length: 260 * D }, (_, at) => {
       const own = heap(Math.floor(at / D));
-      return (own > 0 && at % D === own ? 3 : 0) + 0.1 * normal(random);
+      return (at % D === own ? 3 : 0) + 0.3 * normal(random);
     });
     const picks = chooseAnchors(heads, z, alone(260), 5);
     expect(new Set(picks.map((a) => heap(a.row))).size).toBe(3);
