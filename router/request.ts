@@ -120,6 +120,7 @@ export function readRequest(request: unknown): RoutingInput {
 /**
  * A follow-up and what it follows: a short one would mean nothing by itself. Turns that are but a greeting or
  * thanks are passed over, and every turn is freed of such talk, which would stand in the middle of the text.
+ * Turns are joined by a blank: the lines of a text are counted, and a turn is no line of the task.
  */
 function withContext(last: string, before: readonly string[]): string {
   const earlier: string[] = [];
@@ -129,7 +130,7 @@ function withContext(last: string, before: readonly string[]): string {
   if (earlier.length === 0) return promptText(last);
   const shortest = Math.min(...earlier.map((turn) => turn.length));
   const most = earlier.length === 1 ? EARLIER_CHARS : Math.max(EARLIER_CHARS / 2, EARLIER_CHARS - shortest);
-  const context = earlier.map((turn) => `${canonicalText(cut(turn, 0.7 * most, 0.3 * most))}\n`).join('');
+  const context = earlier.map((turn) => `${canonicalText(cut(turn, 0.7 * most, 0.3 * most))} `).join('');
   return context + canonicalText(cut(last, HEAD_CHARS - context.length, TAIL_CHARS));
 }
 

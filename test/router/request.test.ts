@@ -43,7 +43,7 @@ describe('the text', () => {
       { role: 'assistant', content: 'Bonjour.' },
       user('and in Spanish?'),
     );
-    expect(text).toBe('Translate "good morning" into French\nand in Spanish?');
+    expect(text).toBe('Translate "good morning" into French and in Spanish?');
     expect(facts.turns).toBe(2);
     // 14 + 37 + 8 + 15 = 74 characters
     expect(facts.inputTokens).toBe(19);
@@ -52,7 +52,7 @@ describe('the text', () => {
 
   test('holds two turns before the last and no more, the last one whole', () => {
     const turns = ['One', 'Two', 'Three', 'Four', 'Five'].map(user);
-    expect(read(...turns).text).toBe('Three\nFour\nFive');
+    expect(read(...turns).text).toBe('Three Four Five');
   });
 
   test('passes over earlier turns that only greet or thank, and frees the others of such talk', () => {
@@ -65,7 +65,7 @@ describe('the text', () => {
       { role: 'assistant', content: 'Anything else?' },
       user('Ok, and in Spanish? Thanks!'),
     );
-    expect(text).toBe('Translate "good morning" into French\nOk, and in Spanish?');
+    expect(text).toBe('Translate "good morning" into French Ok, and in Spanish?');
     expect(facts.turns).toBe(4);
   });
 
@@ -82,15 +82,15 @@ describe('the text', () => {
 
   test('of a short last turn is not crowded out by long ones before it', () => {
     const { text } = read(user('a'.repeat(9000)), user('b'.repeat(9000)), user('and in Spanish?'));
-    expect(text.endsWith('\nand in Spanish?')).toBe(true);
-    // 700 + 300 of each of the two before, with a line end at the cut and one at the end
+    expect(text.endsWith(' and in Spanish?')).toBe(true);
+    // 700 + 300 of each of the two before, with a line end at the cut and a blank behind
     expect(text.length).toBe(1002 + 1002 + 15);
   });
 
   test('of two follow-ups still holds most of a long question: what short turns leave is its', () => {
     const { text } = read(user('a'.repeat(3000)), user('And in Spanish?'), user('Shorter!'));
     // 2 000 − 15 characters of the question and the line end at its cut
-    expect(text).toHaveLength(1985 + 1 + '\nAnd in Spanish?\nShorter!'.length);
+    expect(text).toHaveLength(1985 + 1 + ' And in Spanish? Shorter!'.length);
   });
 
   test('of a long last turn leaves earlier ones their place and stays within the limit', () => {
