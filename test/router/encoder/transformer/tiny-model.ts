@@ -1,6 +1,7 @@
 /** A sentence-embedding model small enough to work out by hand: a token's vector is its row of a table. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { type Dataset, seededRandom } from '../../../../datasets/index.ts';
 import { GraphBuilder } from '../../../../router/onnx/graph.ts';
 
 const WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'what', 'is', 'plus', 'two', 'three', 'sum', '?'];
@@ -113,3 +114,31 @@ const TOKENIZER = {
     vocab: Object.fromEntries(WORDS.map((word, id) => [word, id])),
   },
 };
+
+/** Prompts in the words that the model knows; the weak model answers the first kind of them, the strong one both. */
+export function tinyDataset(n: number): Dataset {
+  const random = seededRandom(5);
+  const prompts = Array.from({ length: n }, (_, i) => {
+    const words = i % 2 === 0 ? ['what', 'is', 'what'] : ['three', 'sum', 'plus', 'three'];
+    const more = Array.from({ length: 1 + Math.floor(3 * random()) }, () => (i % 2 === 0 ? 'is' : 'sum'));
+    const text = [...words, ...more].join(' ');
+    return { id: `p${i}`, source: 'made-up', benchmark: 'made-up', text, groupId: `g${i}` };
+  });
+  const share = (model: string, i: number): number => (model === 'local/weak' && i % 2 === 1 ? 0.1 : 0.9);
+  return {
+    name: 'made-up',
+    prompts,
+    outcomes: prompts.flatMap(({ id }, i) =>
+      ['local/weak', 'local/strong'].map((modelId) => ({
+        promptId: id,
+        modelId,
+        quality: random() < share(modelId, i) ? 1 : 0,
+        outputTokens: 50,
+      })),
+    ),
+    models: {
+      'local/weak': { inputUsdPerMTok: 0.1, outputUsdPerMTok: 0.4 },
+      'local/strong': { inputUsdPerMTok: 10, outputUsdPerMTok: 40 },
+    },
+  };
+}
