@@ -92,8 +92,8 @@ const WORD = /([\p{L}\p{M}\p{N}]+(?:['./-]+[\p{L}\p{M}\p{N}]+)*)/gu;
 const ANNOUNCED = /^[qa]:$|\bfollowing ?:$/;
 const SALUTATION =
   /\b(?:good|nice|great|lovely|wonderful|happy) (?:morning|afternoon|evening|night|day|week|weekend|time)\b/;
-/** Where a sentence of the task and one of talk may meet. */
-const INNER_BREAK = /[.!?,;)\]] ./;
+/** Where a sentence of the task and one of talk may meet, or the one goes on. */
+const INNER_BREAK = /[.!?,;)\]] .|[:,]$/;
 /** No empty sentence has more words. */
 const MOST_WORDS = 30;
 /** Behind one of these a single strange word is a name: "Hi Anna," "Thanks, Dr. Lee". */
@@ -126,10 +126,12 @@ export function isEmptyTalk(sentence: string, whole = true): boolean {
     else if (!whole || ++strange > 1) return false;
   }
   const question = lower.includes('?');
-  if (strange + numbers > 0 && INNER_BREAK.test(lower)) return false;
-  // An order to the router names what it deals with and makes a claim: one word more does not make it a task.
-  if (strange > 0) return (router > 0 && router + claims > 1 && !question) || (count < 5 && ADDRESSING.test(lower));
-  if (numbers > 0) return router > 0 && count > 1;
+  if (strange + numbers > 0) {
+    if (numbers === 0 && count < 5 && ADDRESSING.test(lower)) return true;
+    // An order to the router names what it deals with and makes a claim: one word more does not make it a task.
+    const order = router > 0 && (strange === 0 ? count > 1 : router + claims > 1 && !question);
+    return order && !INNER_BREAK.test(lower);
+  }
   if (signs > 0 || (count > 1 && (router > 0 || (claims > 0 && !question)))) return true;
   return ANNOUNCED.test(lower) || SALUTATION.test(lower);
 }

@@ -34,6 +34,7 @@ describe('talk that says nothing of the task', () => {
   test.each([
     ['a greeting', `Hello there,\n\n${CHOICE}`],
     ['a greeting on the same line', `Hi! ${CHOICE}`],
+    ['a greeting by name', `Hi Anna,\n${CHOICE}`],
     ['a greeting with a wish', `Good morning! I hope you are doing well today. ${CHOICE}`],
     ['a greeting in another language', `Hola, buenos días. ${CHOICE}`],
     ['thanks', `${CHOICE}\n\nThanks in advance for your help!`],
