@@ -1,6 +1,7 @@
 /** What happened: prompts × candidate models × outcomes. Imports nothing of ours. */
 export * from './catalog/candidate.ts';
 export * from './catalog/catalog.ts';
+export * from './catalog/scores.ts';
 export * from './errors.ts';
 export * from './folder.ts';
 export * from './outcome-table.ts';

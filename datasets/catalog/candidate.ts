@@ -20,6 +20,11 @@ export const Candidate = z.strictObject({
   tools: z.boolean().default(true),
   structuredOutput: z.boolean().default(true),
   reasoning: z.boolean().default(false),
+  /** Month in which the model came out, YYYY-MM: one of the facts that a model without labels is judged by. */
+  released: z
+    .string()
+    .regex(/^20\d\d-(0[1-9]|1[0-2])$/, 'must be YYYY-MM')
+    .optional(),
   /** Where the facts were read, and when the price held (YYYY-MM-DD). */
   source: z.string().optional(),
   priceDate: z.iso.date().optional(),
