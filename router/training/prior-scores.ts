@@ -172,20 +172,12 @@ function fitCurve(thetas: readonly Theta[], observed: readonly number[], noise: 
       }
     }
   }
-  const { cap, slope, own, weights, inverted, error, left } = best!;
-  const x = thetas.map((t) => level(place(t), cap));
-  const steep = slope ** 2 * weights.reduce((s, v, i) => s + v * x[i]!, 0);
-  // Beside the line's own doubt: how able the model is, and whether the line levels off at all.
-  const doubt = (theta: Theta, at: number): number =>
-    steep ** 2 * (theta.variance / width ** 2 + (place(theta) - at) ** 2);
+  const { slope, own, x, level, doubt, weights, inverted, error, left } = best!;
   return {
     observed,
-    leftOut: {
-      error: error.map((e) => e * sd),
-      sd: left.map((s, i) => Math.sqrt(s ** 2 + doubt(thetas[i]!, x[i]!)) * sd),
-    },
+    leftOut: { error: error.map((e) => e * sd), sd: left.map((s) => s * sd) },
     at(theta) {
-      const at = level(place(theta), cap);
+      const at = level(theta);
       const k = Float64Array.from(x, (v) => 1 + slope ** 2 * v * at);
       let mean = 0;
       let variance = 1 + slope ** 2 * at ** 2;
@@ -193,16 +185,21 @@ function fitCurve(thetas: readonly Theta[], observed: readonly number[], noise: 
         mean += k[i]! * weights[i]!;
         for (let j = 0; j < n; j++) variance -= k[i]! * inverted[i * n + j]! * k[j]!;
       }
-      return { mean: centre + sd * mean, variance: sd ** 2 * (Math.max(0, variance) + own ** 2 + doubt(theta, at)) };
+      return { mean: centre + sd * mean, variance: sd ** 2 * (Math.max(0, variance) + own ** 2 + doubt(theta)) };
     },
   };
 
   function solve(cap: number, slope: number, own: number) {
-    const x = thetas.map((t) => level(place(t), cap));
+    const level = (theta: Theta): number => cap * Math.tanh(place(theta) / cap);
+    const x = thetas.map(level);
+    const steep = slope === 0 ? 0 : dot(x, y) / Math.max(1e-9, dot(x, x));
+    // How able a model is, and whether the line levels off at all, is not sure.
+    const doubt = (theta: Theta): number =>
+      steep ** 2 * (theta.variance / width ** 2 + (place(theta) - level(theta)) ** 2);
     const k = new Float64Array(n * n);
     for (let i = 0; i < n; i++) {
       for (let j = 0; j < n; j++) k[i * n + j] = 1 + slope ** 2 * x[i]! * x[j]!;
-      k[i * n + i]! += own ** 2 + noise[i]! / sd ** 2;
+      k[i * n + i]! += own ** 2 + noise[i]! / sd ** 2 + doubt(thetas[i]!);
     }
     const inverted = inverse(k, n);
     const weights = new Float64Array(n);
@@ -210,11 +207,11 @@ function fitCurve(thetas: readonly Theta[], observed: readonly number[], noise: 
     const error = Array.from(weights, (v, i) => v / inverted[i * n + i]!);
     const left = Array.from(weights, (_, i) => 1 / Math.sqrt(inverted[i * n + i]!));
     const density = error.reduce((s, e, i) => s - Math.log(left[i]!) - 0.5 * (e / left[i]!) ** 2, 0);
-    return { cap, slope, own, inverted, weights, error, left, density };
+    return { slope, own, x, level, doubt, inverted, weights, error, left, density };
   }
 }
 
-const level = (x: number, cap: number): number => cap * Math.tanh(x / cap);
+const dot = (a: ArrayLike<number>, b: ArrayLike<number>): number => Array.from(a).reduce((s, v, i) => s + v * b[i]!, 0);
 
 function momentsOf(values: readonly number[]): [mean: number, sd: number] {
   const mean = values.reduce((s, v) => s + v, 0) / values.length;
