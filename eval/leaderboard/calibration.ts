@@ -1,4 +1,5 @@
 /** Do a contender's probabilities mean what they say, model by model, and where it chose? */
+import type { OutcomeTable } from '../../datasets/index.ts';
 import { chosenSums, type MeasuredPart } from '../choices.ts';
 import { debiasedSquaredCalibrationError } from '../metrics/calibration-error.ts';
 import type { Part } from '../part.ts';
@@ -20,20 +21,42 @@ const NEAREST = 1e-3;
 /** @returns null for a contender that predicts no quality */
 export function measureCalibration(parts: readonly MeasuredPart[], tests: readonly Part[]): CalibrationMeasure | null {
   if (parts.some((part) => part.measurement.predicted === undefined)) return null;
-  const byModel = new Map<string, { predicted: number[]; observed: number[] }>();
+  const cells = new Map<string, Cells>();
   parts.forEach((part, f) => {
-    const { table } = tests[f]!;
-    const m = table.modelIds.length;
-    part.measurement.predicted!.forEach((p, at) => {
-      const y = table.quality[at]!;
-      if (Number.isNaN(y) || Number.isNaN(p)) return;
-      const id = table.modelIds[at % m]!;
-      const cells = byModel.get(id) ?? { predicted: [], observed: [] };
-      byModel.set(id, cells);
-      cells.predicted.push(p);
-      cells.observed.push(y);
-    });
+    collect(cells, tests[f]!.table, part.measurement.predicted!);
   });
+  return summary(cells, chosen(parts, tests));
+}
+
+/** The same for forecasts of a table, n × m, of which nothing was chosen. */
+export function cellCalibration(
+  table: OutcomeTable,
+  predicted: Float32Array | Float64Array,
+): CalibrationMeasure | null {
+  const cells = new Map<string, Cells>();
+  collect(cells, table, predicted);
+  return summary(cells, null);
+}
+
+interface Cells {
+  readonly predicted: number[];
+  readonly observed: number[];
+}
+
+function collect(byModel: Map<string, Cells>, table: OutcomeTable, predicted: Float32Array | Float64Array): void {
+  const m = table.modelIds.length;
+  predicted.forEach((p, at) => {
+    const y = table.quality[at]!;
+    if (Number.isNaN(y) || Number.isNaN(p)) return;
+    const id = table.modelIds[at % m]!;
+    const cells = byModel.get(id) ?? { predicted: [], observed: [] };
+    byModel.set(id, cells);
+    cells.predicted.push(p);
+    cells.observed.push(y);
+  });
+}
+
+function summary(byModel: ReadonlyMap<string, Cells>, chosen: CalibrationMeasure['chosen']): CalibrationMeasure | null {
   let n = 0;
   let brier = 0;
   let loss = 0;
@@ -47,8 +70,7 @@ export function measureCalibration(parts: readonly MeasuredPart[], tests: readon
       loss += excessLogLoss(p, observed[i]!);
     });
   }
-  if (n === 0) return null;
-  return { squaredErrorByModel, brier: brier / n, excessLogLoss: loss / n, chosen: chosen(parts, tests) };
+  return n === 0 ? null : { squaredErrorByModel, brier: brier / n, excessLogLoss: loss / n, chosen };
 }
 
 /** KL divergence of the forecast from the outcome, both as chances of success: 0 for p = y, also where y is graded. */

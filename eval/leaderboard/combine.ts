@@ -93,6 +93,19 @@ export function combineSplits(splits: readonly SplitMeasure[], options: CombineO
   });
 }
 
+/** One figure over several draws or splits: their mean, with an interval for other prompts and other draws together. */
+export function combineDraws(
+  draws: readonly { readonly value: number; readonly replicates: readonly number[] }[],
+  replicates: number,
+  seed: number,
+): Estimate {
+  const taken = splitDraws(draws.length, replicates, seed);
+  return estimate(
+    mean(draws.map((d) => d.value)),
+    Float64Array.from(taken, (drawn, r) => mean(drawn.map((s) => draws[s]!.replicates[r]!))),
+  );
+}
+
 /** Which splits each replicate takes. */
 export function splitDraws(splits: number, replicates: number, seed: number): number[][] {
   const random = seededRandom(deriveSeed(seed, 'draw-splits'));

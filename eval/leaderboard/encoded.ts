@@ -4,6 +4,7 @@
  */
 import type { Dataset, Prompt } from '../../datasets/index.ts';
 import type { Encoder } from '../../router/encoder/encoder.ts';
+import { kindOf } from '../../router/training/fit-regions.ts';
 import { encodeAll, fitNgramEncoder } from '../../router/training/ngram-encoder.ts';
 
 /** Fewer texts than this give no directions worth the name. */
@@ -29,16 +30,24 @@ export interface EmbedderChoice {
  * @param source   the one that is to be ranked on
  */
 export function embedderWithout(datasets: readonly Dataset[], source: Dataset, seed: number): EmbedderChoice {
+  const carried = source.prompts[0]?.embedding?.length;
+  if (carried !== undefined && source.prompts.every((p) => p.embedding?.length === carried)) {
+    const encoder: Encoder = { id: 'carried', dimension: carried, encode: () => Promise.reject(new Error('no texts')) };
+    return {
+      embedder: async (prompts) => ({ encoder, prompts }),
+      fittedOn: 'nothing here: the data carries embeddings',
+    };
+  }
   const own = new Set(source.prompts.map((p) => p.groupId));
   const others = datasets.filter((d) => d !== source);
   const texts = others.flatMap((d) =>
-    d.prompts.filter((p) => p.split !== 'test' && p.text.trim() !== '' && !own.has(p.groupId)).map((p) => p.text),
+    d.prompts.filter((p) => p.split !== 'test' && p.text.trim() !== '' && !own.has(p.groupId)),
   );
   if (texts.length < MIN_TEXTS) {
     return {
       embedder: async (prompts, train) =>
         encodeBy(
-          train.map((i) => prompts[i]!.text),
+          train.map((i) => prompts[i]!),
           prompts,
           seed,
         ),
@@ -57,9 +66,12 @@ export function embedderWithout(datasets: readonly Dataset[], source: Dataset, s
   };
 }
 
-/** Fits the encoder on `texts` and embeds the prompts; a prompt that has no text keeps the embedding it carries. */
-async function encodeBy(texts: readonly string[], prompts: readonly Prompt[], seed: number): Promise<Encoded> {
-  const weights = fitNgramEncoder(texts, { seed });
+/** Fits the encoder on `texts` and embeds the prompts. */
+async function encodeBy(texts: readonly Prompt[], prompts: readonly Prompt[], seed: number): Promise<Encoded> {
+  const weights = fitNgramEncoder(
+    texts.map((p) => p.text),
+    { seed, kinds: texts.map(kindOf) },
+  );
   const d = encodeAll(weights, ['']).length;
   const encoder: Encoder = {
     id: 'leaderboard',

@@ -1,9 +1,9 @@
 /** Ranks methods on a source by group split: 30 % of the groups tested, settings frozen on the rest, many times over. */
 import { deriveSeed } from '../../datasets/index.ts';
-import { runFold } from '../fold.ts';
-import { foldRows } from '../split.ts';
+import { type FoldResult, runFold } from '../fold.ts';
+import { type FoldRows, foldRows } from '../split.ts';
 import { type Entry, withPrompts } from './entry.ts';
-import { ALWAYS, contenderOf, type Methods } from './field.ts';
+import { contenderOf, type Methods } from './field.ts';
 import { measureSplit, type Resamples, type SplitMeasure } from './measure.ts';
 
 export interface RankOptions {
@@ -24,8 +24,8 @@ export interface RankOptions {
 
 /** Measures by a key that names everything they depend on. */
 export interface MeasureStore {
-  get(key: string): SplitMeasure | undefined;
-  set(key: string, measure: SplitMeasure): void;
+  get(key: string): unknown;
+  set(key: string, measure: unknown): void;
 }
 
 /** Without these no figure can be worked out. */
@@ -49,49 +49,65 @@ export async function measureSplits(entry: Entry, options: RankOptions): Promise
   const out: SplitMeasure[] = [];
   for (let s = 0; s < options.splits; s++) {
     const seed = deriveSeed(options.seed, `split ${s}`);
-    const labels = options.labels ?? 'all';
-    const key = [source, entry.pool.groupsSha256.slice(0, 12), 'in-domain', labels, options.replicates, seed].join('|');
-    const kept = options.store?.get(key);
-    const wanted = [...new Set([...NEEDED, ...options.names])];
-    const missing = wanted.filter((name) => !kept?.contenders[name] && !kept?.unfit[name]);
-    if (kept && missing.length === 0) {
-      out.push(kept);
-      continue;
-    }
-    const [rows] = foldRows(prompts, {
-      split: 'group',
-      seed,
-      seen: () => false,
-      ...(options.labels !== undefined && { trainPrompts: options.labels }),
-    });
-    const { encoder, prompts: encoded } = await entry.encoding.embedder(prompts, rows!.train);
-    const run = [...new Set([...NEEDED, ...missing])];
-    const fold = await runFold(
-      withPrompts(part, encoded),
-      rows!,
-      run.map((name) => contenderOf(name, options.methods, options.ours, encoder, entry.ease)),
-      {
+    const measure = await kept(entry, options, ['in-domain', options.labels ?? 'all', seed], async (names) => {
+      const [rows] = foldRows(prompts, {
+        split: 'group',
         seed,
-        onProgress: (message) => options.onProgress(`${source}, split ${s + 1} of ${options.splits}: ${message}`),
-      },
-    );
-    if (fold === null) continue;
-    const unitOf = Int32Array.from(fold.test.table.prompts, (p) => groups.get(p.groupId)!);
-    const fresh = measureSplit([fold], [unitOf], resamples);
-    const measure: SplitMeasure = {
-      ...fresh,
-      contenders: { ...kept?.contenders, ...fresh.contenders },
-      unfit: { ...kept?.unfit, ...fresh.unfit },
-    };
-    options.store?.set(key, measure);
-    out.push(measure);
+        seen: () => false,
+        ...(options.labels !== undefined && { trainPrompts: options.labels }),
+      });
+      const place = `${source}, split ${s + 1} of ${options.splits}`;
+      const fold = await runField(entry, options, names, rows!, seed, place);
+      return (
+        fold &&
+        measureSplit([fold], [Int32Array.from(fold.test.table.prompts, (p) => groups.get(p.groupId)!)], resamples)
+      );
+    });
+    if (measure) out.push(measure);
   }
   return out;
 }
 
-/** Methods first, then the rows that are always shown. */
-export const fieldOf = (methods: readonly string[], controls: readonly string[]): string[] => [
-  ...methods,
-  ...controls,
-  ...ALWAYS,
-];
+/** Prepares and measures contenders on one fold, with the encoder that has not read the source. */
+export async function runField(
+  entry: Entry,
+  { methods, ours, onProgress }: RankOptions,
+  names: readonly string[],
+  rows: FoldRows,
+  seed: number,
+  place: string,
+): Promise<FoldResult | null> {
+  const { part } = entry.task;
+  const { encoder, prompts } = await entry.encoding.embedder(part.table.prompts, rows.train);
+  const contenders = names.map((name) => contenderOf(name, methods, ours, encoder, entry.ease));
+  return runFold(withPrompts(part, prompts), rows, contenders, {
+    seed,
+    onProgress: (message) => onProgress(`${place}: ${message}`),
+  });
+}
+
+/**
+ * What the store has of a measure, and the rest measured now.
+ * @param what names the measure inside its source and run
+ */
+export async function kept(
+  entry: Entry,
+  options: RankOptions,
+  what: readonly (string | number)[],
+  measure: (names: readonly string[]) => Promise<SplitMeasure | null>,
+): Promise<SplitMeasure | null> {
+  const key = [entry.task.name, entry.pool.groupsSha256, options.replicates, options.seed, ...what].join('|');
+  const known = options.store?.get(key) as SplitMeasure | undefined;
+  const wanted = [...new Set([...NEEDED, ...options.names])];
+  const missing = wanted.filter((name) => !known?.contenders[name] && !known?.unfit[name]);
+  if (known && missing.length === 0) return known;
+  const fresh = await measure([...new Set([...NEEDED, ...missing])]);
+  if (fresh === null) return null;
+  const both = {
+    ...fresh,
+    contenders: { ...known?.contenders, ...fresh.contenders },
+    unfit: { ...known?.unfit, ...fresh.unfit },
+  };
+  options.store?.set(key, both);
+  return both;
+}

@@ -3,7 +3,8 @@ import { htmlTable, small } from '../report/html-table.ts';
 import { STYLE_SHEET } from '../report/style-sheet.ts';
 import { escapeHtml } from '../report/svg.ts';
 import type { LeaderBoard } from './rank.ts';
-import { type BoardTable, type Section, sectionsOf } from './sections.ts';
+import type { BoardTable, Section } from './section.ts';
+import { sectionsOf } from './sections.ts';
 
 export function leaderBoardPage(board: LeaderBoard): string {
   const sections = sectionsOf(board);

@@ -1,32 +1,50 @@
-/** The leader board in words: sections of notes and tables, which the page and the terminal only set differently. */
-import { DASH, interval, percent, signedPercent, whole } from '../report/format.ts';
-import type { Estimate } from '../result.ts';
+/** The leader board in words: targets first, then the ranking, source by source, then the other tasks. */
+import { DASH, decimals, interval, percent, signedPercent, whole } from '../report/format.ts';
 import type { BoardRow, SourceBoard } from './board.ts';
 import type { LeaderBoard } from './rank.ts';
-
-export interface Cell {
-  readonly text: string;
-  /** Set small: an interval. */
-  readonly small?: string;
-}
-
-export interface BoardTable {
-  readonly name: string;
-  readonly head: readonly string[];
-  readonly rows: readonly (readonly Cell[])[];
-  /** `learned` stands out. */
-  readonly classes?: readonly string[];
-}
-
-export interface Section {
-  readonly title: string;
-  readonly notes: readonly string[];
-  readonly warnings?: readonly string[];
-  readonly tables: readonly BoardTable[];
-}
+import { type BoardTable, cell, estimate, type Section } from './section.ts';
+import type { Target } from './targets.ts';
+import { adaptedSection, curveSection, onboardingSection, pairSection, unseenSection } from './task-sections.ts';
 
 export function sectionsOf(board: LeaderBoard): Section[] {
-  return [...(board.ranks.length > 0 ? [rankSection(board)] : []), ...board.boards.map((b) => sourceSection(b, board))];
+  return [
+    ...(board.targets.length > 0 ? [targetSection(board)] : []),
+    ...(board.ranks.length > 0 ? [rankSection(board)] : []),
+    ...board.boards.map((b) => sourceSection(b, board)),
+    ...(board.curves.length > 0 ? [curveSection(board)] : []),
+    ...(board.unseen ? [unseenSection(board.unseen, board)] : []),
+    ...(board.adapted ? [adaptedSection(board.adapted.summary, board.adapted.benchmarks.length)] : []),
+    ...board.onboarding.map(onboardingSection),
+    ...(board.routellm ? board.routellm.parts.map((part) => pairSection(part, board.ours)) : []),
+  ];
+}
+
+function targetSection({ targets, ours }: LeaderBoard): Section {
+  const shown = (target: Target, x: number | null): string => {
+    if (x === null) return DASH;
+    if (target.unit === 'apgr') return decimals(x, 3);
+    if (target.unit === 'rank') return String(Math.round(100 * x) / 100);
+    return target.unit === 'points' ? signedPercent(x, 2) : percent(x);
+  };
+  return {
+    title: 'Targets',
+    notes: [
+      `What ${ours} is to reach. “met” and “missed” go by the estimate; with “(sure)” the whole 95 % interval agrees.`,
+    ],
+    tables: [
+      {
+        name: 'Targets',
+        head: ['target', 'wanted', 'found', 'verdict', ''],
+        rows: targets.map((t) => [
+          cell(t.name),
+          cell(t.wanted),
+          { text: shown(t, t.found.value), small: interval(t.found, (x) => shown(t, x)) },
+          cell(`${t.met ? 'met' : 'MISSED'}${t.sure ? ' (sure)' : ''}`),
+          cell(t.note ?? ''),
+        ]),
+      },
+    ],
+  };
 }
 
 function rankSection({ ranks, boards }: LeaderBoard): Section {
@@ -56,7 +74,7 @@ function sourceSection(b: SourceBoard, { ours, replicates }: LeaderBoard): Secti
     title: `${b.source}, in domain`,
     notes: [
       `${whole(b.prompts)} prompts in ${whole(b.groups)} groups, ${b.modelIds.length} models${b.pool.shipped ? '' : ' (pool by rule, in no file)'}; ` +
-        `${b.splits} group splits, ${whole(b.trainPrompts)} training and ${whole(b.testPrompts)} test prompts each; costs by ${b.costBasis}.`,
+        `${b.splits} ${b.splits === 1 ? 'group split' : 'group splits'}, ${whole(b.trainPrompts)} training and ${whole(b.testPrompts)} test prompts each; costs by ${b.costBasis}.`,
       `Encoder fitted on ${b.encoderFittedOn}.`,
       `Intervals: 95 %, ${whole(replicates)} resamples of groups and of splits together.`,
       ...b.controls.map(
@@ -108,9 +126,9 @@ function calibrationTable(b: SourceBoard): BoardTable {
       cell(name),
       cell(percent(c!.meanError)),
       estimate(c!.worstError, percent, 1),
-      cell(c!.brier.toFixed(4)),
-      estimate(c!.brierMinusMean, (x) => (x === null ? DASH : x.toFixed(4))),
-      cell(c!.excessLogLoss.toFixed(4)),
+      cell(decimals(c!.brier)),
+      estimate(c!.brierMinusMean, decimals),
+      cell(decimals(c!.excessLogLoss)),
       cell(percent(c!.chosenPredicted)),
       cell(percent(c!.chosenObserved)),
     ]),
@@ -120,10 +138,3 @@ function calibrationTable(b: SourceBoard): BoardTable {
 
 const label = (row: BoardRow, ours: string): string =>
   `${row.rank === null ? '' : `${row.rank}. `}${row.name}${row.name === ours ? ' (ours)' : ''}`;
-
-export const cell = (text: string): Cell => ({ text });
-
-export function estimate(e: Estimate, show: (x: number | null, digits: number) => string, digits = 2): Cell {
-  const one = (x: number | null) => show(x, digits);
-  return { text: one(e.value), small: interval(e, one) };
-}

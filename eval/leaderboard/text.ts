@@ -1,7 +1,8 @@
 /** The leader board for a terminal. */
 import { columns, wrap } from '../report/text.ts';
 import type { LeaderBoard } from './rank.ts';
-import { type BoardTable, type Section, sectionsOf } from './sections.ts';
+import type { BoardTable, Section } from './section.ts';
+import { sectionsOf } from './sections.ts';
 
 /** @returns lines ending in a newline, no colour */
 export const leaderBoardText = (board: LeaderBoard): string =>

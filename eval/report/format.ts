@@ -16,6 +16,13 @@ export function signedPercent(x: number | null, digits = 1): string {
   return x !== null && Number((100 * x).toFixed(digits)) > 0 ? `+${text}` : text;
 }
 
+/** A plain number with so many decimals. Never "-0.0000". */
+export function decimals(x: number | null, digits = 4): string {
+  if (x === null) return DASH;
+  const text = x.toFixed(digits);
+  return (Number(text) === 0 ? (0).toFixed(digits) : text).replace('-', '−');
+}
+
 export const interval = ({ low, high }: Pick<Estimate, 'low' | 'high'>, show: (x: number | null) => string): string =>
   low === null && high === null ? '' : `[${show(low)}, ${show(high)}]`;
 

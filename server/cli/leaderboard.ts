@@ -1,15 +1,11 @@
 /** `pointsman leaderboard`: fits and ranks every method of the zoo on folders of outcomes. */
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { availableParallelism } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { type Dataset, readDataset } from '../../datasets/index.ts';
-import type { MeasureStore } from '../../eval/leaderboard/in-domain.ts';
 import { leaderBoardPage } from '../../eval/leaderboard/page.ts';
-import { leaderBoard, TASKS, type TaskName } from '../../eval/leaderboard/rank.ts';
+import { TASKS, type TaskName } from '../../eval/leaderboard/rank.ts';
 import { leaderBoardText } from '../../eval/leaderboard/text.ts';
 import { isZooName, OURS, ZOO, type ZooName } from '../../router/estimators/index.ts';
+import { type BoardJob, codeHash, measureInThreads, runBoard } from './leaderboard-run.ts';
 import { type ReportFolder, reportFolder } from './report-folder.ts';
 
 const HELP = `
@@ -18,7 +14,9 @@ Give several: each source's encoder is then learned from the texts of the others
 so that no method profits from having read the source it is tested on.
 
 Tasks (--only)
-  in-domain       30 % of the groups tested, the others train; --splits times
+${Object.entries(TASKS)
+  .map(([name, what]) => `  ${name.padEnd(16)}${what}`)
+  .join('\n')}
 
 Beside the methods every board shows cheapest, best-single, zero (the best random
 mix of single models), random, benchmark-mean, length-only, cascade, the true
@@ -36,6 +34,7 @@ A method of your own: one file in router/estimators/, one line in its index.ts.
 Examples
   npm run leaderboard -- --data ../shared/data/outcomes/*/ --out reports/board
   npm run leaderboard -- --data A B --only in-domain --method item-response knn
+  npm run leaderboard -- --data A B C --source A      B and C only teach A's encoder
   npm run leaderboard -- --data A --quick`;
 
 interface Options {
@@ -47,6 +46,8 @@ interface Options {
   labels: number;
   seed: number;
   replicates?: number;
+  source: string[];
+  jobs: number;
   quick?: boolean;
 }
 
@@ -55,12 +56,16 @@ export function leaderboardCommand(): Command {
     .description('Fits and ranks every routing method on every source given, with intervals and negative controls.')
     .requiredOption('--data <dir...>', 'folders of outcomes')
     .option('--out <dir>', 'folder for leaderboard.html, .json and .txt', 'reports/leaderboard')
-    .addOption(new Option('--only <task...>', 'only these tasks').choices(TASKS).default([...TASKS], 'all'))
+    .addOption(
+      new Option('--only <task...>', 'only these tasks').choices(Object.keys(TASKS)).default(Object.keys(TASKS), 'all'),
+    )
     .option('--method <name...>', `only these methods (of ${Object.keys(ZOO).join(', ')})`, method, [])
+    .option('--source <name...>', 'rank on these folders only; the others teach encoders', collect, [])
     .option('--splits <count>', 'group splits (default: 20)', positive)
     .option('--labels <count>', 'training prompts of a split; 60 % of the prompts where fewer', positive, 1000)
     .option('--seed <number>', 'fixes the splits and every draw', natural, 1)
     .option('--replicates <count>', 'bootstrap resamples (default: 500)', positive)
+    .option('--jobs <count>', 'sources measured side by side', positive, Math.min(2, availableParallelism()))
     .option('--quick', 'a look in minutes: 3 splits, 100 resamples; nothing to quote')
     .addHelpText('after', HELP)
     .action(run);
@@ -69,29 +74,28 @@ export function leaderboardCommand(): Command {
 async function run(options: Options): Promise<void> {
   const page = reportFolder(options.out, 'leaderboard.html');
   const files = [page, reportFolder(options.out, 'leaderboard.json'), reportFolder(options.out, 'leaderboard.txt')];
-  const started = performance.now();
-  const say = (message: string) => {
-    process.stderr.write(`${((performance.now() - started) / 1000).toFixed(0).padStart(5)} s  ${message}\n`);
+  const quick = options.quick ?? false;
+  const chosen = options.method.length === 0 ? (Object.keys(ZOO) as ZooName[]) : options.method;
+  const splits = options.splits ?? (quick ? 3 : 20);
+  const job: BoardJob = {
+    dirs: options.data,
+    out: options.out,
+    // The baseline of the Brier score and of the learning curve, and ours, are always there.
+    methods: [...new Set([...chosen, 'mean-quality' as const, OURS])],
+    tasks: options.only,
+    sources: options.source,
+    splits,
+    fewSplits: Math.min(splits, quick ? 1 : 5),
+    draws: quick ? 2 : 10,
+    labels: options.labels,
+    seed: options.seed,
+    replicates: options.replicates ?? (quick ? 100 : 500),
+    code: codeHash(),
+    started: Date.now(),
   };
   try {
-    const datasets: Dataset[] = [];
-    for (const dir of options.data) {
-      say(`reading ${dir}`);
-      datasets.push(await readDataset(dir));
-    }
-    const chosen = options.method.length === 0 ? (Object.keys(ZOO) as ZooName[]) : [...new Set(options.method)];
-    const board = await leaderBoard(datasets, {
-      // The baseline's Brier score and the controls need these two, whoever else runs.
-      methods: Object.fromEntries([...new Set([OURS, 'mean-quality' as const, ...chosen])].map((n) => [n, ZOO[n]])),
-      ours: OURS,
-      tasks: options.only,
-      splits: options.splits ?? (options.quick ? 3 : 20),
-      labels: options.labels,
-      seed: options.seed,
-      replicates: options.replicates ?? (options.quick ? 100 : 500),
-      onProgress: say,
-      store: folderStore(join(options.out, 'measured')),
-    });
+    if (options.jobs > 1) await measureInThreads(job, options.jobs);
+    const board = await runBoard(job);
     write(files, [leaderBoardPage(board), `${JSON.stringify(board, null, 1)}\n`, leaderBoardText(board)]);
     process.stdout.write(leaderBoardText(board));
     process.stderr.write(`\npage, JSON and text are in ${options.out}\n`);
@@ -107,34 +111,7 @@ function write(files: readonly ReportFolder[], contents: readonly string[]): voi
   });
 }
 
-/** Measures as files, named by what they depend on and by the code that made them. */
-function folderStore(dir: string): MeasureStore {
-  const code = codeHash();
-  const path = (key: string) =>
-    join(dir, `${createHash('sha256').update(`${code}|${key}`).digest('hex').slice(0, 24)}.json`);
-  return {
-    get: (key) => (existsSync(path(key)) ? JSON.parse(readFileSync(path(key), 'utf8')) : undefined),
-    set: (key, measure) => {
-      mkdirSync(dir, { recursive: true });
-      // Whole or not at all: a run may be broken off at any moment.
-      writeFileSync(`${path(key)}.part`, JSON.stringify(measure));
-      renameSync(`${path(key)}.part`, path(key));
-    },
-  };
-}
-
-/** Of everything a measure is worked out by: what another version measured does not count. */
-function codeHash(): string {
-  const hash = createHash('sha256');
-  const root = fileURLToPath(new URL('../../', import.meta.url));
-  for (const folder of ['datasets', 'router', 'eval']) {
-    const files = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });
-    for (const file of files.filter((name) => /\.[jt]s$/.test(name)).sort()) {
-      hash.update(file).update(readFileSync(join(root, folder, file)));
-    }
-  }
-  return hash.digest('hex');
-}
+const collect = (value: string, previous: string[]): string[] => [...previous, value];
 
 function method(value: string, previous: ZooName[]): ZooName[] {
   if (!isZooName(value)) throw new InvalidArgumentError(`the methods are ${Object.keys(ZOO).join(', ')}.`);

@@ -15,7 +15,13 @@ import { type LeaderBoard, leaderBoard } from '../../eval/leaderboard/rank.ts';
 import { leaderBoardText } from '../../eval/leaderboard/text.ts';
 import { debiasedSquaredCalibrationError } from '../../eval/metrics/calibration-error.ts';
 import { meanQuality } from '../../router/estimators/index.ts';
-import { knowing, noise, truth, world } from './fixtures.ts';
+import { knowing, noise, truth, type World, world as wordy } from './fixtures.ts';
+
+/** Embeddings in place of an encoder that would have to be fitted first. */
+const world = (options: World = {}): Dataset => {
+  const data = wordy(options);
+  return { ...data, prompts: data.prompts.map((p) => ({ ...p, embedding: Float32Array.of(1, p.text.length / 100) })) };
+};
 
 const METHODS: Methods = {
   oracle_of_chances: () => knowing(truth),
@@ -33,6 +39,8 @@ const rank = (
     ours: 'oracle_of_chances',
     tasks: ['in-domain'],
     splits: 4,
+    fewSplits: 2,
+    draws: 2,
     labels: 200,
     seed: 1,
     replicates: 100,
@@ -99,7 +107,7 @@ describe('in domain', () => {
   });
 
   test('what was kept is not measured again, and a method added later joins the same splits', async () => {
-    const kept = new Map<string, SplitMeasure>();
+    const kept = new Map<string, unknown>();
     const store: MeasureStore = {
       get: (key) => (kept.has(key) ? JSON.parse(JSON.stringify(kept.get(key))) : undefined),
       set: (key, measure) => kept.set(key, measure),
@@ -121,9 +129,18 @@ describe('in domain', () => {
   });
 });
 
+test('texts alone will do: with one source the encoder learns from each training part', async () => {
+  const board = await rank([wordy({ prompts: 300 })], {
+    'mean-quality': meanQuality,
+    oracle_of_chances: () => knowing(truth),
+  });
+  expect(board.boards[0]!.encoderFittedOn).toContain('training part');
+  expect(rowOf(board, 'oracle_of_chances').minusZero.low).toBeGreaterThan(0);
+});
+
 test('the encoder of a source learns from the others, without its groups and without their test prompts', () => {
   const texts = (name: string, groups: readonly string[], split?: 'test'): Dataset => ({
-    ...world({ prompts: 1 }),
+    ...wordy({ prompts: 1 }),
     name,
     prompts: groups.map((groupId, i) => ({
       id: `${name}${i}`,
