@@ -3,10 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { type Candidate, type Catalog, providerOf, upstreamModelOf } from '../datasets/catalog/candidate.ts';
 import { RoutingError } from '../datasets/index.ts';
 import type { Decision } from '../router/decision.ts';
+import type { Standing } from '../router/policy/certificate.ts';
 import type { RoutableRequest } from '../router/request.ts';
-import type { Router } from '../router/router.ts';
+import type { RouteOptions, Router } from '../router/router.ts';
 import type { GatewayConfig } from './config.ts';
 import type { DecisionRecord, Store } from './db/store.ts';
+import { Drift } from './drift.ts';
 import { Breaker } from './forward/breaker.ts';
 import type { Target } from './forward/forward.ts';
 import { costUsd } from './forward/usage.ts';
@@ -46,6 +48,7 @@ export class Gateway {
   readonly pending = new Map<string, DecisionRecord>();
   closing = false;
   readonly breaker = new Breaker();
+  readonly #drift = new Drift();
   readonly #providers: Providers;
   readonly #sandbox: Provider | undefined;
   readonly #models: ReadonlyMap<string, Candidate>;
@@ -106,17 +109,29 @@ export class Gateway {
   }
 
   /** Routes a request, with a draw that nobody can foresee, past the models that keep failing. */
-  async decide(request: RoutableRequest): Promise<{ decision: Decision; routerMs: number }> {
+  async decide(
+    request: RoutableRequest,
+    asked: Pick<RouteOptions, 'policy' | 'critical'> = {},
+  ): Promise<{ decision: Decision; routerMs: number }> {
     const router = this.holder.current;
     const started = performance.now();
     const draw = uniform();
     const unhealthy = this.breaker.resting(router.candidates.map(({ id }) => id));
-    const decision = await router.route(request, { draw, unhealthy }).catch((error) => {
+    const decision = await router.route(request, { ...asked, draw, unhealthy }).catch((error) => {
       // Only resting models are left: better one that failed lately than none at all.
       if (unhealthy.length === 0 || error?.code !== 'NO_CANDIDATE') throw error;
-      return router.route(request, { draw });
+      return router.route(request, { ...asked, draw });
     });
-    return { decision, routerMs: performance.now() - started };
+    const routerMs = performance.now() - started;
+    this.#drift.note(router.artifactHash, decision.outOfDomain > router.policy.maxOutOfDomain);
+    if (!decision.certificate.holds) return { decision, routerMs };
+    return { decision: { ...decision, certificate: this.certificate }, routerMs };
+  }
+
+  /** Whether the certificate of the router in force covers what it does, on the prompts seen of late. */
+  get certificate(): Standing {
+    const { current } = this.holder;
+    return current.certificate(this.#drift.share(current.artifactHash));
   }
 
   async close(): Promise<void> {

@@ -92,7 +92,7 @@ export function certificateHolds(certificate: Certificate | null, present: Prese
   const { policy } = present;
   if (policy !== undefined) {
     const proved = certificate.grid.some(({ tolerance, pass }) => pass && tolerance === policy.tolerance);
-    if (!proved || policy.dial !== null || policy.target !== null || policy.budget !== null) {
+    if (!proved || (policy.dial ?? 5) !== 5 || policy.target !== null || policy.budget !== null) {
       return no(`it is for the tolerance ${certificate.tolerance}, not for the trade-off in force`);
     }
     const differs = [

@@ -77,5 +77,6 @@ const LEAST_LOOSE = 0.01;
  */
 export function dialTolerance({ dial, tolerance }: Pick<Policy, 'dial' | 'tolerance'>): number {
   if (dial === null) return tolerance;
-  return dial >= 5 ? (tolerance * (10 - dial)) / 5 : Math.max(tolerance, LEAST_LOOSE) ** (dial / 5);
+  if (dial === 5) return tolerance;
+  return dial > 5 ? (tolerance * (10 - dial)) / 5 : Math.max(tolerance, LEAST_LOOSE) ** (dial / 5);
 }

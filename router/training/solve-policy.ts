@@ -4,7 +4,7 @@ import type { HeadPredictions } from '../heads/heads.ts';
 import { encodeTraffic, type Traffic } from '../policy/traffic.ts';
 import { GRID, plainRule, poolsOf, routeRow } from './choose-tolerance.ts';
 
-/** Prompts kept: some 100 KB, and costs and qualities to within a few per cent of the whole part's. */
+/** Prompts kept: some 100 KB. Of 46 candidates on the public sources, costs lay within 8 % of the whole part’s at each of the settings, qualities within 0.007. */
 const SAMPLE = 256;
 
 /** Settings that may be mixed, up to "always the cheapest". */

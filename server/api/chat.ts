@@ -6,7 +6,7 @@ import type { Decision } from '../../router/decision.ts';
 import { type RoutableRequest, readRequest } from '../../router/request.ts';
 import type { AttemptRecord, DecisionRecord } from '../db/store.ts';
 import type { JsonAnswer } from '../forward/attempt.ts';
-import { editMembers } from '../forward/edit-json.ts';
+import { editMembers, withoutMember } from '../forward/edit-json.ts';
 import { UpstreamFailure } from '../forward/failure.ts';
 import { forward, type OpenCall, type Target } from '../forward/forward.ts';
 import { relay } from '../forward/relay.ts';
@@ -15,12 +15,14 @@ import { GivenUp, RequestLife } from '../forward/watch.ts';
 import { type Gateway, isAuto } from '../gateway.ts';
 import { readBody } from './body.ts';
 import { errorReply } from './errors.ts';
+import { blameRequest, Routing, routeOptionsOf } from './routing.ts';
 
 /** Only what the gateway itself needs; all the rest is the provider's to judge. */
 const ChatBody = z.looseObject({
   model: z.string('name a model, or "auto" to have one chosen').min(1),
   messages: z.array(z.unknown(), 'must be a list of messages').min(1, 'must hold at least one message'),
   stream: z.boolean().nullish(),
+  routing: Routing.optional(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
 });
 type ChatBody = z.infer<typeof ChatBody>;
@@ -36,7 +38,8 @@ interface Exchange {
 
 export function chatRoute(app: FastifyInstance, gateway: Gateway): void {
   app.post('/v1/chat/completions', async (request, reply) => {
-    const { text, value: body } = readBody(ChatBody, request.body);
+    const { text: sent, value: body } = readBody(ChatBody, request.body);
+    const text = body.routing === undefined ? sent : withoutMember(sent, 'routing');
     const exchange = isAuto(body.model) ? await routed(gateway, request, body) : named(gateway, request, body);
     const life = watchClient(gateway, reply);
     gateway.pending.set(exchange.record.id, exchange.record);
@@ -119,7 +122,9 @@ async function answer(
 }
 
 async function routed(gateway: Gateway, request: FastifyRequest, body: ChatBody): Promise<Exchange> {
-  const { decision, routerMs } = await gateway.decide(body as RoutableRequest);
+  const { decision, routerMs } = await gateway
+    .decide(body as RoutableRequest, routeOptionsOf(body.routing))
+    .catch((error) => blameRequest(error, body.routing));
   const chosen = decision.ranked[0]!;
   return {
     record: {

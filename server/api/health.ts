@@ -14,6 +14,7 @@ export function healthRoutes(app: FastifyInstance, gateway: Gateway): void {
       database,
       candidates,
       artifact: gateway.holder.current.artifactHash,
+      certificate: gateway.certificate,
       sandbox: gateway.isSandbox,
     });
   });

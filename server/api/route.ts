@@ -7,10 +7,12 @@ import type { RoutableRequest } from '../../router/request.ts';
 import { costUsd } from '../forward/usage.ts';
 import { type Gateway, isAuto } from '../gateway.ts';
 import { readBody } from './body.ts';
+import { blameRequest, Routing, routeOptionsOf } from './routing.ts';
 
 const RouteBody = z.looseObject({
   model: z.string().nullish(),
   messages: z.array(z.unknown(), 'must be a list of messages').min(1, 'must hold at least one message'),
+  routing: Routing.optional(),
 });
 
 export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
@@ -20,7 +22,9 @@ export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
       const { id } = gateway.resolve(body.model);
       return { model: id, routed: false, reason: 'requested' };
     }
-    const { decision, routerMs } = await gateway.decide(body as RoutableRequest);
+    const { decision, routerMs } = await gateway
+      .decide(body as RoutableRequest, routeOptionsOf(body.routing))
+      .catch((error) => blameRequest(error, body.routing));
     return { routed: true, ...explain(decision, gateway.baseline), routerMs };
   });
 }

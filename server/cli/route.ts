@@ -5,9 +5,11 @@ import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { RoutingError } from '../../datasets/index.ts';
 import type { Router } from '../../router/router.ts';
 import { explain } from '../api/route.ts';
+import { Routing, routeOptionsOf } from '../api/routing.ts';
 import { type GatewayConfig, readConfig } from '../config.ts';
 import { lockOwner } from '../db/lock.ts';
 import { openStore } from '../db/store.ts';
+import { encoderFolder } from '../encoder-folder.ts';
 import { baselineOf, usableModels } from '../gateway.ts';
 import { providersFrom } from '../providers/index.ts';
 
@@ -19,6 +21,12 @@ export function routeCommand(): Command {
     .argument('[prompt]', 'the prompt; without it, or as -, it is read from standard input')
     .option('--json', 'print the whole decision as JSON')
     .option('--all', 'show every candidate, not only the first ten')
+    .option('--dial <n>', '0 cheapest … 10 best; 5 is the tolerance in force', Number)
+    .option('--min-quality <p>', 'least predicted probability of success, 0 to 1', Number)
+    .option('--max-cost <usd>', 'most that the call may be expected to cost', Number)
+    .option('--keep <share>', 'share of the best model’s quality to keep on average, e.g. 0.98', Number)
+    .option('--budget <usd>', 'USD per 1 000 requests to spend on average', Number)
+    .option('--critical', 'leave nothing to chance: no exploration')
     .option('--config <file>', 'options file (default: pointsman.yaml, if there)')
     .option('--data-dir <dir>', 'where a promoted router lies (default: .pointsman)')
     .option('--catalog <file>', 'candidate models, JSON or YAML (default: the shipped catalog)')
@@ -30,14 +38,18 @@ Candidates are the models of the providers whose keys are set; without any key,
 all models of the catalog. A gateway that runs on the data folder is asked itself.
 
   pointsman route "What is 12 x 12?"
+  pointsman route --dial 8 "Prove that there are infinitely many primes."
   cat question.txt | pointsman route --json`,
     )
-    .action(async (given: string | undefined, { config: file, json, all, ...overrides }) => {
+    .action(async (given: string | undefined, { config: file, json, all, ...options }) => {
+      const { dial, minQuality, maxCost, keep, budget, critical, ...overrides } = options;
+      const target = keep === undefined ? undefined : { keep };
+      const routing = readRouting({ dial, minQuality, maxCostUsd: maxCost, target, budget, critical });
       const text = given === undefined || given === '-' ? await readStdin() : given;
       if (text.trim() === '') {
         throw new RoutingError('INVALID_REQUEST', 'no prompt: give one in quotes, or pipe one in');
       }
-      const decision = await decide(text, readConfig({ file, env: process.env, overrides }));
+      const decision = await decide(text, routing, readConfig({ file, env: process.env, overrides }));
       console.log(json ? JSON.stringify(decision, null, 2) : readable(decision, all === true));
     });
 }
@@ -49,7 +61,16 @@ async function readStdin(): Promise<string> {
   return Buffer.concat(pieces).toString('utf8');
 }
 
-async function decide(text: string, config: GatewayConfig): Promise<Explained> {
+/** @throws `INVALID_CONFIG` naming the knob that is out of range */
+function readRouting(knobs: { readonly [K in keyof Routing]: unknown }): Routing {
+  const parsed = Routing.safeParse(Object.fromEntries(Object.entries(knobs).filter(([, v]) => v !== undefined)));
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  const option = { target: 'keep', minQuality: 'min-quality', maxCostUsd: 'max-cost' }[String(path[0])] ?? path[0];
+  throw new RoutingError('INVALID_CONFIG', `--${String(option)}: ${message}`);
+}
+
+async function decide(text: string, routing: Routing, config: GatewayConfig): Promise<Explained> {
   const request = { messages: [{ role: 'user', content: text }] };
   const running = config.databaseUrl === undefined ? lockOwner(config.dataDir)?.url : undefined;
   // An option for this one run is not what the running gateway was started with.
@@ -57,7 +78,7 @@ async function decide(text: string, config: GatewayConfig): Promise<Explained> {
     const response = await fetch(`${running}/v1/route`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(request),
+      body: JSON.stringify({ ...request, routing }),
     });
     const body = (await response.json()) as Explained & { error?: { message: string } };
     if (!response.ok)
@@ -69,9 +90,11 @@ async function decide(text: string, config: GatewayConfig): Promise<Explained> {
   const candidates = usableModels(catalog, on);
   const { Router } = await import('../../router/index.ts');
   const artifact = config.artifact ?? (await promotedArtifact(config));
-  const router: Router = await Router.load({ candidates, policy: config.policy, ...(artifact && { artifact }) });
-  const decision = await router.route(request);
-  await Promise.all([...on.values()].map((provider) => provider.close()));
+  const encoderDir = config.encoder === undefined ? undefined : await encoderFolder(config.encoder, config);
+  const { policy } = config;
+  const router: Router = await Router.load({ candidates, policy, encoderDir, ...(artifact && { artifact }) });
+  const decision = await router.route(request, routeOptionsOf(routing));
+  await Promise.all([router, ...on.values()].map((part) => part.close()));
   return explain(decision, baselineOf(config.baseline, catalog, candidates));
 }
 
@@ -92,8 +115,8 @@ async function promotedArtifact(config: GatewayConfig): Promise<string | null> {
 const REASONS: Readonly<Record<string, string>> = {
   cheapest_adequate: 'the cheapest candidate that is predicted good enough',
   best_effort: 'no candidate reaches the quality asked for; this one is the most likely to succeed',
-  abstained: 'the prompt is unlike the training data, so the default model takes it',
-  explored: 'drawn for exploration among nearly adequate candidates',
+  abstained: 'the prompt is unlike the training data: the default model, or what each model’s mean quality says',
+  explored: 'drawn for exploration, most of which goes to nearly adequate candidates',
   only_candidate: 'the only candidate left after the filters',
 };
 
@@ -107,7 +130,8 @@ function readable(decision: Explained, all: boolean): string {
     `  ${REASONS[decision.reason] ?? decision.reason}`,
     '',
     `  expected cost   ${usd(decision.costUsd)} USD; ${decision.baseline} would cost ${usd(decision.baselineCostUsd)} (${percent(saving)} saved)`,
-    `  quality floor   ${percent(decision.floor)}`,
+    `  quality floor   ${percent(decision.floor)}; tolerance ${tolerances(decision.mix)}`,
+    `  certificate     ${decision.certificate.holds ? '' : 'none that holds: '}${decision.certificate.reason}`,
     `  difficulty      ${decision.difficulty.toFixed(2)} logits; out of domain ${percent(decision.outOfDomain)}`,
     `  router          ${decision.artifact.slice(0, 12)}`,
     '',
@@ -124,5 +148,10 @@ function readable(decision: Explained, all: boolean): string {
     lines.push(`  left out: ${model} (${reason.replaceAll('_', ' ')})`);
   return lines.join('\n');
 }
+
+const tolerances = (mix: Explained['mix']): string =>
+  mix
+    .map(({ tolerance, share }) => `${tolerance.toFixed(3)}${share < 1 ? ` in ${(share * 100).toFixed(0)} %` : ''}`)
+    .join(', ');
 
 const usd = (amount: number): string => (Math.abs(amount) >= 0.01 ? amount.toFixed(4) : amount.toPrecision(3));

@@ -16,6 +16,7 @@ import {
 import { loadArtifact, refuseToReplace, saveArtifact } from '../../router/artifact/artifact.ts';
 import type { TransformerEncoder } from '../../router/encoder/transformer/transformer.ts';
 import { embed } from '../../router/estimators/index.ts';
+import type { Policy } from '../../router/policy/policy.ts';
 import { train } from '../../router/training/train.ts';
 import { readConfig } from '../config.ts';
 import { encoderFolder } from '../encoder-folder.ts';
@@ -46,8 +47,8 @@ Without --encoder one is learned from the texts. With it, any sentence-embedding
 does (sentence-transformers layout), pooled as its config says; it stays where it lies, and the artifact
 knows it by the hashes of its files. Models of the hub are kept below the data directory (.pointsman/encoders).
 
-Every group of prompts belongs once and for all to train (80 %), calibration (10 %) or report (10 %),
-by a hash of its groupId: report groups are never looked at here.
+Every group of prompts belongs once and for all to train (72 %), certificate (8 %), calibration (10 %) or
+report (10 %), by a hash of its groupId: report groups are never looked at here.
 
 Examples:
   npm run train -- --data DIR/mmlu-pro DIR/zeroeval --out my-router
@@ -92,7 +93,7 @@ Examples:
             `encoder           ${m.encoder.id}, ${m.encoder.dimension} dimensions`,
             `trained on        ${m.metrics.trainingPrompts} prompts, settings chosen on ${m.metrics.calibrationPrompts} others`,
             `text explains     ${(m.metrics.factorR2OutOfFold as number[]).map((r) => `${(100 * r).toFixed(0)} %`).join(', ')} of the prompts' factors (out of fold)`,
-            `tolerance         ${artifact.policy.tolerance} (keeps 98 % of the best single model's quality on the calibration part)`,
+            `tolerance         ${artifact.policy.tolerance} (${standingOf(artifact.policy.certificate)})`,
             `next              npm run eval -- --data DIR --router ${options.out}`,
             '',
           ].join('\n'),
@@ -115,6 +116,11 @@ async function openEncoder(
   const { openTransformerEncoder } = await import('../../router/encoder/transformer/transformer.ts');
   return openTransformerEncoder(folder);
 }
+
+const standingOf = (certificate: Policy['certificate']): string =>
+  certificate?.tolerance == null
+    ? "an estimate, not certified: keeps 98 % of the best single model's quality on the calibration part"
+    : `certified: keeps ${100 * certificate.keep} % of the best single model's quality with ${100 * (1 - certificate.delta)} % confidence, on ${certificate.groups} groups used for nothing else`;
 
 /** Embeddings, lengths and outcomes of the report part: what an evaluation needs, and no text. */
 async function writeReplay(

@@ -46,6 +46,20 @@ export function editMembers(
   return out + text.slice(i);
 }
 
+/** The object without the members of this name, all others byte by byte. @param text a valid JSON object */
+export function withoutMember(text: string, name: string): string {
+  const kept: string[] = [];
+  let i = skipSpace(text, text.indexOf('{') + 1);
+  while (text[i] === '"') {
+    const keyEnd = endOfString(text, i);
+    const end = endOfValue(text, skipSpace(text, skipSpace(text, keyEnd) + 1));
+    if (JSON.parse(text.slice(i, keyEnd)) !== name) kept.push(text.slice(i, end));
+    i = skipSpace(text, end);
+    if (text[i] === ',') i = skipSpace(text, i + 1);
+  }
+  return `{${kept.join(',')}}`;
+}
+
 function skipSpace(text: string, from: number): number {
   let i = from;
   while (text[i] === ' ' || text[i] === '\n' || text[i] === '\t' || text[i] === '\r') i++;

@@ -82,7 +82,8 @@ export async function fitAndJudge(job: FitJob): Promise<FitResult> {
       {
         encoder: readEncoder(base),
         heads: refit(samples),
-        policy: incumbent.policy,
+        // A proof about other heads' choices proves nothing of these.
+        policy: { ...incumbent.policy, certificate: null },
         training: { ...training, data: [...training.data, log] },
         metrics: { ...metrics, againstParent: comparison },
         notes: [...notes, `Heads refitted on ${samples.length} judged answers of the operator's own traffic.`],

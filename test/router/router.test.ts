@@ -59,6 +59,35 @@ describe('a decision', () => {
     expect(first[4]!.model).not.toBe(first[0]!.model);
   });
 
+  test('tells the tolerance it was made with, and whether the artifact’s certificate covers it', async () => {
+    const d = await router.route(HELLO, { draw: 0, policy: { dial: 10 } });
+    expect(d.mix).toEqual([{ tolerance: 0, share: 1 }]);
+    expect(d.ranked[0]!.quality).toBe(Math.max(...d.ranked.map((r) => r.quality)));
+    expect(d.certificate).toMatchObject({ holds: false, reason: expect.any(String) });
+    expect(router.certificate(null)).toMatchObject({ reason: expect.any(String) });
+  });
+
+  test('leaves nothing to chance where the request is critical, and marks it for the log', async () => {
+    const policy = { exploration: 1 };
+    const decisions = await Promise.all(
+      [0, 0.5, 0.999].map((draw) => router.route(HELLO, { draw, policy, critical: true })),
+    );
+    for (const d of decisions) {
+      expect(d).toMatchObject({
+        model: decisions[0]!.model,
+        propensity: 1,
+        explored: false,
+        facts: { critical: true },
+      });
+    }
+    expect((await router.route(HELLO)).facts).not.toHaveProperty('critical');
+  });
+
+  test('gives every candidate a chance where the policy explores', async () => {
+    const d = await router.route(HELLO, { draw: 0, policy: { exploration: 0.02 } });
+    expect(Math.min(...d.distribution)).toBeGreaterThanOrEqual((0.1 * 0.02) / d.ranked.length - 1e-15);
+  });
+
   test('is the same among 50 at once as one after the other', async () => {
     const requests = generatedTexts(50, 21).map(ask);
     const together = await Promise.all(requests.map((r) => router.route(r, { draw: 0.5 })));
@@ -234,10 +263,15 @@ describe('any prompt', () => {
     ['Chinese', '為什麼天空是藍色的？請用簡單的話解釋一下。'],
     ['Arabic', 'لماذا السماء زرقاء اللون؟ اشرح ذلك بلغة بسيطة من فضلك'],
     ['Finnish', 'Miksi taivas on sininen ja miksi auringonlasku on punainen? Selitä yksityiskohtaisesti.'],
-  ])('in %s, which nothing was trained on, is out of domain and goes to the best predicted model', async (_, text) => {
+  ])('in %s, which nothing was trained on, is out of domain and goes where models’ means say', async (_, text) => {
     const d = await router.route(ask(text), { draw: 0 });
     expect(d.reason).toBe('abstained');
-    expect(d.ranked[0]!.quality).toBe(Math.max(...d.ranked.map((r) => r.quality)));
+    // The same rule, on qualities that do not depend on the prompt.
+    const other = await router.route(ask('Ψ Ω Θ Ξ Φ Σ'), { draw: 0, policy: { maxOutOfDomain: 0 } });
+    const qualities = ({ ranked }: Decision) => new Map(ranked.map((r) => [r.model, r.quality]));
+    expect(qualities(d)).toEqual(qualities(other));
+    const adequate = d.ranked.filter((r) => r.adequate);
+    expect(d.ranked[0]!.costUsd).toBe(Math.min(...adequate.map((r) => r.costUsd)));
     const english = await router.route(ask('Why is the sky blue, and why is the sunset red? Explain in detail.'));
     expect(english.outOfDomain).toBe(0);
     expect(d.outOfDomain).toBeGreaterThan(0.2);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { editMembers } from '../../server/forward/edit-json.ts';
+import { editMembers, withoutMember } from '../../server/forward/edit-json.ts';
 
 describe('editMembers', () => {
   test('changes the member and no other byte', () => {
@@ -36,6 +36,31 @@ describe('editMembers', () => {
         expect(edited).toEqual(JSON.parse(JSON.stringify({ ...value, model })));
       }),
       { numRuns: 500 },
+    );
+  });
+});
+
+describe('withoutMember', () => {
+  test.each([
+    ['{"a":1,"b":{"a":2}}', '{"b":{"a":2}}'],
+    ['{ "b" : 1.0 , "a":[1,{"x":"}"}] }', '{"b" : 1.0}'],
+    ['{"a":1,"a":2}', '{}'],
+    ['{"\\u0061":1,"c":12345678901234567890}', '{"c":12345678901234567890}'],
+    ['{}', '{}'],
+    ['{"b":"a"}', '{"b":"a"}'],
+  ])('takes the member a out of %s', (text, expected) => {
+    expect(withoutMember(text, 'a')).toBe(expected);
+  });
+
+  test('agrees with parsing and deleting, on any object', () => {
+    const value = fc.dictionary(fc.oneof(fc.constantFrom('a', 'b'), fc.string()), fc.jsonValue());
+    fc.assert(
+      fc.property(value, fc.constantFrom(undefined, 1, '\t'), (object, indent) => {
+        const text = JSON.stringify(object, null, indent);
+        const { a: _, ...rest } = JSON.parse(text);
+        expect(JSON.parse(withoutMember(text, 'a'))).toEqual(rest);
+      }),
+      { numRuns: 500, seed: 12 },
     );
   });
 });

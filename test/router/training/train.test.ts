@@ -46,6 +46,22 @@ describe('train', () => {
     expect(used.filter((h) => report.has(h))).toEqual([]);
   });
 
+  test('uses certificate groups for the proof alone', async () => {
+    expect(parts.training.certificateGroupHashes).toEqual(hashesOf(data, 'certificate'));
+    const roles = new Map(data.prompts.map((p) => [p.id, roleOf(p.groupId)]));
+    const changed: Dataset = {
+      ...data,
+      outcomes: data.outcomes.map((o) =>
+        roles.get(o.promptId) === 'certificate' ? { ...o, quality: o.modelId === 'local/strong' ? 1 : 0 } : o,
+      ),
+    };
+    const again = await train(changed, options);
+    expect(again.heads).toEqual(parts.heads);
+    expect(again.metrics).toEqual(parts.metrics);
+    expect(again.policy.traffic).toEqual(parts.policy.traffic);
+    expect(again.policy.certificate).not.toEqual(parts.policy.certificate);
+  });
+
   test('uses calibration groups for settings alone', async () => {
     const roles = new Map(data.prompts.map((p) => [p.id, roleOf(p.groupId)]));
     const changed: Dataset = {
