@@ -121,9 +121,9 @@ function beforeEmptyEnd(text: string, from: number, to: number): number {
   return to;
 }
 
-const SENTENCE_END = /[.!?:,;)\]]/;
+const SENTENCE_END = /[.!?:,;)\]}>]/;
 /** After a last option without a full stop only the capital shows that something new begins. */
-const OPENING = /[\p{Lu}[(]/u;
+const OPENING = /[\p{Lu}[({<]/u;
 /** `B. hard` is an answer to choose, not a remark. */
 const isOption = (text: string, line: number, start: number): boolean =>
   start - line < 6 && /^[([]?[\p{L}\p{N}]{1,2}[.):\]] /u.test(text.slice(line, line + 6));
