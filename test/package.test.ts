@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import {
   accessSync,
   constants,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -31,6 +32,7 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as
 
 let home: string;
 let installed: string;
+let lean: string | undefined;
 
 beforeAll(() => {
   home = mkdtempSync(join(tmpdir(), 'pointsman-package-'));
@@ -49,7 +51,7 @@ beforeAll(() => {
 }, 300_000);
 
 afterAll(() => {
-  if (home !== undefined) rmSync(home, { recursive: true, force: true });
+  for (const dir of [home, lean]) if (dir !== undefined) rmSync(dir, { recursive: true, force: true });
 });
 
 /** Output of a program; its stderr goes into the error. */
@@ -101,6 +103,28 @@ console.log(JSON.stringify({ model: decision.model, ranked: decision.ranked.leng
   expect(decision.model).toMatch(/^[^/]+\/.+/);
   expect(decision.ranked).toBeGreaterThan(1);
   expect(decision.artifact).toMatch(/^[0-9a-f]{16,}$/);
+});
+
+test('routes with the shipped artifact where nothing that a transformer needs is installed', () => {
+  // Beside the other, not in it: packages are looked for in every folder above too.
+  lean = mkdtempSync(join(tmpdir(), 'pointsman-lean-'));
+  mkdirSync(join(lean, 'node_modules'), { recursive: true });
+  cpSync(installed, join(lean, 'node_modules', 'pointsman'), { recursive: true });
+  for (const name of Object.keys(manifest.dependencies)) {
+    if (name === '@xenova/transformers' || name === 'piscina') continue;
+    mkdirSync(dirname(join(lean, 'node_modules', name)), { recursive: true });
+    symlinkSync(join(root, 'node_modules', name), join(lean, 'node_modules', name), 'dir');
+  }
+  writeFileSync(
+    join(lean, 'use.mjs'),
+    `import { Router } from 'pointsman';
+const router = await Router.load();
+console.log((await router.route({ messages: [{ role: 'user', content: 'What is 2 + 2?' }] })).model);
+console.log(await import('@xenova/transformers').catch(({ code }) => code));`,
+  );
+  const [model, without] = run(process.execPath, ['use.mjs'], lean).split('\n');
+  expect(model).toMatch(/^[^/]+\/.+/);
+  expect(without).toBe('ERR_MODULE_NOT_FOUND');
 });
 
 test('offers every entry that package.json exports', () => {

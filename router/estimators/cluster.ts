@@ -11,8 +11,8 @@ import { DEFAULT_OUTPUT_TOKENS } from '../training/fit-tokens.ts';
 import { embed } from './embed.ts';
 import type { Estimator } from './estimator.ts';
 import { foldCount, innerFolds } from './inner-folds.ts';
-import { kMeans, squaredDistances } from './k-means.ts';
-import { unitLength } from './unit-length.ts';
+import { kMeans, squaredDistances } from '../training/k-means.ts';
+import { unitLength } from '../training/unit-length.ts';
 
 const CLUSTERS = [8, 16, 32, 64];
 const NEAREST = [1, 3];
