@@ -1,5 +1,5 @@
 /**
- * Cluster profiles: k-means on the embeddings, and of each cluster every model's mean quality and answer length,
+ * Cluster profiles: k-means on the standardised embeddings, and of each cluster every model's mean quality and answer length,
  * drawn to the model's own mean by pseudo-prompts. A new prompt takes the profiles of its nearest clusters. How many
  * clusters there are, how many of them answer and how hard profiles are shrunk is chosen on inner folds.
  * @see Jitkrittum et al., "Universal Model Routing for Efficient LLM Inference" (UniRoute), 2025, arXiv 2502.08773;
@@ -8,11 +8,13 @@
  */
 import type { Encoder } from '../encoder/encoder.ts';
 import { DEFAULT_OUTPUT_TOKENS } from '../training/fit-tokens.ts';
+import { kMeans, squaredDistances } from '../training/k-means.ts';
+import { unitLength } from '../training/unit-length.ts';
 import { embed } from './embed.ts';
 import type { Estimator } from './estimator.ts';
 import { foldCount, innerFolds } from './inner-folds.ts';
-import { kMeans, squaredDistances } from '../training/k-means.ts';
-import { unitLength } from '../training/unit-length.ts';
+import { squaredError } from './squared-error.ts';
+import { standardiser } from './standardise.ts';
 
 const CLUSTERS = [8, 16, 32, 64];
 const NEAREST = [1, 3];
@@ -26,7 +28,9 @@ export const cluster = ({ encoder }: { encoder: Encoder }): Estimator => ({
     const folds = innerFolds(table, seed);
     const m = table.modelIds.length;
     const d = encoder.dimension;
-    const z = unitLength(await embed(encoder, table.prompts), d);
+    const embeddings = await embed(encoder, table.prompts);
+    const standardised = standardiser(embeddings, d);
+    const z = unitLength(standardised(embeddings), d);
     let best: { error: number; centres: Float32Array; nearest: number; shrink: number } | undefined;
     for (const k of CLUSTERS) {
       const centres = kMeans(z, d, k, seed);
@@ -47,7 +51,7 @@ export const cluster = ({ encoder }: { encoder: Encoder }): Estimator => ({
       modelIds: table.modelIds,
       outOfFold: { quality: own(table.quality, 0), outputTokens: own(table.outputTokens, DEFAULT_OUTPUT_TOKENS) },
       async predict(prompts) {
-        const queries = membership(unitLength(await embed(encoder, prompts), d), d, centres, nearest);
+        const queries = membership(unitLength(standardised(await embed(encoder, prompts)), d), d, centres, nearest);
         return { quality: blended(quality, m, queries), outputTokens: blended(outputTokens, m, queries) };
       },
     };
@@ -155,12 +159,4 @@ function outOfFold(
     });
   }
   return out;
-}
-
-function squaredError(values: Float32Array, predicted: Float32Array): number {
-  let error = 0;
-  values.forEach((v, at) => {
-    if (!Number.isNaN(v)) error += (v - predicted[at]!) ** 2;
-  });
-  return error;
 }

@@ -7,6 +7,7 @@ import { deriveSeed, normal, type Random, seededRandom, shuffled } from '../../d
 import { Adam } from './adam.ts';
 import { foldCount } from './inner-folds.ts';
 import { Network, type NetworkOptions } from './network.ts';
+import { standardiser } from './standardise.ts';
 
 export interface CrossFitOptions extends NetworkOptions {
   readonly rate: number;
@@ -29,7 +30,7 @@ const BATCH = 32;
 const MAX_STEPS = 2000;
 /** Steps between two looks at the left-out folds, and looks without a better one after which training ends. */
 const LOOK_EVERY = 20;
-const PATIENCE = 8;
+const PATIENCE = 5;
 
 /**
  * @param z       n × d
@@ -53,22 +54,21 @@ export function crossFit(
     const rest = count === 1 ? rows : rows.filter((i) => folds[i] !== f);
     return {
       own: rows.filter((i) => folds[i] === f),
-      ...learner(x, d, quality, m, rest, seededRandom(deriveSeed(seed, `cross-fit ${f}`)), options),
+      ...learnerOn(x, d, quality, m, rest, seededRandom(deriveSeed(seed, `cross-fit ${f}`)), options),
     };
   });
   const leftOutLoss = (): number => {
     let sum = 0;
     let cells = 0;
-    for (const { network, own } of learners) {
-      for (const i of own) {
-        network.forward(x, i * d);
+    for (const { own, forecast } of learners) {
+      forecast(x, own, (i, q) => {
         for (let j = 0; j < m; j++) {
-          const q = quality[i * m + j]!;
-          if (Number.isNaN(q)) continue;
-          sum += loss(network.q[j]!, q, options.link);
+          const observed = quality[i * m + j]!;
+          if (Number.isNaN(observed)) continue;
+          sum += loss(q[j]!, observed, options.link);
           cells++;
         }
-      }
+      });
     }
     return sum / Math.max(1, cells);
   };
@@ -87,11 +87,10 @@ export function crossFit(
   });
 
   const outOfFold = new Float32Array(quality.length);
-  for (const { network, own } of learners) {
-    for (const i of own) {
-      network.forward(x, i * d);
-      for (let j = 0; j < m; j++) outOfFold[i * m + j] = clip(network.q[j]!);
-    }
+  for (const { own, forecast } of learners) {
+    forecast(x, own, (i, q) => {
+      for (let j = 0; j < m; j++) outOfFold[i * m + j] = clip(q[j]!);
+    });
   }
   return {
     outOfFold,
@@ -99,23 +98,26 @@ export function crossFit(
     steps: best.steps,
     predict(queries, n) {
       const xs = standardised(queries);
-      const out = new Float32Array(n * m);
-      const sum = new Float64Array(m);
-      for (let i = 0; i < n; i++) {
-        sum.fill(0);
-        for (const { network } of learners) {
-          network.forward(xs, i * d);
-          for (let j = 0; j < m; j++) sum[j]! += clip(network.q[j]!);
-        }
-        for (let j = 0; j < m; j++) out[i * m + j] = sum[j]! / count;
+      const sum = new Float64Array(n * m);
+      for (const { forecast } of learners) {
+        forecast(xs, [...Array(n).keys()], (i, q) => {
+          for (let j = 0; j < m; j++) sum[i * m + j]! += clip(q[j]!);
+        });
       }
-      return out;
+      return Float32Array.from(sum, (s) => s / count);
     },
   };
 }
 
-/** A network and what takes it one batch of `rows` further. */
-function learner(
+interface Learner {
+  readonly network: Network;
+  /** Takes the network one batch further. */
+  step(): void;
+  /** Tells `each` of these rows of x its outputs, length m. */
+  forecast(x: Float32Array, rows: readonly number[], each: (i: number, q: Float64Array) => void): void;
+}
+
+function learnerOn(
   x: Float32Array,
   d: number,
   quality: Float32Array,
@@ -123,36 +125,46 @@ function learner(
   rows: readonly number[],
   random: Random,
   options: CrossFitOptions,
-): { network: Network; step(): void } {
-  const network = new Network(d, meansOf(quality, m, rows), random, options);
+): Learner {
+  const network = new Network(d, meansOf(quality, m, rows), BATCH, random, options);
   const adam = new Adam(network.parameters.length);
   const gradient = new Float64Array(network.parameters.length);
-  const delta = new Float64Array(m);
-  const input = new Float64Array(d);
+  const delta = new Float64Array(BATCH * m);
+  const input = new Float64Array(BATCH * d);
+  const { noise, rate, weightDecay } = options;
   let queue: number[] = [];
   return {
     network,
     step() {
       if (queue.length < Math.min(BATCH, rows.length)) queue = shuffled(rows, random);
       const batch = queue.splice(-BATCH);
-      gradient.fill(0);
-      let cells = 0;
-      for (const i of batch) {
-        for (let a = 0; a < d; a++) input[a] = x[i * d + a]! + (options.noise > 0 ? options.noise * normal(random) : 0);
-        network.forward(input, 0);
-        for (let j = 0; j < m; j++) {
-          const q = quality[i * m + j]!;
-          delta[j] = Number.isNaN(q) ? 0 : network.q[j]! - q;
-          if (!Number.isNaN(q)) cells++;
-        }
-        network.backward(input, 0, delta, gradient);
-      }
-      for (let k = 0; k < gradient.length; k++) gradient[k]! /= Math.max(1, cells);
-      adam.step(network.parameters, gradient, {
-        rate: options.rate,
-        decay: options.weightDecay,
-        decayed: network.decayed,
+      batch.forEach((i, r) => {
+        for (let a = 0; a < d; a++) input[r * d + a] = x[i * d + a]! + (noise > 0 ? noise * normal(random) : 0);
       });
+      const q = network.forward(input, batch.length);
+      let cells = 0;
+      batch.forEach((i, r) => {
+        for (let j = 0; j < m; j++) {
+          const observed = quality[i * m + j]!;
+          delta[r * m + j] = Number.isNaN(observed) ? 0 : q[r * m + j]! - observed;
+          if (!Number.isNaN(observed)) cells++;
+        }
+      });
+      network.backward(input, delta, batch.length, gradient);
+      for (let k = 0; k < gradient.length; k++) gradient[k]! /= Math.max(1, cells);
+      adam.step(network.parameters, gradient, { rate, decay: weightDecay, decayed: network.decayed });
+    },
+    forecast(from, wanted, each) {
+      for (let start = 0; start < wanted.length; start += BATCH) {
+        const batch = wanted.slice(start, start + BATCH);
+        batch.forEach((i, r) => {
+          input.set(from.subarray(i * d, i * d + d), r * d);
+        });
+        const q = network.forward(input, batch.length);
+        batch.forEach((i, r) => {
+          each(i, q.subarray(r * m, r * m + m));
+        });
+      }
     },
   };
 }
@@ -176,17 +188,6 @@ function loss(predicted: number, observed: number, link: NetworkOptions['link'])
   if (link === 'identity') return (clip(predicted) - observed) ** 2;
   const p = Math.min(1 - 1e-9, Math.max(1e-9, predicted));
   return -observed * Math.log(p) - (1 - observed) * Math.log(1 - p);
-}
-
-/** Coordinates at mean 0 and variance 1 over the training rows; one that never moves there is left out. */
-function standardiser(z: Float32Array, d: number): (z: Float32Array) => Float32Array {
-  const n = z.length / d;
-  const mean = new Float64Array(d);
-  const variance = new Float64Array(d);
-  for (let at = 0; at < z.length; at++) mean[at % d]! += z[at]! / n;
-  for (let at = 0; at < z.length; at++) variance[at % d]! += (z[at]! - mean[at % d]!) ** 2 / n;
-  const scale = variance.map((v) => (v > 1e-12 ? 1 / Math.sqrt(v) : 0));
-  return (rows) => rows.map((v, at) => (v - mean[at % d]!) * scale[at % d]!);
 }
 
 const clip = (q: number): number => Math.min(1, Math.max(0, q));

@@ -15,6 +15,6 @@ export const irt = ({ encoder }: { encoder: Encoder }): Estimator =>
     link: 'logistic',
     difficulty: true,
     rate: 1e-3,
-    weightDecay: 0,
+    weightDecay: 1e-3,
     noise: 0,
   });

@@ -10,11 +10,11 @@ import { gradientTrained } from './gradient-trained.ts';
 
 export const matrixFactors = ({ encoder }: { encoder: Encoder }): Estimator =>
   gradientTrained('matrix-factors', encoder, {
-    hidden: 128,
+    hidden: 32,
     activation: 'identity',
     link: 'logistic',
     difficulty: false,
     rate: 1e-3,
-    weightDecay: 1e-5,
-    noise: 1,
+    weightDecay: 5e-3,
+    noise: 0.5,
   });

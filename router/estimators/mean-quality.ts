@@ -23,7 +23,8 @@ export const meanQuality = (): Estimator => ({
   },
 });
 
-function columnMean(values: Float32Array, m: number, j: number): number | undefined {
+/** Mean of what was observed in column j; undefined where nothing was. */
+export function columnMean(values: Float32Array, m: number, j: number): number | undefined {
   let sum = 0;
   let count = 0;
   for (let at = j; at < values.length; at += m) {

@@ -14,6 +14,6 @@ export const mlp = ({ encoder }: { encoder: Encoder }): Estimator =>
     link: 'identity',
     difficulty: false,
     rate: 1e-3,
-    weightDecay: 1e-4,
+    weightDecay: 5e-3,
     noise: 0,
   });

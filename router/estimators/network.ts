@@ -4,6 +4,7 @@
  *     h = act(W x + c),    y_m = v_m · h + β_m − u · x,    q_m = link(y_m)
  */
 import { normal, type Random } from '../../datasets/index.ts';
+import { addProduct, addTransposedProduct, transposedProduct } from './products.ts';
 
 export interface NetworkOptions {
   readonly hidden: number;
@@ -15,52 +16,60 @@ export interface NetworkOptions {
 }
 
 export class Network {
-  /** W (hidden × d), c (hidden), V (m × hidden), u (d), β (m). */
+  /** W (hidden × d), V (m × hidden), u (d), then the intercepts c (hidden) and β (m). */
   readonly parameters: Float64Array;
-  /** Entries from here on are intercepts: nothing shrinks them. */
+  /** Parameters before this one are weights, from here on intercepts: nothing shrinks those. */
   readonly decayed: number;
-  /** h and q of the last {@link forward}. */
-  readonly h: Float64Array;
-  readonly q: Float64Array;
-  readonly options: NetworkOptions;
-  readonly d: number;
+  readonly #options: NetworkOptions;
+  readonly #d: number;
+  readonly #m: number;
+  readonly #w: Float64Array;
+  readonly #v: Float64Array;
+  readonly #u: Float64Array;
+  readonly #c: Float64Array;
+  readonly #beta: Float64Array;
+  readonly #h: Float64Array;
   readonly #slope: Float64Array;
   readonly #back: Float64Array;
+  readonly #q: Float64Array;
 
   /**
-   * Hidden weights are drawn, all else is 0 but the intercepts: the network starts out as the models' means.
-   * @param means of each model's quality, length m
+   * Hidden weights are drawn, all else is 0 but β: the network starts out as the models' means.
+   * @param means of each model's quality, length m, in (0, 1)
+   * @param rows  most rows of one {@link forward}
    */
-  constructor(d: number, means: Float64Array, random: Random, options: NetworkOptions) {
+  constructor(d: number, means: Float64Array, rows: number, random: Random, options: NetworkOptions) {
     const { hidden, link } = options;
     const m = means.length;
-    this.d = d;
-    this.options = options;
-    this.decayed = hidden * d + hidden + m * hidden + d;
-    this.parameters = new Float64Array(this.decayed + m);
-    for (let k = 0; k < hidden * d; k++) this.parameters[k] = normal(random) / Math.sqrt(d);
+    this.#options = options;
+    this.#d = d;
+    this.#m = m;
+    this.decayed = hidden * d + m * hidden + d;
+    this.parameters = new Float64Array(this.decayed + hidden + m);
+    [this.#w, this.#v, this.#u, this.#c, this.#beta] = this.#parts(this.parameters);
+    for (let k = 0; k < hidden * d; k++) this.#w[k] = normal(random) / Math.sqrt(d);
     means.forEach((q, j) => {
-      this.parameters[this.decayed + j] = link === 'identity' ? q : Math.log(q / (1 - q));
+      this.#beta[j] = link === 'identity' ? q : Math.log(q / (1 - q));
     });
-    this.h = new Float64Array(hidden);
-    this.q = new Float64Array(m);
-    this.#slope = new Float64Array(hidden);
-    this.#back = new Float64Array(hidden);
+    this.#h = new Float64Array(rows * hidden);
+    this.#slope = new Float64Array(rows * hidden);
+    this.#back = new Float64Array(rows * hidden);
+    this.#q = new Float64Array(rows * m);
   }
 
-  /** Fills {@link q} for the input at `x[at …]`. */
-  forward(x: ArrayLike<number>, at: number): void {
-    const { parameters: p, h, q, d } = this;
+  /** @param x n × d @returns n × m, overwritten by the next call */
+  forward(x: Float64Array, n: number): Float64Array {
+    const { hidden, activation, link, difficulty } = this.#options;
+    const h = this.#h;
     const slope = this.#slope;
-    const { hidden, activation, link, difficulty } = this.options;
-    const c = hidden * d;
-    for (let k = 0; k < hidden; k++) {
-      let s = p[c + k]!;
-      for (let a = 0, w = k * d; a < d; a++) s += p[w + a]! * x[at + a]!;
-      if (activation === 'identity') {
-        h[k] = s;
-        slope[k] = 1;
-      } else if (activation === 'relu') {
+    const q = this.#q;
+    const d = this.#d;
+    const m = this.#m;
+    transposedProduct(x, this.#w, this.#c, n, d, hidden, h);
+    for (let k = 0; k < n * hidden; k++) {
+      const s = h[k]!;
+      if (activation === 'identity') slope[k] = 1;
+      else if (activation === 'relu') {
         h[k] = Math.max(0, s);
         slope[k] = s > 0 ? 1 : 0;
       } else {
@@ -69,46 +78,51 @@ export class Network {
         slope[k] = s > 0 ? 1 / (1 + e) : e / (1 + e);
       }
     }
-    const v = c + hidden;
-    const u = this.decayed - d;
-    let hard = 0;
-    if (difficulty) for (let a = 0; a < d; a++) hard += p[u + a]! * x[at + a]!;
-    for (let j = 0; j < q.length; j++) {
-      let y = p[this.decayed + j]! - hard;
-      for (let k = 0, w = v + j * hidden; k < hidden; k++) y += p[w + k]! * h[k]!;
-      q[j] = link === 'identity' ? y : 1 / (1 + Math.exp(-y));
+    transposedProduct(h, this.#v, this.#beta, n, hidden, m, q);
+    for (let i = 0; i < n; i++) {
+      let hard = 0;
+      if (difficulty) for (let a = 0; a < d; a++) hard += this.#u[a]! * x[i * d + a]!;
+      for (let at = i * m; at < i * m + m; at++) {
+        q[at] = link === 'identity' ? q[at]! - hard : 1 / (1 + Math.exp(hard - q[at]!));
+      }
     }
+    return q.subarray(0, n * m);
   }
 
   /**
-   * Adds to `gradient` that of the last {@link forward}'s input, given that of its loss by y: q − observed under
-   * both losses, 0 where nothing was observed.
+   * Writes into `gradient` that of the last {@link forward}'s loss by the parameters.
+   * @param delta n × m, the loss by y: under both losses q − observed, and 0 where nothing was observed
    */
-  backward(x: ArrayLike<number>, at: number, delta: Float64Array, gradient: Float64Array): void {
-    const { parameters: p, h, d } = this;
-    const slope = this.#slope;
+  backward(x: Float64Array, delta: Float64Array, n: number, gradient: Float64Array): void {
+    const { hidden, difficulty } = this.#options;
+    const d = this.#d;
+    const m = this.#m;
+    const [w, v, u, c, beta] = this.#parts(gradient.fill(0));
     const back = this.#back.fill(0);
-    const { hidden, difficulty } = this.options;
-    const c = hidden * d;
-    const v = c + hidden;
-    let sum = 0;
-    for (let j = 0; j < delta.length; j++) {
-      const e = delta[j]!;
-      if (e === 0) continue;
-      sum += e;
-      gradient[this.decayed + j]! += e;
-      for (let k = 0, w = v + j * hidden; k < hidden; k++) {
-        gradient[w + k]! += e * h[k]!;
-        back[k]! += e * p[w + k]!;
+    addTransposedProduct(delta, this.#h, n, m, hidden, v);
+    addProduct(delta, this.#v, n, m, hidden, back);
+    for (let k = 0; k < n * hidden; k++) {
+      back[k]! *= this.#slope[k]!;
+      c[k % hidden]! += back[k]!;
+    }
+    addTransposedProduct(back, x, n, hidden, d, w);
+    for (let i = 0; i < n; i++) {
+      let sum = 0;
+      for (let j = 0; j < m; j++) {
+        sum += delta[i * m + j]!;
+        beta[j]! += delta[i * m + j]!;
       }
+      if (difficulty) for (let a = 0; a < d; a++) u[a]! -= sum * x[i * d + a]!;
     }
-    for (let k = 0; k < hidden; k++) {
-      const e = back[k]! * slope[k]!;
-      if (e === 0) continue;
-      gradient[c + k]! += e;
-      for (let a = 0, w = k * d; a < d; a++) gradient[w + a]! += e * x[at + a]!;
-    }
-    const u = this.decayed - d;
-    if (difficulty) for (let a = 0; a < d; a++) gradient[u + a]! -= sum * x[at + a]!;
+  }
+
+  #parts(all: Float64Array): [w: Float64Array, v: Float64Array, u: Float64Array, c: Float64Array, beta: Float64Array] {
+    const { hidden } = this.#options;
+    let from = 0;
+    const next = (size: number) => {
+      from += size;
+      return all.subarray(from - size, from);
+    };
+    return [next(hidden * this.#d), next(this.#m * hidden), next(this.#d), next(hidden), next(this.#m)];
   }
 }

@@ -150,15 +150,18 @@ export function testEstimator({ name, make, dimension }: EstimatorContract): voi
     });
 
     test.runIf(dimension)('learns what the embedding tells of quality', async () => {
+      // What makes a prompt hard for one model, easy for another and is nothing to the third shows, under noise, in
+      // every second coordinate.
+      const topics = new Map<Prompt, number>();
       const embedded = (count: number): Prompt[] =>
-        Array.from({ length: count }, (_, i) => ({
-          ...prompts[0]!,
-          id: `e${i}`,
-          groupId: `e${i}`,
-          embedding: vector(dimension!).map((v, a) => (a === 0 ? 5 * v : v)),
-        }));
-      // The widest coordinate makes a prompt hard for one model, easy for another and is nothing to the third.
-      const chance = (p: Prompt, j: number) => 1 / (1 + Math.exp(-[0.5, -0.5, 0][j]! * p.embedding![0]!));
+        Array.from({ length: count }, (_, i) => {
+          const topic = normal(random);
+          const embedding = vector(dimension!).map((v, a) => (a % 2 === 0 ? v + topic : v));
+          const prompt = { ...prompts[0]!, id: `e${i}`, groupId: `e${i}`, embedding };
+          topics.set(prompt, topic);
+          return prompt;
+        });
+      const chance = (p: Prompt, j: number) => 1 / (1 + Math.exp(-[2, -2, 0][j]! * topics.get(p)!));
       const train = embedded(400);
       const test = embedded(300);
       const t = table(IDS, train, (i, j) => (random() < chance(train[i]!, j) ? 1 : 0));

@@ -45,10 +45,10 @@ describe('knn', () => {
   const prompts = [at('e1', 1, 0), at('e2', 2, 0.1), at('n1', 0, 1), at('n2', 0.1, 3)];
   const table = tableOf(['a'], [1, 1, 0, 0], { prompts });
 
-  test('follows the nearest by angle, drawn to the mean, by hand', async () => {
+  test('follows the nearest by angle from the middle of the data, drawn to the mean, by hand', async () => {
     // Two neighbours of quality 1, or of 0, and two pseudo-neighbours at the mean 0.5: (1 + 1 + 2 · 0.5) / 4 and 1 / 4.
     const predictor = await knn({ encoder: flat, k: 2, shrink: 2 }).fit(table, 1);
-    const { quality } = await predictor.predict([at('q', 50, 1), at('r', 0, 0.01)]);
+    const { quality } = await predictor.predict([at('q', 50, 1), at('r', 0, 5)]);
     expect(quality[0]).toBeCloseTo(0.75, 6);
     expect(quality[1]).toBeCloseTo(0.25, 6);
   });
