@@ -20,7 +20,10 @@ export interface Onboarding {
   readonly quality: ArrayLike<number>;
   /** n, tokens of the answers; NaN where unknown. */
   readonly outputTokens?: ArrayLike<number>;
-  /** A known model that this one is close to, e.g. its predecessor: the prior is drawn to that one's row. */
+  /**
+   * A known model that this one is close to, e.g. its predecessor, or itself where new labels come to old ones: the
+   * prior is drawn to that one's row.
+   */
   readonly like?: string;
 }
 
@@ -65,9 +68,13 @@ export function onboardRow(heads: Heads, given: Onboarding): HeadRow {
     modelId: given.modelId,
     ...fitted,
     tokens: tokenRow(length, given.outputTokens ?? [], prior),
-    evidence: Array.from(given.quality).filter((q) => !Number.isNaN(q)).length,
+    // Labels of its own that the prior already rests on count on.
+    evidence: Array.from(given.quality).filter((q) => !Number.isNaN(q)).length + earlierLabels(heads, given),
   };
 }
+
+const earlierLabels = (heads: Heads, { modelId, like }: Onboarding): number =>
+  like === modelId ? (rowOf(heads, modelId)?.evidence ?? 0) : 0;
 
 function priorOf(heads: Heads, { modelId, like }: Onboarding): RowPrior {
   const models = priorOverModels(heads, modelId);

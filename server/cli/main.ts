@@ -30,6 +30,14 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'train a router artifact from folders of outcomes',
     load: async () => (await import('./train.ts')).trainCommand(),
   },
+  onboard: {
+    summary: 'add a model from a few labelled prompts',
+    load: async () => (await import('./onboard.ts')).onboardCommand(),
+  },
+  anchors: {
+    summary: 'tell which prompts to label first for a new model',
+    load: async () => (await import('./anchors.ts')).anchorsCommand(),
+  },
   retrain: {
     summary: 'learn from logged decisions and their feedback',
     load: async () => (await import('./retrain.ts')).retrainCommand(),

@@ -97,6 +97,17 @@ describe('onboarding a model', () => {
     );
   });
 
+  test('adds new labels to the old ones of a model that is told to be like itself', () => {
+    const { z, quality } = answers(40, 0.5, 1, 12);
+    const again = rowOf(onboardModel(heads, { modelId: 'm/c', like: 'm/c', z, quality }), 'm/c')!;
+    const old = rowOf(heads, 'm/c')!;
+    expect(again.evidence).toBe(old.evidence + 40);
+    const afresh = rowOf(onboardModel(heads, { modelId: 'm/c', z, quality }), 'm/c')!;
+    expect(afresh.evidence).toBe(40);
+    expect(Math.abs(again.row[0]! - old.row[0]!)).toBeLessThan(Math.abs(afresh.row[0]! - old.row[0]!) + 0.3);
+    expect(again.covariance[0]).toBeLessThan(afresh.covariance[0]!);
+  });
+
   test('has an uncertainty that covers the truth about as often as it says', () => {
     let inside = 0;
     let all = 0;

@@ -27,22 +27,43 @@ test('teaches its three uses, with one command each, and names every command', (
   for (const text of ['pointsman start', 'pointsman eval --data DIR', 'pointsman retrain', 'pointsman demo']) {
     expect(stdout).toContain(text);
   }
-  for (const name of ['start', 'route', 'eval', 'datasets', 'train', 'retrain', 'bench', 'robustness', 'demo']) {
+  for (const name of [
+    'start',
+    'route',
+    'eval',
+    'datasets',
+    'train',
+    'onboard',
+    'anchors',
+    'retrain',
+    'bench',
+    'robustness',
+    'demo',
+  ]) {
     expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
   }
   expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
   expect(pointsman().stdout).toBe(stdout);
 });
 
-test.each(['start', 'route', 'eval', 'datasets', 'train', 'retrain', 'bench', 'robustness', 'demo'])(
-  '%s has a help of its own',
-  (name) => {
-    const { status, stdout, stderr } = pointsman(name, '--help');
-    expect(stderr).toBe('');
-    expect(status).toBe(0);
-    expect(stdout).toContain(`Usage: pointsman ${name}`);
-  },
-);
+test.each([
+  'start',
+  'route',
+  'eval',
+  'datasets',
+  'train',
+  'onboard',
+  'anchors',
+  'retrain',
+  'bench',
+  'robustness',
+  'demo',
+])('%s has a help of its own', (name) => {
+  const { status, stdout, stderr } = pointsman(name, '--help');
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+  expect(stdout).toContain(`Usage: pointsman ${name}`);
+});
 
 test('takes a misspelt command or option for a mistake, and offers the nearest', () => {
   const command = pointsman('retrian', '--help');
