@@ -12,7 +12,7 @@ import { measureSplit, type SplitMeasure } from './measure.ts';
 /** More benchmarks than this are taken by the part of their name before the slash. */
 const MAX_BENCHMARKS = 16;
 /** Labels of the other benchmarks, at most: beyond them all methods slow down and little is gained. */
-export const UNSEEN_LABELS = 3000;
+export const UNSEEN_LABELS = 2000;
 
 export interface UnseenBenchmark {
   readonly source: string;

@@ -14,6 +14,7 @@ import { isUnfit } from '../contender.ts';
 import type { FoldResult } from '../fold.ts';
 import { combineDraws } from '../leaderboard/combine.ts';
 import type { Entry } from '../leaderboard/entry.ts';
+import { roleOf } from '../leaderboard/field.ts';
 import { type RankOptions, runField } from '../leaderboard/in-domain.ts';
 import { apgr, cpt, type DeferralPoint, decileThresholds } from '../metrics/apgr.ts';
 import { forEachResample } from '../metrics/bootstrap.ts';
@@ -76,19 +77,25 @@ export async function routeLlmBoard(
   const { prompts } = entry.task.part.table;
   const parts: RouteLlmBoard['parts'][number][] = [];
   for (const part of PARTS) {
+    // Half of MMLU is nine thousand labels: what they bring is shown for ours alone.
+    const names =
+      part === 'unseen subjects, all labels'
+        ? options.names.filter((name) => name === options.ours || roleOf(name) === 'row')
+        : options.names;
     const measures: DrawMeasure[] = [];
     for (let d = 0; d < options.draws; d++) {
       const seed = deriveSeed(options.seed, `${part} ${d}`);
       const folds = foldsOf(part, prompts, seed);
       if (folds.length === 0) continue;
-      const key = [entry.pool.groupsSha256, 'routellm', part, options.replicates, seed, ...options.names].join('|');
+      const key = [entry.pool.groupsSha256, 'routellm', part, options.replicates, seed, ...names].join('|');
       const known = options.store?.get(key) as DrawMeasure | undefined;
       const measure =
-        known ?? (await measureDraw(entry, folds, options, seed, `${entry.task.name}, ${part}, draw ${d + 1}`));
+        known ??
+        (await measureDraw(entry, folds, { ...options, names }, seed, `${entry.task.name}, ${part}, draw ${d + 1}`));
       if (known === undefined) options.store?.set(key, measure);
       measures.push(measure);
     }
-    if (measures.length > 0) parts.push(boardPart(part, measures, options));
+    if (measures.length > 0) parts.push(boardPart(part, measures, { ...options, names }));
   }
   return { parts };
 }

@@ -85,7 +85,7 @@ async function run(options: Options): Promise<void> {
     tasks: options.only,
     sources: options.source,
     splits,
-    fewSplits: Math.min(splits, quick ? 1 : 5),
+    fewSplits: Math.min(splits, quick ? 1 : 4),
     draws: quick ? 2 : 10,
     labels: options.labels,
     seed: options.seed,
