@@ -7,6 +7,7 @@ const numbers = z.array(z.number());
 
 const HeadsJson = z.strictObject({
   dimension: z.number().int().positive(),
+  regions: z.strictObject({ names: z.array(z.string()), weights: numbers, bias: numbers }),
   factors: z.strictObject({
     count: z.number().int().positive(),
     weights: numbers,
@@ -16,9 +17,10 @@ const HeadsJson = z.strictObject({
   }),
   tokens: z.strictObject({ weights: numbers, bias: z.number(), limits: z.tuple([z.number(), z.number()]) }),
   domain: z.strictObject({
-    mean: numbers,
-    scale: numbers,
-    limit: z.number(),
+    centres: numbers,
+    typical: z.number().positive(),
+    near: z.number(),
+    far: z.number(),
     known: z.strictObject({ coordinate: z.number().int().nonnegative(), limit: z.number() }).nullable(),
   }),
   models: z
@@ -42,9 +44,10 @@ const list = (a: Float64Array, from = 0, to = a.length): number[] => Array.from(
 
 export function headsToJson(heads: Heads): string {
   const w = heads.factors.count + 1;
-  const { factors, tokens, domain } = heads;
+  const { regions, factors, tokens, domain } = heads;
   const value: z.infer<typeof HeadsJson> = {
     dimension: heads.dimension,
+    regions: { names: [...regions.names], weights: list(regions.weights), bias: list(regions.bias) },
     factors: {
       count: factors.count,
       weights: list(factors.weights),
@@ -58,9 +61,10 @@ export function headsToJson(heads: Heads): string {
       limits: [round(tokens.limits[0]), round(tokens.limits[1])],
     },
     domain: {
-      mean: list(domain.mean),
-      scale: list(domain.scale),
-      limit: round(domain.limit),
+      centres: Array.from(domain.centres, (x) => Number(x.toPrecision(5))),
+      typical: round(domain.typical),
+      near: round(domain.near),
+      far: round(domain.far),
       known: domain.known && { coordinate: domain.known.coordinate, limit: round(domain.known.limit) },
     },
     models: heads.modelIds.map((id, j) => ({
@@ -86,17 +90,21 @@ export function headsFromJson(text: string): Heads {
   } catch (cause) {
     throw new RoutingError('ARTIFACT_DAMAGED', 'heads.json does not fit its format', { cause });
   }
-  const { factors, tokens, domain, models, dimension: d } = value;
+  const { regions, factors, tokens, domain, models, dimension: d } = value;
   const k = factors.count;
+  const b = regions.names.length;
   const w = k + 1;
   const fits =
-    factors.weights.length === k * d &&
+    regions.weights.length === b * d &&
+    regions.bias.length === b &&
+    factors.weights.length === k * (d + b) &&
     factors.bias.length === k &&
     factors.limits.length === 2 * k &&
     factors.variance.length === k &&
     tokens.weights.length === d &&
-    domain.mean.length === d &&
-    domain.scale.length === d &&
+    domain.centres.length > 0 &&
+    domain.centres.length % d === 0 &&
+    domain.far > domain.near &&
     (domain.known === null || domain.known.coordinate < d) &&
     models.every((m) => m.row.length === w && m.covariance.length === w * w);
   if (!fits) throw new RoutingError('ARTIFACT_DAMAGED', 'heads.json: shapes of weights disagree');
@@ -105,6 +113,11 @@ export function headsFromJson(text: string): Heads {
   return {
     modelIds: models.map((m) => m.id),
     dimension: d,
+    regions: {
+      names: regions.names,
+      weights: Float64Array.from(regions.weights),
+      bias: Float64Array.from(regions.bias),
+    },
     factors: {
       count: k,
       weights: Float64Array.from(factors.weights),
@@ -122,9 +135,10 @@ export function headsFromJson(text: string): Heads {
       logSmear: flat((m) => m.tokens.slice(2)),
     },
     domain: {
-      mean: Float64Array.from(domain.mean),
-      scale: Float64Array.from(domain.scale),
-      limit: domain.limit,
+      centres: Float64Array.from(domain.centres),
+      typical: domain.typical,
+      near: domain.near,
+      far: domain.far,
       known: domain.known,
     },
     evidence: flat((m) => [m.evidence]),

@@ -1,10 +1,12 @@
 /**
  * Heads: a small trained layer from embeddings to what each model would do with a prompt.
  *
- *     f   = clip(W z + b, limits) · (1 − outOfDomain)         K factors of the prompt
+ *     r   = softmax(R z + s)                                  share of each known region of prompts
+ *     f   = clip(W [z, r] + b, limits) · (1 − outOfDomain)    K factors of the prompt
  *     p_m = σ(β_m + L_m · f)                                  probability of success
  *     t_m = exp(c_m + e_m · g(z)) · smear_m − 1               tokens of the answer
  *
+ * Regions are what training data names as benchmarks: models differ by the kind of task more than by anything else.
  * Where a prompt is unlike everything trained on, the factors fall to 0 and every model to its mean.
  * This file is the reference; `onnx.ts` writes the same as a graph, equal to 1e-4 by a test.
  */
@@ -14,6 +16,7 @@ export interface Heads {
   readonly modelIds: readonly string[];
   /** d, length of an embedding. */
   readonly dimension: number;
+  readonly regions: Regions;
   readonly factors: Factors;
   /** m × (1 + K): intercept β_m, loadings L_m. */
   readonly rows: Float64Array;
@@ -25,10 +28,22 @@ export interface Heads {
   readonly evidence: Float64Array;
 }
 
-/** Linear maps z → factors. The first is shared ease. */
+/** Kinds of prompts, told apart by a linear classifier; none where training knew fewer than two. */
+export interface Regions {
+  /** B names. */
+  readonly names: readonly string[];
+  /** B × d. */
+  readonly weights: Float64Array;
+  /** B. */
+  readonly bias: Float64Array;
+}
+
+export const NO_REGIONS: Regions = { names: [], weights: new Float64Array(0), bias: new Float64Array(0) };
+
+/** Linear maps [z, r] → factors. The first is near to shared ease. */
 export interface Factors {
   readonly count: number;
-  /** K × d. */
+  /** K × (d + B). */
   readonly weights: Float64Array;
   /** K. */
   readonly bias: Float64Array;
@@ -49,12 +64,16 @@ export interface TokenHead {
   readonly logSmear: Float64Array;
 }
 
-/** Where the training prompts were. */
+/** Where the training prompts were. The distance of a prompt is 1 − its cosine with the nearest centre. */
 export interface Domain {
-  readonly mean: Float64Array; // d
-  readonly scale: Float64Array; // d, 1 / standard deviation
-  /** Mean squared standardised distance that 0.5 % of the training prompts exceed. */
-  readonly limit: number;
+  /** C × d, each of unit length: what the training prompts gather around. */
+  readonly centres: Float64Array;
+  /** Median distance of a prompt of the same kind as the training prompts, > 0. */
+  readonly typical: number;
+  /** Up to this far a prompt is like them, … */
+  readonly near: number;
+  /** … and from here on it is not; > near. */
+  readonly far: number;
   /** Coordinate of z that falls when a text's n-grams were never seen, and how low 0.5 % of the training prompts go. */
   readonly known: { readonly coordinate: number; readonly limit: number } | null;
 }
@@ -70,12 +89,10 @@ export interface HeadPredictions {
   readonly outputTokens: Float32Array;
   /** n, logits: higher is harder for every model. */
   readonly difficulty: Float32Array;
-  /** n, in [0, 1). */
+  /** n, in [0, 1]. */
   readonly outOfDomain: Float32Array;
 }
 
-/** A coordinate further out than this many standard deviations counts as this far. */
-export const FARTHEST = 6;
 const MAX_LOG_TOKENS = 12;
 
 /** @param z n × d embeddings, row-major */
@@ -93,15 +110,23 @@ export function predictHeads(heads: Heads, z: Float32Array, n: number): HeadPred
     outOfDomain: new Float32Array(n),
   };
   const x = new Float64Array(w);
+  const b = heads.regions.names.length;
+  const input = new Float64Array(d + b);
   const slope = meanSlope(heads);
   for (let i = 0; i < n; i++) {
     const at = i * d;
-    const distance = domainDistance(domain, z, at);
+    const distance = domainDistance(domain, z, at, d);
     const outOfDomain = 1 - inDomain(domain, z, at, distance);
+    // Further away than usual, the factors themselves are less certain.
+    const remote = Math.max(1, distance / domain.typical);
     out.outOfDomain[i] = outOfDomain;
+    for (let a = 0; a < d; a++) input[a] = z[at + a]!;
+    regionShares(heads.regions, z, at, d, input, d);
     x[0] = 1;
     for (let f = 0; f < k; f++) {
-      x[f + 1] = clip(dot(factors.weights, f * d, z, at, d) + factors.bias[f]!, factors.limits, f) * (1 - outOfDomain);
+      x[f + 1] =
+        clip(dot(factors.weights, f * (d + b), input, 0, d + b) + factors.bias[f]!, factors.limits, f) *
+        (1 - outOfDomain);
     }
     out.difficulty[i] = -slope * x[1]!;
     const g =
@@ -112,8 +137,8 @@ export function predictHeads(heads: Heads, z: Float32Array, n: number): HeadPred
       let v = 0;
       for (let a = 0; a < w; a++) {
         l += heads.rows[j * w + a]! * x[a]!;
-        for (let b = 0; b < w; b++) v += x[a]! * x[b]! * heads.covariance[(j * w + a) * w + b]!;
-        if (a > 0) v += heads.rows[j * w + a]! ** 2 * factors.variance[a - 1]! * distance;
+        for (let c = 0; c < w; c++) v += x[a]! * x[c]! * heads.covariance[(j * w + a) * w + c]!;
+        if (a > 0) v += heads.rows[j * w + a]! ** 2 * factors.variance[a - 1]! * remote;
       }
       const p = 1 / (1 + Math.exp(-l));
       out.logits[i * m + j] = l;
@@ -138,29 +163,55 @@ export function meanSlope(heads: Pick<Heads, 'modelIds' | 'rows' | 'factors'>): 
   return m === 0 ? 0 : sum / m;
 }
 
-/** 1 within the limits, falling with the distance beyond them. */
+/** 1 near the training prompts, falling to 0 where the distance is `far`. */
 function inDomain(domain: Domain, z: Float32Array, at: number, distance: number): number {
-  const near = Math.min(1, domain.limit / distance);
+  const near = Math.min(1, Math.max(0, (domain.far - distance) / (domain.far - domain.near)));
   if (domain.known === null) return near;
   const limit = Math.min(-1e-6, domain.known.limit);
   return Math.min(near, limit / Math.min(z[at + domain.known.coordinate]!, limit));
 }
 
-/** Mean squared standardised distance of z from the training prompts; about 1 for one of them. */
-export function domainDistance(domain: Domain, z: Float32Array, at: number): number {
-  const d = domain.mean.length;
-  let s = 0;
-  for (let a = 0; a < d; a++) {
-    const u = Math.min(FARTHEST, Math.abs((z[at + a]! - domain.mean[a]!) * domain.scale[a]!));
-    s += u * u;
+/** 1 − cosine with the nearest centre, in [0, 2]; 1 for a z of zeros. */
+export function domainDistance(domain: Pick<Domain, 'centres'>, z: Float32Array, at: number, d: number): number {
+  let norm = 0;
+  for (let a = 0; a < d; a++) norm += z[at + a]! ** 2;
+  if (!(norm > 0)) return 1;
+  let best = Number.NEGATIVE_INFINITY;
+  for (let c = 0; c < domain.centres.length; c += d) best = Math.max(best, dot(domain.centres, c, z, at, d));
+  return 1 - best / Math.sqrt(norm);
+}
+
+/** Writes the B shares of a prompt's regions, which sum to 1, at `out[to]`. */
+export function regionShares(
+  regions: Regions,
+  z: Float32Array,
+  at: number,
+  d: number,
+  out: Float64Array,
+  to: number,
+): void {
+  const b = regions.names.length;
+  const shares = out.subarray(to, to + b);
+  for (let r = 0; r < b; r++) shares[r] = dot(regions.weights, r * d, z, at, d) + regions.bias[r]!;
+  softmax(shares);
+}
+
+/** Logits → shares that sum to 1, in place. */
+export function softmax(logits: Float64Array): void {
+  let top = Number.NEGATIVE_INFINITY;
+  for (const l of logits) if (l > top) top = l;
+  let sum = 0;
+  for (let r = 0; r < logits.length; r++) {
+    logits[r] = Math.exp(logits[r]! - top);
+    sum += logits[r]!;
   }
-  return Math.max(1e-6, s / d);
+  for (let r = 0; r < logits.length; r++) logits[r]! /= sum;
 }
 
 const clip = (v: number, limits: Float64Array, f: number): number =>
   Math.min(limits[f * 2 + 1]!, Math.max(limits[f * 2]!, v));
 
-function dot(a: Float64Array, from: number, z: Float32Array, at: number, d: number): number {
+function dot(a: Float64Array, from: number, z: Float32Array | Float64Array, at: number, d: number): number {
   let s = 0;
   for (let k = 0; k < d; k++) s += a[from + k]! * z[at + k]!;
   return s;

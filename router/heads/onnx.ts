@@ -1,9 +1,9 @@
 /** Heads as an ONNX graph: z [n, d] → logits, qualitySd, logTokens [n, m], difficulty, outOfDomain [n, 1]. */
 import { GraphBuilder } from '../onnx/graph.ts';
-import { FARTHEST, type Heads, meanSlope } from './heads.ts';
+import { type Heads, meanSlope } from './heads.ts';
 
 export function headsGraph(heads: Heads): Uint8Array {
-  const { dimension: d, factors, domain, tokens } = heads;
+  const { dimension: d, regions, factors, domain, tokens } = heads;
   const m = heads.modelIds.length;
   const k = factors.count;
   const w = k + 1;
@@ -11,27 +11,20 @@ export function headsGraph(heads: Heads): Uint8Array {
   const z = g.input('z', 'float', ['n', d]);
   const rowAxis = g.constant(BigInt64Array.of(1n), [1]);
 
-  const centred = g.op('Mul', [
-    g.op('Sub', [z, g.constant(Float32Array.from(domain.mean), [1, d])]),
-    g.constant(Float32Array.from(domain.scale), [1, d]),
-  ]);
-  const bounded = g.op('Clip', [
-    centred,
-    g.constant(Float32Array.of(-FARTHEST), []),
-    g.constant(Float32Array.of(FARTHEST), []),
-  ]);
-  const distance = g.op('Max', [
-    rowMean(g, g.op('Mul', [bounded, bounded]), d),
-    g.constant(Float32Array.of(1e-6), [1, 1]),
-  ]);
-  const near = g.op('Min', [
-    g.op('Div', [g.constant(Float32Array.of(domain.limit), [1, 1]), distance]),
-    g.constant(Float32Array.of(1), [1, 1]),
-  ]);
+  // Distance: 1 − cosine with the nearest centre; a z of zeros is at 1.
+  const c = domain.centres.length / d;
+  const norm = g.op('Sqrt', [g.op('MatMul', [g.op('Mul', [z, z]), ones(g, d)])]);
+  const unit = g.op('Div', [z, g.op('Max', [norm, g.scalar(1e-12)])]);
+  const cosines = g.op('MatMul', [unit, g.constant(transposed(domain.centres, c, d), [d, c])]);
+  const distance = g.op('Sub', [g.scalar(1), g.op('ReduceMax', [cosines], { axes: [1], keepdims: 1 })]);
+  const fading = g.op('Mul', [g.op('Sub', [g.scalar(domain.far), distance]), g.scalar(1 / (domain.far - domain.near))]);
+  const near = g.op('Min', [g.op('Max', [fading, g.scalar(0)]), g.scalar(1)]);
   const inDomain = domain.known === null ? near : g.op('Min', [near, knownRatio(g, z, d, domain.known)]);
   g.output('outOfDomain', g.op('Sub', [g.constant(Float32Array.of(1), [1, 1]), inDomain]), ['n', 1]);
 
   const linear = (
+    from: string,
+    width: number,
     weights: Float64Array,
     bias: Float64Array,
     count: number,
@@ -39,7 +32,7 @@ export function headsGraph(heads: Heads): Uint8Array {
     high: Float32Array,
   ): string => {
     const raw = g.op('Add', [
-      g.op('MatMul', [z, g.constant(transposed(weights, count, d), [d, count])]),
+      g.op('MatMul', [from, g.constant(transposed(weights, count, width), [width, count])]),
       g.constant(Float32Array.from(bias), [1, count]),
     ]);
     const clipped = g.op('Min', [g.op('Max', [raw, g.constant(low, [1, count])]), g.constant(high, [1, count])]);
@@ -47,7 +40,9 @@ export function headsGraph(heads: Heads): Uint8Array {
   };
   const low = Float32Array.from({ length: k }, (_, f) => factors.limits[f * 2]!);
   const high = Float32Array.from({ length: k }, (_, f) => factors.limits[f * 2 + 1]!);
-  const f = linear(factors.weights, factors.bias, k, low, high);
+  const b = regions.names.length;
+  const input = b === 0 ? z : g.op('Concat', [z, regionShares(g, z, d, regions)], { axis: 1 });
+  const f = linear(input, d + b, factors.weights, factors.bias, k, low, high);
   const one = g.op('Add', [g.op('Mul', [inDomain, g.scalar(0)]), g.scalar(1)]);
   const x = g.op('Concat', [one, f], { axis: 1 });
   g.output('logits', g.op('MatMul', [x, g.constant(transposed(heads.rows, m, w), [w, m])]), ['n', m]);
@@ -72,12 +67,15 @@ export function headsGraph(heads: Heads): Uint8Array {
     for (let a = 1; a < w; a++) v += heads.rows[j * w + a]! ** 2 * factors.variance[a - 1]!;
     return v;
   });
-  const variance = g.op('Add', [rowVariance, g.op('MatMul', [distance, g.constant(factorVariance, [1, m])])]);
+  const remote = g.op('Max', [g.op('Mul', [distance, g.scalar(1 / domain.typical)]), g.scalar(1)]);
+  const variance = g.op('Add', [rowVariance, g.op('MatMul', [remote, g.constant(factorVariance, [1, m])])]);
   const p = g.op('Sigmoid', ['logits']);
   const spread = g.op('Mul', [p, g.op('Sub', [g.scalar(1), p])]);
   g.output('qualitySd', g.op('Mul', [spread, g.op('Sqrt', [g.op('Max', [variance, g.scalar(0)])])]), ['n', m]);
 
   const length = linear(
+    z,
+    d,
     tokens.weights,
     Float64Array.of(tokens.bias),
     1,
@@ -104,9 +102,16 @@ function knownRatio(g: GraphBuilder, z: string, d: number, known: NonNullable<He
   return g.op('Div', [g.constant(Float32Array.of(limit), [1, 1]), low]);
 }
 
-/** Mean over the columns of an [n, d] value, as a product: one shape in every opset. */
-const rowMean = (g: GraphBuilder, value: string, d: number): string =>
-  g.op('MatMul', [value, g.constant(new Float32Array(d).fill(1 / d), [d, 1])]);
+function regionShares(g: GraphBuilder, z: string, d: number, regions: Heads['regions']): string {
+  const b = regions.names.length;
+  const logits = g.op('Add', [
+    g.op('MatMul', [z, g.constant(transposed(regions.weights, b, d), [d, b])]),
+    g.constant(Float32Array.from(regions.bias), [1, b]),
+  ]);
+  return g.op('Softmax', [logits], { axis: 1 });
+}
+
+const ones = (g: GraphBuilder, d: number): string => g.constant(new Float32Array(d).fill(1), [d, 1]);
 
 function transposed(a: Float64Array, rows: number, columns: number): Float32Array {
   const out = new Float32Array(rows * columns);

@@ -56,7 +56,7 @@ export class GraphBuilder {
   op(
     type: string,
     inputs: readonly string[],
-    attributes: Record<string, number> = {},
+    attributes: Readonly<Record<string, number | readonly number[]>> = {},
     out = `v${this.count++}`,
   ): string {
     this.nodes.push(
@@ -65,7 +65,12 @@ export class GraphBuilder {
         stringField(2, out),
         stringField(4, type),
         ...Object.entries(attributes).map(([name, value]) =>
-          bytesField(5, concat(stringField(1, name), varintField(3, value), varintField(20, 2))),
+          bytesField(
+            5,
+            typeof value === 'number'
+              ? concat(stringField(1, name), varintField(3, value), varintField(20, 2)) // INT
+              : concat(stringField(1, name), ...value.map((v) => varintField(8, v)), varintField(20, 7)), // INTS
+          ),
         ),
       ),
     );

@@ -1,6 +1,7 @@
 /** k-means: which prompts are alike, without looking at any outcome. */
 import { deriveSeed, seededRandom } from '../../datasets/index.ts';
 
+/** Rounds after which centres hardly move. */
 const ROUNDS = 20;
 
 /**
@@ -10,11 +11,11 @@ const ROUNDS = 20;
  * @returns k × d; fewer rows where there are fewer distinct points
  * @see Arthur & Vassilvitskii, "k-means++: the advantages of careful seeding", 2007
  */
-export function kMeans(z: Float32Array, d: number, k: number, seed: number): Float32Array {
+export function kMeans(z: Float32Array, d: number, k: number, seed: number, rounds = ROUNDS): Float32Array {
   const n = z.length / d;
   let centres = seeds(z, d, Math.min(k, n), seed);
   const nearest = new Int32Array(n).fill(-1);
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < rounds; round++) {
     let moved = 0;
     const count = centres.length / d;
     const sums = new Float64Array(centres.length);

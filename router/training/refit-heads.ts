@@ -10,7 +10,8 @@
  * to what most candidates show: no evidence, no change. Rows that the log says nothing of stay.
  */
 import { groupFolds, type OutcomeTable, RoutingError } from '../../datasets/index.ts';
-import { type Domain, domainDistance, type Heads, predictHeads, selectHeads } from '../heads/heads.ts';
+import { type Domain, type Heads, predictHeads, selectHeads } from '../heads/heads.ts';
+import { withCentres } from './fit-domain.ts';
 import { fitRows } from './fit-rows.ts';
 import { fitItemFactors } from './item-factors.ts';
 import { type RidgeFit, ridgeOutOfFold } from './ridge.ts';
@@ -47,7 +48,7 @@ export function refitHeads(base: Heads, table: OutcomeTable, z: Float32Array, op
   }
   const m = table.modelIds.length;
   const start = startingHeads(base, table.modelIds, options.likeOf);
-  const domain = widened(base.domain, z, n, d);
+  const domain = widened(base.domain, z, n, d, options.seed);
   const before = predictHeads({ ...start, domain }, z, n);
   const folds = groupFolds(
     table.prompts,
@@ -125,19 +126,17 @@ function columnMoments(values: Float64Array, width: number): { mean: Float64Arra
   return { mean, variance };
 }
 
-/** The artifact's domain, widened to where the log has been often enough. */
-function widened(domain: Domain, z: Float32Array, n: number, d: number): Domain {
+/** The artifact's domain and, where the log has been often enough, the places it has been to. */
+function widened(domain: Domain, z: Float32Array, n: number, d: number, seed: number): Domain {
   if (n < MIN_FOR_DOMAIN) return domain;
-  const at = (sorted: Float64Array, share: number): number => sorted[Math.min(n - 1, Math.floor(n * share))]!;
-  const distances = Float64Array.from({ length: n }, (_, i) => domainDistance(domain, z, i * d)).sort();
   const known = domain.known && {
     ...domain.known,
     limit: Math.min(
       domain.known.limit,
-      at(Float64Array.from({ length: n }, (_, i) => z[i * d + domain.known!.coordinate]!).sort(), 0.01),
+      Float64Array.from({ length: n }, (_, i) => z[i * d + domain.known!.coordinate]!).sort()[Math.floor(n * 0.01)]!,
     ),
   };
-  return { ...domain, limit: Math.max(domain.limit, at(distances, 0.99)), known };
+  return { ...withCentres(domain, z, n, d, seed), known };
 }
 
 interface OwnFactor {
@@ -236,15 +235,17 @@ function assemble(
     evidence[to] = count;
   });
 
+  const noRegions = base.regions.names.map(() => 0);
   const concat = (from: Float64Array, more: readonly number[]): Float64Array => Float64Array.from([...from, ...more]);
   return {
     modelIds,
     dimension: d,
+    regions: base.regions,
     factors: {
       count: k,
       weights: concat(
         base.factors.weights,
-        added.flatMap((f) => [...f.weights]),
+        added.flatMap((f) => [...f.weights, ...noRegions]),
       ),
       bias: concat(
         base.factors.bias,

@@ -13,7 +13,7 @@ export interface RidgeFit {
 }
 
 /** Strengths tried, as multiples of the average diagonal of ZᵀZ. */
-const STRENGTHS = [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 100];
+const STRENGTHS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 100];
 
 /**
  * One ridge fit per target column over the same inputs.
@@ -28,109 +28,154 @@ export function ridgeOutOfFold(
   d: number,
   targets: readonly Float64Array[],
   folds: Int32Array,
-  options: { penalty?: Float64Array; strengths?: readonly number[]; weight?: Float64Array } = {},
+  options: RidgeOptions = {},
 ): RidgeFit[] {
-  return targets.map((y) => fitOne(z, d, y, folds, options));
+  // Targets known on the same rows share everything that depends on the inputs alone.
+  const fits: RidgeFit[] = [];
+  const pending = new Set(targets.keys());
+  for (const first of targets.keys()) {
+    if (!pending.has(first)) continue;
+    const alike = [...pending].filter((t) => sameHoles(targets[first]!, targets[t]!));
+    const found = fitAlike(
+      z,
+      d,
+      alike.map((t) => targets[t]!),
+      folds,
+      options,
+    );
+    alike.forEach((t, k) => {
+      fits[t] = found[k]!;
+      pending.delete(t);
+    });
+  }
+  return fits;
 }
 
+interface RidgeOptions {
+  readonly penalty?: Float64Array;
+  readonly strengths?: readonly number[];
+  readonly weight?: Float64Array;
+}
+
+/** Sums over rows: of z zᵀ, z yᵀ, z, y and weights, for T targets. */
 interface Moments {
   readonly zz: Float64Array; // d × d, lower triangle
-  readonly zy: Float64Array;
-  readonly z: Float64Array;
-  y: number;
+  readonly zy: Float64Array; // T × d
+  readonly z: Float64Array; // d
+  readonly y: Float64Array; // T
   w: number;
 }
 
-function fitOne(
+function sameHoles(a: Float64Array, b: Float64Array): boolean {
+  for (let i = 0; i < a.length; i++) if (Number.isNaN(a[i]!) !== Number.isNaN(b[i]!)) return false;
+  return true;
+}
+
+function fitAlike(
   z: Float32Array,
   d: number,
-  y: Float64Array,
+  ys: readonly Float64Array[],
   folds: Int32Array,
-  options: { penalty?: Float64Array; strengths?: readonly number[]; weight?: Float64Array },
-): RidgeFit {
+  options: RidgeOptions,
+): RidgeFit[] {
   const count = folds.reduce((a, b) => Math.max(a, b + 1), 0);
-  const perFold = Array.from({ length: count }, () => moments(d));
-  for (let i = 0; i < y.length; i++) {
-    if (!Number.isNaN(y[i]!)) accumulate(perFold[folds[i]!]!, z, i * d, d, y[i]!, options.weight?.[i] ?? 1);
-  }
-  const all = perFold.reduce((sum, f) => combine(sum, f, 1), moments(d));
+  const n = ys[0]!.length;
+  const known = Array.from({ length: n }, (_, i) => i).filter((i) => !Number.isNaN(ys[0]![i]!));
+  const weight = (i: number): number => options.weight?.[i] ?? 1;
+  const perFold = Array.from({ length: count }, () => moments(d, ys.length));
+  for (const i of known) accumulate(perFold[folds[i]!]!, z, i * d, d, ys, i, weight(i));
+  const all = perFold.reduce((sum, f) => combine(sum, f, 1), moments(d, ys.length));
   let trace = 0;
   for (let a = 0; a < d; a++) trace += all.zz[a * d + a]! - (all.w ? all.z[a]! ** 2 / all.w : 0);
   const unit = Math.max(1e-9, trace / d);
 
-  const strengths = options.strengths ?? STRENGTHS;
-  let best: { strength: number; error: number; outOfFold: Float64Array } | undefined;
-  for (const strength of strengths) {
-    const outOfFold = new Float64Array(y.length).fill(Number.NaN);
-    let error = 0;
-    for (let f = 0; f < count; f++) {
-      const { weights, bias } = solve(combine(copy(all), perFold[f]!, -1), d, strength * unit, options.penalty);
-      for (let i = 0; i < y.length; i++) {
-        if (folds[i] !== f || Number.isNaN(y[i]!)) continue;
+  const best = ys.map(() => ({
+    strength: 0,
+    error: Number.POSITIVE_INFINITY,
+    outOfFold: new Float64Array(n).fill(Number.NaN),
+  }));
+  const rest = perFold.map((f) => combine(copy(all), f, -1));
+  for (const strength of options.strengths ?? STRENGTHS) {
+    const tried = ys.map(() => ({ strength, error: 0, outOfFold: new Float64Array(n).fill(Number.NaN) }));
+    const fits = rest.map((m) => solve(m, d, strength * unit, options.penalty));
+    for (const i of known) {
+      fits[folds[i]!]!.forEach(({ weights, bias }, t) => {
         const p = dot(z, i * d, weights) + bias;
-        outOfFold[i] = p;
-        error += (options.weight?.[i] ?? 1) * (p - y[i]!) ** 2;
-      }
+        tried[t]!.outOfFold[i] = p;
+        tried[t]!.error += weight(i) * (p - ys[t]![i]!) ** 2;
+      });
     }
-    if (best === undefined || error < best.error) best = { strength, error, outOfFold };
+    tried.forEach((fit, t) => {
+      if (fit.error < best[t]!.error) best[t] = fit;
+    });
   }
-  const mean = all.w > 0 ? all.y / all.w : 0;
-  let total = 0;
-  y.forEach((v, i) => {
-    if (!Number.isNaN(v)) total += (options.weight?.[i] ?? 1) * (v - mean) ** 2;
+  const whole = new Map<number, { weights: Float64Array; bias: number }[]>();
+  return ys.map((y, t) => {
+    const { strength, error, outOfFold } = best[t]!;
+    if (!whole.has(strength)) whole.set(strength, solve(all, d, strength * unit, options.penalty));
+    const mean = all.w > 0 ? all.y[t]! / all.w : 0;
+    let total = 0;
+    for (const i of known) total += weight(i) * (y[i]! - mean) ** 2;
+    return { ...whole.get(strength)![t]!, outOfFold, strength, r2: total > 0 ? 1 - error / total : 0 };
   });
-  const { strength, error, outOfFold } = best!;
-  return {
-    ...solve(all, d, strength * unit, options.penalty),
-    outOfFold,
-    strength,
-    r2: total > 0 ? 1 - error / total : 0,
-  };
 }
 
-const moments = (d: number): Moments => ({
+const moments = (d: number, targets: number): Moments => ({
   zz: new Float64Array(d * d),
-  zy: new Float64Array(d),
+  zy: new Float64Array(targets * d),
   z: new Float64Array(d),
-  y: 0,
+  y: new Float64Array(targets),
   w: 0,
 });
 
-function accumulate(to: Moments, z: Float32Array, at: number, d: number, y: number, w: number): void {
+function accumulate(
+  to: Moments,
+  z: Float32Array,
+  at: number,
+  d: number,
+  ys: readonly Float64Array[],
+  i: number,
+  w: number,
+): void {
   for (let a = 0; a < d; a++) {
     const za = w * z[at + a]!;
     to.z[a]! += za;
-    to.zy[a]! += za * y;
     const row = a * d;
     for (let b = 0; b <= a; b++) to.zz[row + b]! += za * z[at + b]!;
   }
-  to.y += w * y;
+  for (const [t, y] of ys.entries()) {
+    const wy = w * y[i]!;
+    to.y[t]! += wy;
+    for (let a = 0; a < d; a++) to.zy[t * d + a]! += wy * z[at + a]!;
+  }
   to.w += w;
 }
 
 function combine(to: Moments, from: Moments, sign: 1 | -1): Moments {
-  for (let k = 0; k < to.zz.length; k++) to.zz[k]! += sign * from.zz[k]!;
-  for (let k = 0; k < to.z.length; k++) {
-    to.z[k]! += sign * from.z[k]!;
-    to.zy[k]! += sign * from.zy[k]!;
+  for (const part of ['zz', 'zy', 'z', 'y'] as const) {
+    for (let k = 0; k < to[part].length; k++) to[part][k]! += sign * from[part][k]!;
   }
-  to.y += sign * from.y;
   to.w += sign * from.w;
   return to;
 }
 
-const copy = (m: Moments): Moments => ({ ...m, zz: m.zz.slice(), zy: m.zy.slice(), z: m.z.slice() });
+const copy = (m: Moments): Moments => ({
+  ...m,
+  zz: m.zz.slice(),
+  zy: m.zy.slice(),
+  z: m.z.slice(),
+  y: m.y.slice(),
+});
 
+/** Weights and bias of every target at one strength. */
 function solve(
   m: Moments,
   d: number,
   strength: number,
   penalty?: Float64Array,
-): { weights: Float64Array; bias: number } {
-  if (m.w <= 0) return { weights: new Float64Array(d), bias: 0 };
+): { weights: Float64Array; bias: number }[] {
+  if (m.w <= 0) return Array.from(m.y, () => ({ weights: new Float64Array(d), bias: 0 }));
   const a = new Float64Array(d * d);
-  const b = new Float64Array(d);
-  const meanY = m.y / m.w;
   for (let i = 0; i < d; i++) {
     for (let j = 0; j <= i; j++) {
       const v = m.zz[i * d + j]! - (m.z[i]! * m.z[j]!) / m.w;
@@ -138,12 +183,16 @@ function solve(
       a[j * d + i] = v;
     }
     a[i * d + i]! += strength * (penalty?.[i] ?? 1) + 1e-9;
-    b[i] = m.zy[i]! - m.z[i]! * meanY;
   }
-  const weights = choleskySolve(cholesky(a, d), b, d);
-  let bias = meanY;
-  for (let i = 0; i < d; i++) bias -= (weights[i]! * m.z[i]!) / m.w;
-  return { weights, bias };
+  const factor = cholesky(a, d);
+  return Array.from(m.y, (y, t) => {
+    const meanY = y / m.w;
+    const b = Float64Array.from({ length: d }, (_, i) => m.zy[t * d + i]! - m.z[i]! * meanY);
+    const weights = choleskySolve(factor, b, d);
+    let bias = meanY;
+    for (let i = 0; i < d; i++) bias -= (weights[i]! * m.z[i]!) / m.w;
+    return { weights, bias };
+  });
 }
 
 function dot(z: Float32Array, at: number, w: Float64Array): number {

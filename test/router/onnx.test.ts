@@ -7,9 +7,10 @@ import { normal, seededRandom } from '../../datasets/index.ts';
 import { loadArtifact } from '../../router/artifact/artifact.ts';
 import { ngramFeatures } from '../../router/encoder/ngram/features.ts';
 import { encodeNgrams, ngramDimension, ngramGraph } from '../../router/encoder/ngram/ngram.ts';
-import { type Heads, predictHeads, selectHeads, tokensOf } from '../../router/heads/heads.ts';
+import { type Heads, NO_REGIONS, predictHeads, selectHeads, tokensOf } from '../../router/heads/heads.ts';
 import { headsGraph } from '../../router/heads/onnx.ts';
 import { openSession, type Session } from '../../router/onnx/session.ts';
+import { unitLength } from '../../router/training/unit-length.ts';
 import { failureOf, smallEncoder } from './fixtures.ts';
 
 const PARITY = 1e-4;
@@ -38,7 +39,7 @@ const { weights, model, encoder } = await smallEncoder();
 
 describe('the encoder', () => {
   const reference = (text: string): Float32Array => {
-    const out = new Float32Array(ngramDimension(weights.directions));
+    const out = new Float32Array(ngramDimension(weights));
     encodeNgrams(weights, ngramFeatures(text), out, 0);
     return out;
   };
@@ -93,8 +94,8 @@ describe('the heads', () => {
     const { heads, headsSession } = await shipped;
     const random = seededRandom(n + scale);
     const z = Float32Array.from({ length: n * heads.dimension }, (_, at) => {
-      const a = at % heads.dimension;
-      return heads.domain.mean[a]! + (scale * normal(random)) / (heads.domain.scale[a]! || 1);
+      const centre = heads.domain.centres[at % heads.domain.centres.length]!;
+      return scale * (10 * centre + normal(random));
     });
     await expectSame(heads, headsSession, z, n);
   });
@@ -129,8 +130,8 @@ describe('the heads', () => {
   });
 
   test('say what a model does with a prompt: by hand, on one factor', () => {
-    // z = (1, 0): factor 2·1 + 0.5 = 2.5, cut to 2. Standardised distance² = (1² + 0²) / 2 = 0.5 ≤ limit 4: in domain.
-    // logit 1 − 0.5·2 = 0 → p = 0.5; its variance 0.04 + 2²·0.01 + (−0.5)²·0.08·0.5 = 0.09, so sd = 0.25 · 0.3.
+    // z = (1, 0): factor 2·1 + 0.5 = 2.5, cut to 2. It points where the one centre does: distance 0, in domain.
+    // logit 1 − 0.5·2 = 0 → p = 0.5; its variance 0.04 + 2²·0.01 + (−0.5)²·0.04 = 0.09, so sd = 0.25 · 0.3.
     // tokens: g = 3·1 + 0 = 3, cut to 1; ln(1 + t) = 2 + 0.5·1 + 0.25 = 2.75.
     const p = predictHeads(handHeads(null), Float32Array.of(1, 0), 1);
     expect(p.logits[0]).toBeCloseTo(0, 6);
@@ -142,17 +143,27 @@ describe('the heads', () => {
   });
 
   test('fall to the intercept as the distance grows, by hand', () => {
-    // z = (6, 0): distance² = 36 / 2 = 18 > 4, so 4/18 of the factor is left: 2 · 4/18 = 4/9.
-    const p = predictHeads(handHeads(null), Float32Array.of(6, 0), 1);
-    expect(p.outOfDomain[0]).toBeCloseTo(1 - 4 / 18, 6);
-    expect(p.logits[0]).toBeCloseTo(1 - 0.5 * (4 / 9), 6);
+    // z = (3, 4): cosine 0.6, distance 0.4. From near 0.1 to far 0.5 that is three quarters of the way: of the factor,
+    // 2·3 + 0.5 cut to 2, a quarter is left. Its own variance grows to 0.4 / 0.2 of 0.04·(−0.5)².
+    const p = predictHeads(handHeads(null), Float32Array.of(3, 4), 1);
+    expect(p.outOfDomain[0]).toBeCloseTo(0.75, 6);
+    expect(p.logits[0]).toBeCloseTo(1 - 0.5 * 0.5, 6);
+    const pq = p.quality[0]! * (1 - p.quality[0]!);
+    expect(p.qualitySd[0]).toBeCloseTo(pq * Math.sqrt(0.04 + 0.5 ** 2 * 0.01 + 0.25 * 0.04 * 2), 6);
+    // Beyond far nothing is left, and an embedding of zeros points nowhere.
+    for (const z of [
+      [-1, 0],
+      [0, 0],
+    ]) {
+      expect(predictHeads(handHeads(null), Float32Array.from(z), 1).outOfDomain[0]).toBe(1);
+    }
   });
 
   test('count an unknown text as out of domain in proportion, wherever the limit lies', async () => {
-    // z = (0, −2.5) with a limit of −2 on the second coordinate: 2/2.5 is left; distance² 6.25/2 is within 4.
+    // z = (100, −2.5) with a limit of −2 on the second coordinate: 2/2.5 is left; the angle to the centre is small.
     const heads = handHeads({ coordinate: 1, limit: -2 });
-    expect(predictHeads(heads, Float32Array.of(0, -2.5), 1).outOfDomain[0]).toBeCloseTo(0.2, 6);
-    expect(predictHeads(heads, Float32Array.of(0, -2), 1).outOfDomain[0]).toBe(0);
+    expect(predictHeads(heads, Float32Array.of(100, -2.5), 1).outOfDomain[0]).toBeCloseTo(0.2, 6);
+    expect(predictHeads(heads, Float32Array.of(100, -2), 1).outOfDomain[0]).toBe(0);
     for (const limit of [-2, -0.1, 0, 1]) {
       const made = handHeads({ coordinate: 1, limit });
       await expectSame(made, await openSession(headsGraph(made), 'heads.onnx'), Float32Array.of(0, -1, 0, 2), 2);
@@ -189,12 +200,13 @@ function handHeads(known: Heads['domain']['known']): Heads {
   return {
     modelIds: ['a'],
     dimension: 2,
+    regions: NO_REGIONS,
     factors: {
       count: 1,
       weights: Float64Array.of(2, 0),
       bias: Float64Array.of(0.5),
       limits: Float64Array.of(-2, 2),
-      variance: Float64Array.of(0.08),
+      variance: Float64Array.of(0.04),
     },
     rows: Float64Array.of(1, -0.5),
     covariance: Float64Array.of(0.04, 0, 0, 0.01),
@@ -205,7 +217,7 @@ function handHeads(known: Heads['domain']['known']): Heads {
       rows: Float64Array.of(2, 0.5),
       logSmear: Float64Array.of(0.25),
     },
-    domain: { mean: new Float64Array(2), scale: Float64Array.of(1, 1), limit: 4, known },
+    domain: { centres: Float64Array.of(1, 0), typical: 0.2, near: 0.1, far: 0.5, known },
     evidence: Float64Array.of(10),
   };
 }
@@ -221,12 +233,15 @@ function madeUpHeads(k: number, m: number, d: number, random: () => number): Hea
       for (let b = 0; b < w; b++)
         for (let c = 0; c < w; c++) covariance[(j * w + a) * w + b]! += half[a * w + c]! * half[b * w + c]!;
   }
+  const b = m % 3 === 0 ? 0 : 2; // with and without regions
+  const unitDraw = Float64Array.from(unitLength(Float32Array.from(draw(3 * d)), d));
   return {
     modelIds: Array.from({ length: m }, (_, j) => `made/up-${j}`),
     dimension: d,
+    regions: { names: Array.from({ length: b }, (_, r) => `region ${r}`), weights: draw(b * d), bias: draw(b) },
     factors: {
       count: k,
-      weights: draw(k * d),
+      weights: draw(k * (d + b)),
       bias: draw(k),
       limits: Float64Array.from({ length: 2 * k }, (_, a) => (a % 2 === 0 ? -2 : 2)),
       variance: draw(k).map((v) => v * v),
@@ -234,7 +249,7 @@ function madeUpHeads(k: number, m: number, d: number, random: () => number): Hea
     rows: draw(m * w),
     covariance,
     tokens: { weights: draw(d), bias: 0.1, limits: [-1, 1], rows: draw(2 * m), logSmear: draw(m, 0.1) },
-    domain: { mean: draw(d), scale: draw(d).map(Math.abs), limit: 2, known: { coordinate: d - 1, limit: -1 } },
+    domain: { centres: unitDraw, typical: 0.3, near: 0.5, far: 1.2, known: { coordinate: d - 1, limit: -1 } },
     evidence: new Float64Array(m),
   };
 }
