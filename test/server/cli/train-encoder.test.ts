@@ -40,7 +40,7 @@ test('trains over a model of this machine, routes and serves with the result, al
   const model = writeTinyModel(join(home, 'model'), { pooling: null });
   const trained = await pointsman(home, ['train', '--data', data, '--encoder', 'transformer:model', '--out', 'router']);
   expect(trained.stderr).toContain('no 1_Pooling/config.json: the mean of the token vectors is taken');
-  expect(trained.status).toBe(0);
+  expect(trained.status, trained.stderr).toBe(0);
   expect(trained.stdout).toMatch(/encoder {11}transformer-[0-9a-f]{16}, 3 dimensions/);
 
   const facts = {

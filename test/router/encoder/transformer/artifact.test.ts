@@ -54,7 +54,7 @@ describe('an artifact over a transformer', () => {
       (await router.route({ messages: [{ role: 'user', content }] })).model;
     expect(await pick('what is what is is')).toBe('local/weak');
     expect(await pick('three sum plus three sum sum')).toBe('local/strong');
-    const [first, second] = await Promise.all([pick('What is is'), pick('sum sum three')]);
+    const [first, second] = await Promise.all([pick('what is what is'), pick('three sum plus three sum')]);
     expect([first, second]).toEqual(['local/weak', 'local/strong']);
     await router.close();
     expect(await pick('what is what is is')).toBe('local/weak');
