@@ -19,7 +19,7 @@ export const TASKS = {
   unseen: 'each benchmark of a source left out in turn',
   adapted: `calibration on a left-out benchmark after ${ADAPT_LABELS} labels of it`,
   onboarding: 'a model left out, then met with 30 to 1 000 labels',
-  routellm: 'a strong and a weak model on MMLU and GSM8K, by RouteLLM’s own protocol',
+  routellm: 'a strong and a weak model, by RouteLLM’s own protocol',
 } as const;
 export type TaskName = keyof typeof TASKS;
 

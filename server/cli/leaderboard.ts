@@ -10,20 +10,20 @@ import { type ReportFolder, reportFolder } from './report-folder.ts';
 
 const HELP = `
 DIR holds prompts.jsonl[.gz], outcomes.jsonl[.gz] and models.json with prices.
-Give several: each source's encoder is then learned from the texts of the others,
-so that no method profits from having read the source it is tested on.
+Give several: each source's encoder is then learned from the texts of the
+others, so that no method profits from having read what it is tested on.
 
 Tasks (--only)
 ${Object.entries(TASKS)
   .map(([name, what]) => `  ${name.padEnd(16)}${what}`)
   .join('\n')}
 
-Beside the methods every board shows cheapest, best-single, zero (the best random
-mix of single models), random, benchmark-mean, length-only, cascade, the true
-shared difficulty and the oracle, and three negative controls whose place is
-known beforehand.
+Beside the methods every board shows cheapest, best-single, zero (the best
+random mix of single models), random, benchmark-mean, length-only, cascade, the
+true shared difficulty and the oracle, and three negative controls whose place
+is known beforehand.
 
-The models that compete are written down in eval/pools/NAME.json, by folder name;
+The models that compete are written down in eval/pools/NAME.json, by folder;
 changed data is refused. Data without a pool gets one by the same rule.
 
 What is measured is kept in OUT/measured, so a run that was broken off goes on
@@ -34,19 +34,19 @@ A method of your own: one file in router/estimators/, one line in its index.ts.
 Examples
   npm run leaderboard -- --data ../shared/data/outcomes/*/ --out reports/board
   npm run leaderboard -- --data A B --only in-domain --method item-response knn
-  npm run leaderboard -- --data A B C --source A      B and C only teach A's encoder
+  npm run leaderboard -- --data A B C --source A   rank on A only
   npm run leaderboard -- --data A --quick`;
 
 interface Options {
   data: string[];
   out: string;
   only: TaskName[];
-  method: ZooName[];
+  method?: ZooName[];
   splits?: number;
   labels: number;
   seed: number;
   replicates?: number;
-  source: string[];
+  source?: string[];
   jobs: number;
   quick?: boolean;
 }
@@ -59,8 +59,8 @@ export function leaderboardCommand(): Command {
     .addOption(
       new Option('--only <task...>', 'only these tasks').choices(Object.keys(TASKS)).default(Object.keys(TASKS), 'all'),
     )
-    .option('--method <name...>', `only these methods (of ${Object.keys(ZOO).join(', ')})`, method, [])
-    .option('--source <name...>', 'rank on these folders only; the others teach encoders', collect, [])
+    .option('--method <name...>', `only these methods (of ${Object.keys(ZOO).join(', ')})`, method)
+    .option('--source <name...>', 'rank on these folders only; the others teach encoders', collect)
     .option('--splits <count>', 'group splits (default: 20)', positive)
     .option('--labels <count>', 'training prompts of a split; 60 % of the prompts where fewer', positive, 1000)
     .option('--seed <number>', 'fixes the splits and every draw', natural, 1)
@@ -75,7 +75,7 @@ async function run(options: Options): Promise<void> {
   const page = reportFolder(options.out, 'leaderboard.html');
   const files = [page, reportFolder(options.out, 'leaderboard.json'), reportFolder(options.out, 'leaderboard.txt')];
   const quick = options.quick ?? false;
-  const chosen = options.method.length === 0 ? (Object.keys(ZOO) as ZooName[]) : options.method;
+  const chosen = options.method ?? (Object.keys(ZOO) as ZooName[]);
   const splits = options.splits ?? (quick ? 3 : 20);
   const job: BoardJob = {
     dirs: options.data,
@@ -83,7 +83,7 @@ async function run(options: Options): Promise<void> {
     // The baseline of the Brier score and of the learning curve, and ours, are always there.
     methods: [...new Set([...chosen, 'mean-quality' as const, OURS])],
     tasks: options.only,
-    sources: options.source,
+    sources: options.source ?? [],
     splits,
     fewSplits: Math.min(splits, quick ? 1 : 4),
     draws: quick ? 2 : 10,
@@ -111,9 +111,9 @@ function write(files: readonly ReportFolder[], contents: readonly string[]): voi
   });
 }
 
-const collect = (value: string, previous: string[]): string[] => [...previous, value];
+const collect = (value: string, previous: string[] = []): string[] => [...previous, value];
 
-function method(value: string, previous: ZooName[]): ZooName[] {
+function method(value: string, previous: ZooName[] = []): ZooName[] {
   if (!isZooName(value)) throw new InvalidArgumentError(`the methods are ${Object.keys(ZOO).join(', ')}.`);
   return [...previous, value];
 }
