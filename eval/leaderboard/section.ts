@@ -1,6 +1,7 @@
 /** A section of the leader board: notes and tables in words, which the page and the terminal only set differently. */
 import { interval } from '../report/format.ts';
 import type { Estimate } from '../result.ts';
+import type { SourceBoard } from './board.ts';
 
 export interface Cell {
   readonly text: string;
@@ -20,6 +21,8 @@ export interface Section {
   readonly title: string;
   readonly notes: readonly string[];
   readonly warnings?: readonly string[];
+  /** The ranking to be drawn above the tables. */
+  readonly source?: SourceBoard;
   readonly tables: readonly BoardTable[];
 }
 

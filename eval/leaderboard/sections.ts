@@ -23,6 +23,7 @@ function targetSection({ targets, ours }: LeaderBoard): Section {
   const shown = (target: Target, x: number | null): string => {
     if (x === null) return DASH;
     if (target.unit === 'apgr') return decimals(x, 3);
+    if (target.unit === 'score') return decimals(x);
     if (target.unit === 'rank') return String(Math.round(100 * x) / 100);
     return target.unit === 'points' ? signedPercent(x, 2) : percent(x);
   };
@@ -72,11 +73,12 @@ function sourceSection(b: SourceBoard, { ours, replicates }: LeaderBoard): Secti
   const misbehaved = b.controls.filter((c) => !c.behaved);
   return {
     title: `${b.source}, in domain`,
+    source: b,
     notes: [
       `${whole(b.prompts)} prompts in ${whole(b.groups)} groups, ${b.modelIds.length} models${b.pool.shipped ? '' : ' (pool by rule, in no file)'}; ` +
         `${b.splits} ${b.splits === 1 ? 'group split' : 'group splits'}, ${whole(b.trainPrompts)} training and ${whole(b.testPrompts)} test prompts each; costs by ${b.costBasis}.`,
       `Encoder fitted on ${b.encoderFittedOn}.`,
-      `Intervals: 95 %, ${whole(replicates)} resamples of groups and of splits together.`,
+      `Intervals: 95 %, ${whole(replicates)} resamples of groups and of splits together. The cascade’s judge is simulated: it sees the true outcome and errs on one answer in ten.`,
       ...b.controls.map(
         (c) =>
           `${c.name} ${c.behaved ? 'behaved' : 'DID NOT BEHAVE'}: expected that it ${c.expected}; found ${signedPercent(c.found.value, 2)} ${interval(c.found, (x) => signedPercent(x, 2))} %.`,
@@ -127,7 +129,7 @@ function calibrationTable(b: SourceBoard): BoardTable {
       cell(percent(c!.meanError)),
       estimate(c!.worstError, percent, 1),
       cell(decimals(c!.brier)),
-      estimate(c!.brierMinusMean, decimals),
+      estimate(c!.brierMinusMean, decimals, 4),
       cell(decimals(c!.excessLogLoss)),
       cell(percent(c!.chosenPredicted)),
       cell(percent(c!.chosenObserved)),

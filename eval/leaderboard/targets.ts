@@ -7,8 +7,8 @@ export interface Target {
   readonly name: string;
   readonly wanted: string;
   readonly found: Estimate;
-  /** Figures are fractions; `rank` is a plain number. */
-  readonly unit: 'fraction' | 'points' | 'rank' | 'apgr';
+  /** How the figure is worded: `fraction` and `points` (differences) in percent, the others as they are. */
+  readonly unit: 'fraction' | 'points' | 'rank' | 'apgr' | 'score';
   readonly met: boolean;
   /** True where the whole interval is on the side of the verdict. */
   readonly sure: boolean;
@@ -205,7 +205,7 @@ function calibrationTargets({ boards, adapted, ours }: Board): Target[] {
         {
           name: `${board.source}: Brier score minus mean-quality’s`,
           wanted: '< 0',
-          unit: 'points',
+          unit: 'score',
           ...atMost(c.brierMinusMean, 0),
         },
       ];
@@ -221,7 +221,7 @@ function calibrationTargets({ boards, adapted, ours }: Board): Target[] {
           {
             name: 'its Brier score minus that of the labels’ means',
             wanted: '< 0',
-            unit: 'points',
+            unit: 'score',
             ...atMost(refitted.brierMinusMeans, 0),
           },
         ] satisfies Target[])

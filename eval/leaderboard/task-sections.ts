@@ -90,7 +90,7 @@ export const adaptedSection = (summary: readonly AdaptedSummary[], benchmarks: n
       rows: summary.map((s) => [
         cell(s.adaptation),
         estimate(s.error, percent, 1),
-        estimate(s.brierMinusMeans, decimals),
+        estimate(s.brierMinusMeans, decimals, 4),
       ]),
     },
   ],

@@ -1,6 +1,6 @@
 /** The two pictures of the report as plain SVG: readable without script, without colour, by a screen reader too. */
 import type { CurvePoint } from '../metrics/curve-point.ts';
-import { type Evaluation, ownPoints, type RouterResult } from '../result.ts';
+import { type Estimate, type Evaluation, ownPoints, type RouterResult } from '../result.ts';
 import { percent, signedPercent, usdPerThousand } from './format.ts';
 import { marked } from './notes.ts';
 import { alongLines, type Frame, placeLabel, type Spot } from './place-label.ts';
@@ -16,7 +16,7 @@ const STYLES = [
   { dash: '14 4', marker: 'square' },
   { dash: '6 2 1 2 1 2', marker: 'triangle' },
 ] as const;
-type Marker = (typeof STYLES)[number]['marker'];
+export type Marker = (typeof STYLES)[number]['marker'];
 
 interface Box {
   readonly width: number;
@@ -112,12 +112,28 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
 
 /** Lead over the zero router with its interval, one row a router. */
 export function leadChart(e: Evaluation, width: number, id: string): string {
-  const rows = e.routers.filter((r) => r.kind !== 'hindsight' && r.name !== 'zero' && r.aiqMinusZero.value !== null);
+  const rows = e.routers
+    .filter((r) => r.kind !== 'hindsight' && r.name !== 'zero' && r.aiqMinusZero.value !== null)
+    .map((r) => ({ name: r.name, lead: r.aiqMinusZero, ...styleOf(e, r) }));
+  return intervalChart(rows, width, id);
+}
+
+export interface LeadRow {
+  readonly name: string;
+  readonly lead: Estimate;
+  /** `series` with a colour of the style sheet, or with `ref` for grey. */
+  readonly className: string;
+  readonly marker: Marker;
+}
+
+/** One line per row: AIQ minus the zero router's with its interval. Rows without a value are left out. */
+export function intervalChart(all: readonly LeadRow[], width: number, id: string): string {
+  const rows = all.filter(({ lead }) => lead.value !== null);
   if (rows.length === 0) return '';
   const rowHeight = 24;
   const margin = { left: 118, right: 16, top: 8, bottom: 40 };
   const height = margin.top + rows.length * rowHeight + margin.bottom;
-  const ends = rows.flatMap(({ aiqMinusZero: { value, low, high } }) => [value!, low ?? value!, high ?? value!]);
+  const ends = rows.flatMap(({ lead: { value, low, high } }) => [value!, low ?? value!, high ?? value!]);
   const [low, high] = padded([0, ...ends]);
   const x = (v: number) => margin.left + ((v - low) / (high - low)) * (width - margin.left - margin.right);
   const bottom = height - margin.bottom;
@@ -131,15 +147,14 @@ export function leadChart(e: Evaluation, width: number, id: string): string {
   );
   rows.forEach((r, k) => {
     const cy = margin.top + (k + 0.5) * rowHeight;
-    const { value, low: from, high: to } = r.aiqMinusZero;
-    const style = styleOf(e, r);
+    const { value, low: from, high: to } = r.lead;
     parts.push(
-      `<g class="${style.className}"><title>${escapeHtml(r.name)}: ${signedPercent(value, 2)} % [${signedPercent(from, 2)}, ${signedPercent(to, 2)}]</title>` +
+      `<g class="${r.className}"><title>${escapeHtml(r.name)}: ${signedPercent(value, 2)} % [${signedPercent(from, 2)}, ${signedPercent(to, 2)}]</title>` +
         `<text class="label" x="${margin.left - 8}" y="${cy + 4}" text-anchor="end">${escapeHtml(shortened(r.name))}</text>` +
         (from !== null && to !== null
           ? `<line class="whisker" x1="${f(x(from))}" x2="${f(x(to))}" y1="${cy}" y2="${cy}"/>`
           : '') +
-        `${markerAt(style.marker, x(value!), cy)}</g>`,
+        `${markerAt(r.marker, x(value!), cy)}</g>`,
     );
   });
   return svg(
