@@ -10,8 +10,11 @@ export interface Feed {
 
 /** A loaded model. */
 export interface Session {
-  /** Every output is float32. */
-  run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Float32Array>>;
+  /** Shape of each input by its name; a word stands for a size known only at run time. */
+  readonly inputs: Readonly<Record<string, readonly (number | string)[]>>;
+  readonly outputs: readonly string[];
+  /** Every output is float32. @param wanted names of the outputs to compute; default: all */
+  run(feeds: Readonly<Record<string, Feed>>, wanted?: readonly string[]): Promise<Record<string, Float32Array>>;
 }
 
 /** @throws `ARTIFACT_DAMAGED` when the bytes are no ONNX model */
@@ -30,13 +33,15 @@ export async function openSession(model: Uint8Array, name: string): Promise<Sess
     throw new RoutingError('ARTIFACT_DAMAGED', `${name}: not a model that ONNX Runtime can load`, { cause });
   }
   return {
-    async run(feeds) {
+    inputs: Object.fromEntries(session.inputMetadata.map((input) => [input.name, input.isTensor ? input.shape : []])),
+    outputs: session.outputNames,
+    async run(feeds, wanted = session.outputNames) {
       const tensors: Record<string, OrtTensor> = {};
       for (const [input, { data, dims }] of Object.entries(feeds)) {
         tensors[input] =
           data instanceof Int32Array ? new ort.Tensor('int32', data, dims) : new ort.Tensor('float32', data, dims);
       }
-      const results = await session.run(tensors);
+      const results = await session.run(tensors, wanted);
       return Object.fromEntries(Object.entries(results).map(([output, t]) => [output, t.data as Float32Array]));
     },
   };

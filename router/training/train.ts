@@ -3,13 +3,13 @@ import {
   type Dataset,
   type OutcomeTable,
   outcomeTable,
+  type Prompt,
   RoutingError,
   roleOf,
   selectRows,
 } from '../../datasets/index.ts';
 import { type ArtifactParts, hashGroup } from '../artifact/artifact.ts';
-import { ngramFeatures } from '../encoder/ngram/features.ts';
-import { encodeNgrams, ngramDimension, ngramGraph, openNgramEncoder } from '../encoder/ngram/ngram.ts';
+import { type NgramWeights, ngramDimension, ngramGraph, openNgramEncoder } from '../encoder/ngram/ngram.ts';
 import type { TransformerEncoder } from '../encoder/transformer/transformer.ts';
 import { type HeadPredictions, predictHeads } from '../heads/heads.ts';
 import { Policy } from '../policy/policy.ts';
@@ -17,8 +17,10 @@ import { believedQuality } from '../policy/solve.ts';
 import { certify } from './certificate.ts';
 import { chooseTolerance } from './choose-tolerance.ts';
 import { fitHeads } from './fit-heads.ts';
+import { kindOf } from './fit-regions.ts';
 import { encodeAll, fitNgramEncoder } from './ngram-encoder.ts';
 import { sampleTraffic } from './solve-policy.ts';
+import type { WordVectors } from './word-vectors.ts';
 
 export interface TrainOptions {
   readonly seed: number;
@@ -27,6 +29,8 @@ export interface TrainOptions {
   readonly licences?: Readonly<Record<string, string>>;
   /** A model that embeds texts already; default: an encoder is learned from the texts. */
   readonly encoder?: TransformerEncoder | undefined;
+  /** Word vectors for the encoder that is learned; default: it does without. */
+  readonly vectors?: WordVectors | undefined;
   /** Told what is being done, and how far along in [0, 1]. */
   readonly onProgress?: (step: string, share: number) => void;
 }
@@ -63,7 +67,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Ar
   const textsOf = (part: OutcomeTable): string[] => part.prompts.map((p) => p.text);
   const encoder = options.encoder
     ? frozen(options.encoder, progress)
-    : await learned(textsOf(training), options.seed, progress);
+    : await learned(training.prompts, options, progress);
   progress('encoding', 0);
   const z = await encoder.encode(textsOf(training));
 
@@ -120,15 +124,25 @@ interface TrainingEncoder {
 
 type Progress = (step: string, share: number) => void;
 
-async function learned(texts: readonly string[], seed: number, progress: Progress): Promise<TrainingEncoder> {
+async function learned(
+  prompts: readonly Prompt[],
+  { seed, vectors }: TrainOptions,
+  progress: Progress,
+): Promise<TrainingEncoder> {
+  const texts = prompts.map((p) => p.text);
   const step = 'learning n-gram directions from texts';
   progress(step, 0);
-  const weights = fitNgramEncoder(texts, { seed, onProgress: (share) => progress(step, share) });
+  const weights = fitNgramEncoder(texts, {
+    seed,
+    kinds: prompts.map(kindOf),
+    ...(vectors && { vectors }),
+    onProgress: (share) => progress(step, share),
+  });
   const part = ngramGraph(weights);
   await checkParity(part, weights, texts.slice(0, 50));
   return {
     part,
-    knownCoordinate: ngramDimension(weights.directions) - 1,
+    knownCoordinate: ngramDimension(weights) - 1,
     encode: async (more) => encodeAll(weights, more),
   };
 }
@@ -169,24 +183,16 @@ function summary(dataset: Dataset, licences: Readonly<Record<string, string>>): 
 }
 
 /** The graph that is shipped must say what the reference says. @throws `INTERNAL` */
-async function checkParity(
-  model: Uint8Array,
-  weights: Parameters<typeof encodeNgrams>[0],
-  texts: readonly string[],
-): Promise<void> {
+async function checkParity(model: Uint8Array, weights: NgramWeights, texts: readonly string[]): Promise<void> {
   const encoder = await openNgramEncoder(model);
-  const d = ngramDimension(weights.directions);
   const actual = await encoder.encode(texts);
-  const expected = new Float32Array(d);
-  texts.forEach((t, i) => {
-    encodeNgrams(weights, ngramFeatures(t), expected, 0);
-    for (let a = 0; a < d; a++) {
-      if (!(Math.abs(actual[i * d + a]! - expected[a]!) <= PARITY)) {
-        throw new RoutingError(
-          'INTERNAL',
-          `encoder graph and reference differ at dimension ${a}: ${actual[i * d + a]} and ${expected[a]}`,
-        );
-      }
+  const expected = encodeAll(weights, texts);
+  expected.forEach((value, at) => {
+    if (!(Math.abs(actual[at]! - value) <= PARITY)) {
+      throw new RoutingError(
+        'INTERNAL',
+        `encoder graph and reference differ at dimension ${at % encoder.dimension}: ${actual[at]} and ${value}`,
+      );
     }
   });
 }

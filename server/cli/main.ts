@@ -30,6 +30,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'train a router artifact from folders of outcomes',
     load: async () => (await import('./train.ts')).trainCommand(),
   },
+  vectors: {
+    summary: 'learn word vectors from plain texts, for train',
+    load: async () => (await import('./vectors.ts')).vectorsCommand(),
+  },
   onboard: {
     summary: 'add a model from a few labelled prompts',
     load: async () => (await import('./onboard.ts')).onboardCommand(),

@@ -18,6 +18,7 @@ import type { TransformerEncoder } from '../../router/encoder/transformer/transf
 import { embed } from '../../router/estimators/index.ts';
 import type { Policy } from '../../router/policy/policy.ts';
 import { train } from '../../router/training/train.ts';
+import { readWordVectors, shippedVectors } from '../../router/training/word-vectors-file.ts';
 import { readConfig } from '../config.ts';
 import { encoderFolder } from '../encoder-folder.ts';
 
@@ -29,6 +30,15 @@ const LICENCES: Record<string, string> = {
   'ulab-llmrouter': 'MIT',
 };
 
+interface Options {
+  data: string[];
+  out: string;
+  seed: number;
+  encoder?: string;
+  vectors?: string;
+  replay?: string;
+}
+
 export function trainCommand(): Command {
   return new Command('train')
     .description('Train a router from folders of outcomes: encoder, heads, calibration and default policy.')
@@ -38,12 +48,13 @@ export function trainCommand(): Command {
       '--encoder <name>',
       'frozen model to train over: transformer:FOLDER, or transformer:OWNER/NAME from the hub',
     )
+    .option('--vectors <file>', 'word vectors made by train:vectors, or none (default: the shipped ones)')
     .option('--seed <n>', 'same data and seed, same bytes', integer, 1)
     .option('--replay <dir>', 'also write the report part of the first --data folder as a replay bundle without texts')
     .addHelpText(
       'after',
       `
-Without --encoder one is learned from the texts. With it, any sentence-embedding model with an ONNX file
+Without --encoder one is learned from the texts, with word vectors beside it. With --encoder, any sentence-embedding model with an ONNX file
 does (sentence-transformers layout), pooled as its config says; it stays where it lies, and the artifact
 knows it by the hashes of its files. Models of the hub are kept below the data directory (.pointsman/encoders).
 
@@ -55,7 +66,7 @@ Examples:
   npm run train -- --data DIR/zeroeval --encoder transformer:models/minilm --out my-router
   npm run eval -- --data DIR/zeroeval --router my-router my-router+fit`,
     )
-    .action(async (options: { data: string[]; out: string; seed: number; encoder?: string; replay?: string }) => {
+    .action(async (options: Options) => {
       const spinner = ora({ stream: process.stderr });
       const started = performance.now();
       try {
@@ -66,6 +77,7 @@ Examples:
         spinner.start('reading data');
         const encoder = options.encoder === undefined ? undefined : await openEncoder(options.encoder, onProgress);
         for (const assumed of encoder?.assumed ?? []) spinner.info(`${options.encoder}: ${assumed}`).start();
+        const vectors = options.vectors === 'none' ? undefined : readWordVectors(options.vectors ?? shippedVectors());
         const datasets: Dataset[] = [];
         for (const dir of options.data) datasets.push(await readDataset(dir));
         const parts = await train(mergeDatasets(datasets), {
@@ -73,6 +85,7 @@ Examples:
           created: new Date(),
           licences: LICENCES,
           encoder,
+          vectors,
           onProgress,
         });
         await encoder?.close();

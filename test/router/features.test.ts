@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DENSE_FACTS, denseFacts } from '../../router/encoder/ngram/facts.ts';
 import { BUCKETS, ngramFeatures, WORD_BUCKETS } from '../../router/encoder/ngram/features.ts';
+import { forEachToken, wordHash } from '../../router/encoder/ngram/tokens.ts';
 import { generatedTexts } from './fixtures.ts';
 
 const fact = (text: string, name: (typeof DENSE_FACTS)[number], chars = text.length): number =>
@@ -73,6 +74,15 @@ describe('n-gram features', () => {
     expect(sorted[1]! / sorted[2]!).toBeCloseTo(1 + Math.log(7), 5);
   });
 
+  test('name the words of a vocabulary by their rows, each once, and none by row 0', () => {
+    const hashes: number[] = [];
+    forEachToken('how many eggs', (hash) => hashes.push(wordHash(hash)));
+    const vocabulary = new Map(hashes.map((hash, k) => [hash, 7 + k]));
+    expect([...ngramFeatures('How many, many hens?', vocabulary).words]).toEqual([7, 8]);
+    expect([...ngramFeatures('hens', vocabulary).words]).toEqual([0]);
+    expect([...ngramFeatures('how many eggs').words]).toEqual([0]);
+  });
+
   test('of a long text come from its head and its tail', () => {
     const middle = (word: string): string => `${'alpha '.repeat(600)}${word} ${'omega '.repeat(600)}`;
     expect(ngramFeatures(middle('hidden')).ids).toEqual(ngramFeatures(middle('buried')).ids);
@@ -133,6 +143,26 @@ describe('dense facts', () => {
 
   test('count answer options one to a line, indented or after empty lines too', () => {
     expect(fact('Pick one.\n\n  (A) red\nB. green\n\n\tC) blue\nnot D. here', 'answer options')).toBe(3);
+  });
+
+  test('know the question from its options, and what its last sentence asks for', () => {
+    // 38 of 65 characters before the options, 4 words in the last of two sentences; options of 11, 11 and 4
+    // characters: mean 26/3, deviations 7/3, 7/3 and −14/3, so a standard deviation of √98/3.
+    const text = 'Mix 1.5 l with 2 l. Why can it freeze?\nA. at zero\nB. at once\nC. n';
+    expect(fact(text, 'log characters before the answer options')).toBeCloseTo(Math.log(39), 5);
+    expect(fact(text, 'share of characters before the answer options')).toBeCloseTo(38 / 65, 5);
+    expect(fact(text, 'log words of the last sentence before the answer options')).toBeCloseTo(Math.log(5), 5);
+    expect(fact(text, 'spread of the lengths of the answer options')).toBeCloseTo(Math.sqrt(98) / 26, 5);
+    expect(fact(text, 'asks to explain')).toBe(1);
+    expect(fact(text, 'asks to calculate')).toBe(0);
+    expect(fact(text, 'decimals, log')).toBeCloseTo(Math.log(2), 5);
+    expect(fact(text, 'words of possibility, log')).toBeCloseTo(Math.log(2), 5);
+  });
+
+  test('take one marked line for a text like any other: a choice has two', () => {
+    const text = 'A. Smith wrote this.';
+    expect(fact(text, 'share of characters before the answer options')).toBe(1);
+    expect(fact(text, 'spread of the lengths of the answer options')).toBe(0);
   });
 
   test('take the length before the cut from the caller', () => {

@@ -15,6 +15,7 @@ import { ngramGraph, openNgramEncoder } from '../../router/encoder/ngram/ngram.t
 import type { Candidate } from '../../router/index.ts';
 import type { RequestFacts } from '../../router/request.ts';
 import { fitNgramEncoder } from '../../router/training/ngram-encoder.ts';
+import { trainWordVectors } from '../../router/training/word-vectors.ts';
 
 export const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
@@ -154,10 +155,22 @@ export function generatedDataset(
 }
 
 /** A small encoder fitted on generated texts. */
-export async function smallEncoder(options: { texts?: number; directions?: number; seed?: number } = {}) {
-  const weights = fitNgramEncoder(generatedTexts(options.texts ?? 200, 11), {
+export async function smallEncoder(
+  options: { texts?: number; directions?: number; seed?: number; vectors?: boolean } = {},
+) {
+  const texts = generatedTexts(options.texts ?? 200, 11);
+  const vectors = options.vectors
+    ? await trainWordVectors(
+        async function* () {
+          yield* texts;
+        },
+        { seed: 1, dimension: 6 },
+      )
+    : undefined;
+  const weights = fitNgramEncoder(texts, {
     seed: options.seed ?? 1,
     directions: options.directions ?? 8,
+    ...(vectors && { vectors }),
   });
   const model = ngramGraph(weights);
   return { weights, model, encoder: await openNgramEncoder(model) };

@@ -5,11 +5,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { normal, seededRandom } from '../../datasets/index.ts';
 import { loadArtifact } from '../../router/artifact/artifact.ts';
+import { DENSE_FACTS } from '../../router/encoder/ngram/facts.ts';
 import { ngramFeatures } from '../../router/encoder/ngram/features.ts';
-import { encodeNgrams, ngramDimension, ngramGraph } from '../../router/encoder/ngram/ngram.ts';
+import { encodeNgrams, ngramDimension, ngramGraph, openNgramEncoder } from '../../router/encoder/ngram/ngram.ts';
 import { type Heads, NO_REGIONS, predictHeads, selectHeads, tokensOf } from '../../router/heads/heads.ts';
 import { headsGraph } from '../../router/heads/onnx.ts';
+import { GraphBuilder } from '../../router/onnx/graph.ts';
 import { openSession, type Session } from '../../router/onnx/session.ts';
+import { encodeAll } from '../../router/training/ngram-encoder.ts';
 import { unitLength } from '../../router/training/unit-length.ts';
 import { failureOf, smallEncoder } from './fixtures.ts';
 
@@ -80,6 +83,56 @@ describe('the encoder', () => {
     const other = await smallEncoder({ seed: 2 });
     expect(other.encoder.id).not.toBe(encoder.id);
   });
+});
+
+describe('an encoder with word vectors', async () => {
+  const { weights, encoder } = await smallEncoder({ vectors: true });
+  const { dimension } = weights.words!;
+  const wordsOf = (z: Float32Array): Float32Array => z.subarray(weights.directions, weights.directions + dimension);
+
+  test.each(TEXTS)('is the same graph and reference on %s', async (_, text) => {
+    expectClose(await encoder.encode([text]), encodeAll(weights, [text]));
+  });
+
+  test('puts them between directions and facts, and keeps the known share last', async () => {
+    expect(encoder.dimension).toBe(weights.directions + dimension + DENSE_FACTS.length + 1);
+    expect(encoder.knownCoordinate).toBe(encoder.dimension - 1);
+  });
+
+  test('says nothing of words it does not know, and the same whatever the order, case and number of those it does', async () => {
+    expect([...wordsOf(await encoder.encode(['Þætti ýmsum']))]).toEqual(Array(dimension).fill(0));
+    const once = wordsOf(await encoder.encode(['capital river']));
+    expect(once.some((x) => Math.abs(x) > 0.1)).toBe(true);
+    expectClose(
+      wordsOf(await encoder.encode(['River, CAPITAL river þætti'])).map((x) => x),
+      wordsOf(await encoder.encode(['capital, river'])),
+    );
+  });
+
+  test('weighs its words by rarity and one word more that says nothing: by hand', () => {
+    // Rows 1 and 2, vectors 2·(3, 0) and 1·(0, 4), weights 1 and ½: (1·6, ½·4) / (1 + 1 + ½) = (2.4, 0.8).
+    const words = {
+      dimension: 2,
+      hashes: Float32Array.of(-1, 11, 12),
+      table: Int8Array.of(0, 0, 3, 0, 0, 4),
+      rowScale: Float32Array.of(0, 2, 1),
+      weight: Float32Array.of(1, 1, 0.5),
+    };
+    const out = new Float32Array(ngramDimension({ directions: weights.directions, words }));
+    encodeNgrams({ ...weights, words }, { ...ngramFeatures(''), words: Int32Array.of(1, 2) }, out, 0);
+    expect(out[weights.directions]).toBeCloseTo(2.4, 6);
+    expect(out[weights.directions + 1]).toBeCloseTo(0.8, 6);
+  });
+});
+
+test('an encoder fitted when there were fewer facts still gets those it knows', async () => {
+  const g = new GraphBuilder('older');
+  g.input('ids', 'int32', ['L']);
+  g.input('weights', 'float', ['L']);
+  g.output('z', g.input('dense', 'float', [1, 3]), [1, 3]);
+  const older = await openNgramEncoder(g.build());
+  const text = 'How many of 12 eggs are left?';
+  expect([...(await older.encode([text]))]).toEqual([...ngramFeatures(text).dense.subarray(0, 3)]);
 });
 
 describe('the heads', () => {

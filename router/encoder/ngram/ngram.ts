@@ -1,17 +1,18 @@
 /**
- * The shipped encoder: hashed n-grams and dense facts → z, one small ONNX graph.
+ * The shipped encoder: hashed n-grams, word vectors and dense facts → z, one small ONNX graph.
  *
- *     z = [ (Σ_l w_l · table[id_l]) , clip((facts − mean) · scale) , known ]
+ *     z = [ Σ_l w_l · table[id_l] , Σ_v s_v · vector[v] / (1 + Σ_v s_v) , clip((facts − mean) · scale) , known ]
  *
- * The table holds directions of a corpus learned without labels (`training/ngram-encoder.ts`);
- * `known` says how much of the text's n-grams that corpus had.
+ * The table holds directions of a corpus learned without labels (`training/ngram-encoder.ts`); the sums over v run
+ * over the distinct known words of the text, weighted by how rare they are; `known` says how much of the text's
+ * n-grams that corpus had.
  */
 import { createHash } from 'node:crypto';
 import { GraphBuilder } from '../../onnx/graph.ts';
-import { openSession, type Session } from '../../onnx/session.ts';
+import { type Feed, openSession, type Session } from '../../onnx/session.ts';
 import type { Encoder } from '../encoder.ts';
 import { DENSE_FACTS } from './facts.ts';
-import { BUCKETS, type NgramFeatures, ngramFeatures } from './features.ts';
+import { BUCKETS, type NgramFeatures, NO_WORD, ngramFeatures, type Vocabulary } from './features.ts';
 
 /** What is learned: everything that the graph holds. */
 export interface NgramWeights {
@@ -20,17 +21,43 @@ export interface NgramWeights {
   /** V × r, quantised; row v stands for `table[v] · rowScale[v]`. A row of zeros is an n-gram never seen. */
   readonly table: Int8Array;
   readonly rowScale: Float32Array;
+  /** Word vectors; an encoder may do without. */
+  readonly words?: WordTable;
   /** Mean and 1 / standard deviation of each dense fact, and of `known` (last). */
   readonly mean: Float32Array;
   readonly scale: Float32Array;
+}
+
+/** Vectors of N words, 0 being {@link NO_WORD}; centred, so that a text without known words comes to 0. */
+export interface WordTable {
+  /** Length of a vector. */
+  readonly dimension: number;
+  /** Length N, {@link wordHash} of each word; −1 for no word. */
+  readonly hashes: Float32Array;
+  /** N × dimension, quantised as `table` is. */
+  readonly table: Int8Array;
+  readonly rowScale: Float32Array;
+  /**
+   * Length N, weight of each word in (0, 1], smaller for frequent words.
+   * @see Arora, Liang & Ma, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings", ICLR 2017
+   */
+  readonly weight: Float32Array;
 }
 
 /** A standardised fact further out than this counts as this far; `known` may go further, to tell foreign text. */
 export const FACT_LIMIT = 4;
 const KNOWN_LIMIT = 20;
 
-/** d of an encoder with r directions. */
-export const ngramDimension = (directions: number): number => directions + DENSE_FACTS.length + 1;
+/** d: directions, then word coordinates, dense facts, and how much of the text is known. */
+export const ngramDimension = (weights: Pick<NgramWeights, 'directions' | 'words'>): number =>
+  weights.directions + (weights.words?.dimension ?? 0) + DENSE_FACTS.length + 1;
+
+/** Rows of the words that have a vector. */
+export function vocabularyOf(hashes: Float32Array): Vocabulary {
+  const rows = new Map<number, number>();
+  for (let v = NO_WORD + 1; v < hashes.length; v++) rows.set(hashes[v]!, v);
+  return rows;
+}
 
 /** Reference implementation of the graph. Writes d numbers at `out[at]`. */
 export function encodeNgrams(weights: NgramWeights, f: NgramFeatures, out: Float32Array, at: number): void {
@@ -48,15 +75,36 @@ export function encodeNgrams(weights: NgramWeights, f: NgramFeatures, out: Float
     for (let j = 0; j < r; j++) acc[j]! += w * scale * weights.table[id * r + j]!;
   }
   out.set(acc, at);
+  let to = at + r;
+  if (weights.words !== undefined) {
+    const pooled = poolWords(weights.words, f.words);
+    out.set(pooled, to);
+    to += pooled.length;
+  }
   const facts = DENSE_FACTS.length;
   for (let j = 0; j <= facts; j++) {
     const v = j < facts ? f.dense[j]! : known / total;
     const limit = j < facts ? FACT_LIMIT : KNOWN_LIMIT;
-    out[at + r + j] = Math.min(limit, Math.max(-limit, (v - weights.mean[j]!) * weights.scale[j]!));
+    out[to + j] = Math.min(limit, Math.max(-limit, (v - weights.mean[j]!) * weights.scale[j]!));
   }
 }
 
-/** The graph: ids int32 [L], weights float [L], dense float [1, D] → z [1, d]. */
+/** Weighted mean of the words' vectors, drawn to 0 as if by one more word: few words say little. */
+function poolWords({ dimension, table, rowScale, weight }: WordTable, rows: Int32Array): Float64Array {
+  const sum = new Float64Array(dimension);
+  let total = 1;
+  for (const v of rows) {
+    const w = weight[v]!;
+    total += w;
+    for (let j = 0; j < dimension; j++) sum[j]! += w * rowScale[v]! * table[v * dimension + j]!;
+  }
+  return sum.map((x) => x / total);
+}
+
+/**
+ * The graph: ids int32 [L], weights float [L], dense float [1, D], with word vectors words int32 [W] → z [1, d],
+ * and beside it the constant `vocabulary` [N], the hashes of the word table.
+ */
 export function ngramGraph(weights: NgramWeights): Uint8Array {
   const r = weights.directions;
   const facts = DENSE_FACTS.length;
@@ -70,13 +118,28 @@ export function ngramGraph(weights: NgramWeights): Uint8Array {
   const columnShape = g.constant(BigInt64Array.of(-1n, 1n), [2]);
   const asRow = g.op('Reshape', [w, rowShape]);
   const pooled = g.op('MatMul', [g.op('Reshape', [g.op('Mul', [w, scales]), rowShape]), rows]);
-  const seen = g.op('Reshape', [g.op('Cast', [g.op('Greater', [scales, g.scalar(0)])], { to: 1 }), columnShape]);
-  const ones = g.op('Add', [g.op('Mul', [seen, g.scalar(0)]), g.scalar(1)]);
-  const known = g.op('Div', [g.op('MatMul', [asRow, seen]), g.op('MatMul', [asRow, ones])]);
-  const facts1 = g.op('Concat', [dense, known], { axis: 1 });
+  // What is unknown is little: of 1 less that little float32 would lose the digits that count.
+  const unseen = g.op('Reshape', [g.op('Cast', [g.op('Equal', [scales, g.scalar(0)])], { to: 1 }), columnShape]);
+  const unknown = g.op('Div', [g.op('MatMul', [asRow, unseen]), g.op('ReduceSum', [asRow])]);
+  const mean = weights.mean.with(facts, 1 - weights.mean[facts]!);
+  const scale = weights.scale.with(facts, -weights.scale[facts]!);
+  const parts = [pooled];
+  if (weights.words !== undefined) {
+    const { dimension, hashes, table, rowScale, weight } = weights.words;
+    const n = hashes.length;
+    const words = g.input('words', 'int32', ['W']);
+    const share = g.op('Reshape', [g.op('Gather', [g.constant(weight, [n]), words]), rowShape]);
+    const vectors = g.op('Cast', [g.op('Gather', [g.constant(table, [n, dimension]), words])], { to: 1 });
+    const steps = g.op('Gather', [g.constant(rowScale, [n]), words]);
+    const sum = g.op('MatMul', [g.op('Mul', [share, steps]), vectors]);
+    const total = g.op('Add', [g.op('ReduceSum', [share]), g.scalar(1)]);
+    parts.push(g.op('Div', [sum, total]));
+    g.output('vocabulary', g.constant(hashes, [n]), [n]);
+  }
+  const facts1 = g.op('Concat', [dense, unknown], { axis: 1 });
   const standard = g.op('Mul', [
-    g.op('Sub', [facts1, g.constant(weights.mean, [1, facts + 1])]),
-    g.constant(weights.scale, [1, facts + 1]),
+    g.op('Sub', [facts1, g.constant(mean, [1, facts + 1])]),
+    g.constant(scale, [1, facts + 1]),
   ]);
   const limits = new Float32Array(facts + 1).fill(FACT_LIMIT);
   limits[facts] = KNOWN_LIMIT;
@@ -90,7 +153,7 @@ export function ngramGraph(weights: NgramWeights): Uint8Array {
     ]),
     g.constant(limits, [1, facts + 1]),
   ]);
-  g.output('z', g.op('Concat', [pooled, clipped], { axis: 1 }), [1, ngramDimension(r)]);
+  g.output('z', g.op('Concat', [...parts, clipped], { axis: 1 }), [1, ngramDimension(weights)]);
   return g.build();
 }
 
@@ -101,26 +164,34 @@ export const encoderIdOf = (model: Uint8Array): string =>
 /** Loads the encoder from its ONNX file. @throws `ARTIFACT_DAMAGED` */
 export async function openNgramEncoder(model: Uint8Array): Promise<Encoder> {
   const session = await openSession(model, 'encoder.onnx');
-  const probe = await encodeOne(session, '');
-  const dimension = probe.length;
+  const hashes = session.outputs.includes('vocabulary') ? await session.run(feedsOf(session, ''), ['vocabulary']) : {};
+  const vocabulary = vocabularyOf(hashes.vocabulary ?? new Float32Array(0));
+  const encodeOne = async (text: string): Promise<Float32Array> => {
+    const { z } = await session.run(feedsOf(session, text, vocabulary), ['z']);
+    return z!;
+  };
+  const dimension = (await encodeOne('')).length;
   return {
     id: encoderIdOf(model),
     dimension,
     knownCoordinate: dimension - 1,
     async encode(texts) {
       const out = new Float32Array(texts.length * dimension);
-      for (const [i, text] of texts.entries()) out.set(await encodeOne(session, text), i * dimension);
+      for (const [i, text] of texts.entries()) out.set(await encodeOne(text), i * dimension);
       return out;
     },
   };
 }
 
-async function encodeOne(session: Session, text: string): Promise<Float32Array> {
-  const f = ngramFeatures(text);
-  const { z } = await session.run({
-    ids: { data: f.ids, dims: [f.ids.length] },
-    weights: { data: f.weights, dims: [f.ids.length] },
-    dense: { data: f.dense, dims: [1, f.dense.length] },
-  });
-  return z!;
+function feedsOf(session: Session, text: string, vocabulary?: Vocabulary): Record<string, Feed> {
+  const { ids, weights, words, dense } = ngramFeatures(text, vocabulary);
+  // An encoder fitted before some facts were added has inputs for the first of them.
+  const facts = session.inputs.dense?.[1];
+  const known = typeof facts === 'number' ? dense.subarray(0, facts) : dense;
+  return {
+    ids: { data: ids, dims: [ids.length] },
+    weights: { data: weights, dims: [ids.length] },
+    dense: { data: known, dims: [1, known.length] },
+    ...(session.inputs.words !== undefined && { words: { data: words, dims: [words.length] } }),
+  };
 }
