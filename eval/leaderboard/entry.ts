@@ -12,7 +12,7 @@ export interface Entry {
   /** False where the pool is only what the rule gives for this data, and no file holds it fast. */
   readonly poolShipped: boolean;
   readonly task: Task;
-  readonly ease: EaseOf;
+  readonly ease: EaseOf | null;
   readonly encoding: EmbedderChoice;
 }
 

@@ -36,7 +36,13 @@ export const roleOf = (name: string): Role =>
   CONTROLS.includes(name) ? 'control' : ALWAYS.includes(name) ? 'row' : 'method';
 
 /** @param ours method whose labels are permuted for a control */
-export function contenderOf(name: string, methods: Methods, ours: string, encoder: Encoder, ease: EaseOf): Contender {
+export function contenderOf(
+  name: string,
+  methods: Methods,
+  ours: string,
+  encoder: Encoder,
+  ease: EaseOf | null,
+): Contender {
   const learned = (estimator: Estimator) => fittedOn(name, NOTHING_SEEN, estimator);
   switch (name) {
     case NOISE:

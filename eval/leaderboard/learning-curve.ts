@@ -26,10 +26,9 @@ export async function learningCurve(entry: Entry, options: RankOptions): Promise
     const standings = combineSplits(splits, { seed: options.seed, rivals: [], reference: 'mean-quality' });
     points.push({
       trainPrompts: Math.round(splits.reduce((sum, s) => sum + s.trainPrompts, 0) / splits.length),
-      methods: options.names.map((name) => {
-        const { minusZero, gap } = standings.find((s) => s.name === name)!;
-        return { name, minusZero, gap };
-      }),
+      methods: standings
+        .filter(({ name }) => options.names.includes(name))
+        .map(({ name, minusZero, gap }) => ({ name, minusZero, gap })),
     });
   }
   return { source: entry.task.name, splits: options.splits, points };

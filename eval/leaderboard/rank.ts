@@ -104,7 +104,7 @@ export async function leaderBoard(
       if (board) onboarding.push(board);
     }
     if (does('routellm') && routellm === null && followsRouteLlm(entry)) {
-      const names = [...methods, 'random', 'benchmark-mean', 'length-only', TRUE_DIFFICULTY, 'oracle'];
+      const names = [...methods, 'random', 'benchmark-mean', 'length-only', 'oracle'];
       routellm = await routeLlmBoard(entry, { ...run(names), draws: options.draws });
     }
   }

@@ -18,12 +18,14 @@ const PRIOR_PROMPTS = 20;
 export type EaseOf = (promptId: string, modelId: string) => number;
 
 /**
+ * Null for two models and no others: the outcome of the one says more of the other's rank than of the prompt.
  * @param pool models in competition. Their own scores say nothing here where other models answered the source;
  *             where none did, a model's bin is by the mean of the others of the pool
  */
-export function trueEase(dataset: Dataset, pool: readonly string[]): EaseOf {
+export function trueEase(dataset: Dataset, pool: readonly string[]): EaseOf | null {
   const inPool = new Set(pool);
   const outside = dataset.outcomes.some((o) => !inPool.has(o.modelId));
+  if (!outside && pool.length < 3) return null;
   const table = outcomeTable(
     { ...dataset, outcomes: dataset.outcomes.filter((o) => !outside || !inPool.has(o.modelId)) },
     { baseModels: true },
@@ -49,15 +51,17 @@ export function trueEase(dataset: Dataset, pool: readonly string[]): EaseOf {
   };
 }
 
-export const trueDifficulty = (ease: EaseOf): Contender => ({
-  ...plugIn(
+export const trueDifficulty = (ease: EaseOf | null): Contender =>
+  plugIn(
     {
       name: TRUE_DIFFICULTY,
-      fit: (training) => outOfFold(training, async (part, singles) => fitBins(part, singles, ease)),
+      fit: async (training) =>
+        ease === null
+          ? { unfit: 'two models and no others to tell a prompt’s difficulty by' }
+          : outOfFold(training, async (part, singles) => fitBins(part, singles, ease)),
     },
     'hindsight',
-  ),
-});
+  );
 
 function fitBins(part: Part, singles: SingleModels, ease: EaseOf): (prompts: readonly Prompt[]) => Forecast {
   const { table } = part;

@@ -215,15 +215,17 @@ describe('the true shared difficulty', () => {
   };
 
   test('is what models outside the pool scored above their mean', () => {
-    const ease = trueEase(dataset, ['a/x', 'b/y']);
+    const ease = trueEase(dataset, ['a/x', 'b/y'])!;
     // The mean is .6.
     expect(ease('p0', 'a/x')).toBeCloseTo(0.3);
     expect(ease('p1', 'b/y')).toBeCloseTo(-0.3);
     expect(ease('nobody', 'a/x')).toBeNaN();
+    const two = { ...dataset, outcomes: dataset.outcomes.filter((o) => !o.modelId.startsWith('c/')) };
+    expect(trueEase(two, ['a/x', 'b/y'])).toBeNull();
   });
 
   test('without any is what the others of the pool scored, never the model’s own outcome', () => {
-    const ease = trueEase(dataset, ['a/x', 'b/y', 'c/outside-base']);
+    const ease = trueEase(dataset, ['a/x', 'b/y', 'c/outside-base'])!;
     // b/y: 1 and 0, mean ½; c: ±.3. Of a/x the mean of both.
     expect(ease('p0', 'a/x')).toBeCloseTo(0.4);
     expect(ease('p1', 'b/y')).toBeCloseTo(-0.15);
