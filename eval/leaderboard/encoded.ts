@@ -6,6 +6,7 @@ import type { Dataset, Prompt } from '../../datasets/index.ts';
 import type { Encoder } from '../../router/encoder/encoder.ts';
 import { kindOf } from '../../router/training/fit-regions.ts';
 import { encodeAll, fitNgramEncoder } from '../../router/training/ngram-encoder.ts';
+import { readWordVectors, shippedVectors } from '../../router/training/word-vectors-file.ts';
 
 /** Fewer texts than this give no directions worth the name. */
 const MIN_TEXTS = 300;
@@ -70,7 +71,7 @@ export function embedderWithout(datasets: readonly Dataset[], source: Dataset, s
 async function encodeBy(texts: readonly Prompt[], prompts: readonly Prompt[], seed: number): Promise<Encoded> {
   const weights = fitNgramEncoder(
     texts.map((p) => p.text),
-    { seed, kinds: texts.map(kindOf) },
+    { seed, kinds: texts.map(kindOf), vectors: readWordVectors(shippedVectors()) },
   );
   const d = encodeAll(weights, ['']).length;
   const encoder: Encoder = {
