@@ -1,6 +1,6 @@
 /** Runs a leader board over folders; what is measured is kept in files, so threads and later runs share it. */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { threadId } from 'node:worker_threads';
@@ -31,8 +31,9 @@ export interface BoardJob {
 }
 
 export async function runBoard(job: BoardJob): Promise<LeaderBoard> {
+  // At once: a thread that is busy for minutes would keep a stream's lines to itself.
   const say = (message: string) => {
-    process.stderr.write(`${((Date.now() - job.started) / 1000).toFixed(0).padStart(5)} s  ${message}\n`);
+    writeSync(2, `${((Date.now() - job.started) / 1000).toFixed(0).padStart(5)} s  ${message}\n`);
   };
   const datasets: Dataset[] = [];
   for (const dir of job.dirs) datasets.push(await readDataset(dir));
