@@ -27,9 +27,10 @@ export interface CrossFit {
 }
 
 const BATCH = 32;
-const MAX_STEPS = 2000;
-/** Steps between two looks at the left-out folds, and looks without a better one after which training ends. */
-const LOOK_EVERY = 20;
+const MAX_STEPS = 4000;
+/** Steps between two looks at the left-out folds: more where there is more to look at. */
+const lookEvery = (n: number): number => Math.max(20, Math.round(n / 100));
+/** Looks without a better one after which training ends. */
 const PATIENCE = 5;
 
 /**
@@ -73,14 +74,15 @@ export function crossFit(
     return sum / Math.max(1, cells);
   };
 
+  const pause = lookEvery(rows.length);
   const snapshot = () => learners.map(({ network }) => network.parameters.slice());
   let best = { loss: leftOutLoss(), steps: 0, parameters: snapshot() };
   for (let steps = 1; count > 1 && steps <= MAX_STEPS; steps++) {
     for (const { step } of learners) step();
-    if (steps % LOOK_EVERY !== 0) continue;
+    if (steps % pause !== 0) continue;
     const now = leftOutLoss();
     if (now < best.loss) best = { loss: now, steps, parameters: snapshot() };
-    else if (steps - best.steps >= PATIENCE * LOOK_EVERY) break;
+    else if (steps - best.steps >= PATIENCE * pause) break;
   }
   learners.forEach(({ network }, f) => {
     network.parameters.set(best.parameters[f]!);
@@ -132,6 +134,9 @@ function learnerOn(
   const delta = new Float64Array(BATCH * m);
   const input = new Float64Array(BATCH * d);
   const { noise, rate, weightDecay } = options;
+  const observed = Int32Array.from({ length: x.length / d }, (_, i) =>
+    quality.subarray(i * m, i * m + m).reduce((count, q) => count + (Number.isNaN(q) ? 0 : 1), 0),
+  );
   let queue: number[] = [];
   return {
     network,
@@ -142,16 +147,14 @@ function learnerOn(
         for (let a = 0; a < d; a++) input[r * d + a] = x[i * d + a]! + (noise > 0 ? noise * normal(random) : 0);
       });
       const q = network.forward(input, batch.length);
-      let cells = 0;
+      const cells = batch.reduce((sum, i) => sum + observed[i]!, 0);
       batch.forEach((i, r) => {
         for (let j = 0; j < m; j++) {
-          const observed = quality[i * m + j]!;
-          delta[r * m + j] = Number.isNaN(observed) ? 0 : q[r * m + j]! - observed;
-          if (!Number.isNaN(observed)) cells++;
+          const value = quality[i * m + j]!;
+          delta[r * m + j] = Number.isNaN(value) ? 0 : (q[r * m + j]! - value) / cells;
         }
       });
       network.backward(input, delta, batch.length, gradient);
-      for (let k = 0; k < gradient.length; k++) gradient[k]! /= Math.max(1, cells);
       adam.step(network.parameters, gradient, { rate, decay: weightDecay, decayed: network.decayed });
     },
     forecast(from, wanted, each) {

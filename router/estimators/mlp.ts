@@ -1,7 +1,7 @@
 /**
  * MLP: one hidden layer of 100 rectified units, squared error. The paper fits one network per model; here the models
- * share the hidden layer, which is m times faster and, models being alike in what they find hard, no weaker.
- * @see Hu et al., "RouterBench", 2024, arXiv 2403.12031
+ * share the hidden layer, which costs m times less and gives a model with few outcomes what the others taught.
+ * @see Hu et al., "RouterBench: A Benchmark for Multi-LLM Routing System", 2024, arXiv 2403.12031
  */
 import type { Encoder } from '../encoder/encoder.ts';
 import type { Estimator } from './estimator.ts';

@@ -91,7 +91,7 @@ export class Network {
 
   /**
    * Writes into `gradient` that of the last {@link forward}'s loss by the parameters.
-   * @param delta n × m, the loss by y: under both losses q − observed, and 0 where nothing was observed
+   * @param delta n × m, the loss by y: under both losses ∝ q − observed, and 0 where nothing was observed
    */
   backward(x: Float64Array, delta: Float64Array, n: number, gradient: Float64Array): void {
     const { hidden, difficulty } = this.#options;

@@ -4,6 +4,7 @@
  */
 import { cholesky, choleskySolve } from '../training/linear-algebra.ts';
 import { foldCount } from './inner-folds.ts';
+import { squaredError } from './squared-error.ts';
 
 export interface RidgeColumns {
   readonly dimension: number;
@@ -31,41 +32,53 @@ export function ridgeColumns(
 ): RidgeColumns {
   const n = folds.length;
   const w = d + 1;
-  const count = foldCount(folds);
-  const perStrength = STRENGTHS.map(() => ({ outOfFold: new Float32Array(n * m), error: 0 }));
-  const sums: { columns: readonly number[]; all: Sums; unit: number }[] = [];
-  for (const columns of columnsByHoles(values, m)) {
-    const perFold = Array.from({ length: count }, (_, f) => sumsOver(z, d, values, m, columns, (i) => folds[i] === f));
+  const rows = Array.from({ length: foldCount(folds) }, (): number[] => []);
+  folds.forEach((f, i) => {
+    rows[f]!.push(i);
+  });
+  const full = rows.map((own) => squares(z, d, own));
+  const parts = columnsByHoles(values, m).map((columns) => {
+    const perFold = rows.map((own, f): Sums => {
+      const missing = own.filter((i) => Number.isNaN(values[i * m + columns[0]!]!));
+      const present = own.filter((i) => !Number.isNaN(values[i * m + columns[0]!]!));
+      const xx = missing.length < present.length ? sum(full[f]!, squares(z, d, missing), -1) : squares(z, d, present);
+      return { xx, xy: products(z, d, values, m, columns, present) };
+    });
     const all = perFold.reduce((a, b) => combined(a, b, 1));
-    const unit = variance(all, d);
-    sums.push({ columns, all, unit });
-    for (let f = 0; f < count; f++) {
-      const rest = combined(all, perFold[f]!, -1);
-      STRENGTHS.forEach((strength, s) => {
-        const { outOfFold } = perStrength[s]!;
-        const weights = solve(rest, d, strength * unit);
-        for (let i = 0; i < n; i++) {
-          if (folds[i] !== f) continue;
-          columns.forEach((j, c) => {
-            const predicted = affine(weights, c * w, z, i * d, d);
-            outOfFold[i * m + j] = predicted;
-            const value = values[i * m + j]!;
-            if (!Number.isNaN(value)) perStrength[s]!.error += (predicted - value) ** 2;
-          });
-        }
+    return { columns, all, rests: perFold.map((own) => combined(all, own, -1)), unit: variance(all, d) };
+  });
+
+  const at = (s: number) => {
+    const outOfFold = new Float32Array(n * m);
+    for (const { columns, rests, unit } of parts) {
+      const weights = rests.map((rest) => solve(rest, d, STRENGTHS[s]! * unit));
+      folds.forEach((f, i) => {
+        columns.forEach((j, c) => {
+          outOfFold[i * m + j] = affine(weights[f]!, c * w, z, i * d, d);
+        });
       });
     }
+    return { s, outOfFold, error: squaredError(values, outOfFold) };
+  };
+  // The error falls, then rises with the strength: from the middle on in either direction while it falls.
+  let best = at(Math.floor(STRENGTHS.length / 2));
+  for (const step of [1, -1]) {
+    for (let s = best.s + step; s >= 0 && s < STRENGTHS.length; s += step) {
+      const next = at(s);
+      if (next.error >= best.error) break;
+      best = next;
+    }
   }
-  let best = 0;
-  for (let s = 1; s < STRENGTHS.length; s++) if (perStrength[s]!.error < perStrength[best]!.error) best = s;
+
+  const strength = STRENGTHS[best.s]!;
   const weights = new Float64Array(m * w);
-  for (const { columns, all, unit } of sums) {
-    const solved = solve(all, d, STRENGTHS[best]! * unit);
+  for (const { columns, all, unit } of parts) {
+    const solved = solve(all, d, strength * unit);
     columns.forEach((j, c) => {
       weights.set(solved.subarray(c * w, c * w + w), j * w);
     });
   }
-  return { dimension: d, weights, outOfFold: perStrength[best]!.outOfFold, strength: STRENGTHS[best]! };
+  return { dimension: d, weights, outOfFold: best.outOfFold, strength };
 }
 
 /** n × m predictions. */
@@ -96,36 +109,43 @@ interface Sums {
   readonly xy: Float64Array;
 }
 
-function sumsOver(
+function squares(z: Float32Array, d: number, rows: readonly number[]): Float64Array {
+  const w = d + 1;
+  const out = new Float64Array(w * w);
+  const x = new Float64Array(w).fill(1);
+  for (const i of rows) {
+    x.set(z.subarray(i * d, i * d + d));
+    for (let a = 0; a < w; a++) {
+      const xa = x[a]!;
+      for (let b = 0, at = a * w; b <= a; b++) out[at + b]! += xa * x[b]!;
+    }
+  }
+  return out;
+}
+
+function products(
   z: Float32Array,
   d: number,
   values: Float32Array,
   m: number,
   columns: readonly number[],
-  has: (i: number) => boolean,
-): Sums {
+  rows: readonly number[],
+): Float64Array {
   const w = d + 1;
-  const sums = { xx: new Float64Array(w * w), xy: new Float64Array(columns.length * w) };
-  const x = new Float64Array(w).fill(1);
-  for (let i = 0; i < values.length / m; i++) {
-    if (!has(i) || Number.isNaN(values[i * m + columns[0]!]!)) continue;
-    x.set(z.subarray(i * d, i * d + d));
-    for (let a = 0; a < w; a++) {
-      const xa = x[a]!;
-      for (let b = 0, at = a * w; b <= a; b++) sums.xx[at + b]! += xa * x[b]!;
-    }
-    columns.forEach((j, c) => {
+  const out = new Float64Array(columns.length * w);
+  columns.forEach((j, c) => {
+    for (const i of rows) {
       const y = values[i * m + j]!;
-      for (let a = 0; a < w; a++) sums.xy[c * w + a]! += y * x[a]!;
-    });
-  }
-  return sums;
+      for (let a = 0; a < d; a++) out[c * w + a]! += y * z[i * d + a]!;
+      out[c * w + d]! += y;
+    }
+  });
+  return out;
 }
 
-const combined = (a: Sums, b: Sums, sign: 1 | -1): Sums => ({
-  xx: a.xx.map((v, k) => v + sign * b.xx[k]!),
-  xy: a.xy.map((v, k) => v + sign * b.xy[k]!),
-});
+const sum = (a: Float64Array, b: Float64Array, sign: 1 | -1): Float64Array => a.map((v, k) => v + sign * b[k]!);
+
+const combined = (a: Sums, b: Sums, sign: 1 | -1): Sums => ({ xx: sum(a.xx, b.xx, sign), xy: sum(a.xy, b.xy, sign) });
 
 /** Rows × mean variance of an input; where inputs hardly vary, enough to keep the matrix invertible. */
 function variance({ xx }: Sums, d: number): number {

@@ -7,14 +7,40 @@ import { RoutingError } from '../../datasets/index.ts';
  */
 export function cholesky(a: Float64Array, d: number): Float64Array {
   const l = new Float64Array(d * d);
-  for (let i = 0; i < d; i++) {
-    for (let j = 0; j <= i; j++) {
-      let s = a[i * d + j]!;
-      for (let k = 0; k < j; k++) s -= l[i * d + k]! * l[j * d + k]!;
-      if (i === j) {
-        if (!(s > 0)) throw new RoutingError('INTERNAL', 'cholesky: matrix is not positive definite');
-        l[i * d + i] = Math.sqrt(s);
-      } else l[i * d + j] = s / l[j * d + j]!;
+  for (let j = 0; j < d; j++) {
+    const own = j * d;
+    let s = a[own + j]!;
+    for (let k = 0; k < j; k++) s -= l[own + k]! * l[own + k]!;
+    if (!(s > 0)) throw new RoutingError('INTERNAL', 'cholesky: matrix is not positive definite');
+    const diagonal = Math.sqrt(s);
+    l[own + j] = diagonal;
+    // Rows below do not wait for each other: four at a time is several times as fast.
+    let i = j + 1;
+    for (; i + 3 < d; i += 4) {
+      const r0 = i * d;
+      const r1 = r0 + d;
+      const r2 = r1 + d;
+      const r3 = r2 + d;
+      let s0 = a[r0 + j]!;
+      let s1 = a[r1 + j]!;
+      let s2 = a[r2 + j]!;
+      let s3 = a[r3 + j]!;
+      for (let k = 0; k < j; k++) {
+        const x = l[own + k]!;
+        s0 -= l[r0 + k]! * x;
+        s1 -= l[r1 + k]! * x;
+        s2 -= l[r2 + k]! * x;
+        s3 -= l[r3 + k]! * x;
+      }
+      l[r0 + j] = s0 / diagonal;
+      l[r1 + j] = s1 / diagonal;
+      l[r2 + j] = s2 / diagonal;
+      l[r3 + j] = s3 / diagonal;
+    }
+    for (; i < d; i++) {
+      let rest = a[i * d + j]!;
+      for (let k = 0; k < j; k++) rest -= l[i * d + k]! * l[own + k]!;
+      l[i * d + j] = rest / diagonal;
     }
   }
   return l;
