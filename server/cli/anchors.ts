@@ -23,8 +23,8 @@ best after those before it, so the first half of the list is the best half; of p
 that share a groupId one is picked. Same prompts and artifact, same list: pick once, and
 use it for every model to come.
 
-It pays for the first 30 or so: on public data 15 anchors made up a third of what 15
-prompts drawn by lot lost, 100 did no better than 100 by lot.
+What this buys is that no kind of prompt goes without a label. The mean over your traffic
+is known about as well from as many prompts drawn by lot.
 
 Then run the model on them, judge the answers, and write outcomes.jsonl beside the
 prompts: {"promptId", "modelId", "quality"} a line, quality from 0 to 1.

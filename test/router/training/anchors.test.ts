@@ -28,15 +28,18 @@ function traffic(n: number, seed: number): Float32Array {
 const alone = (n: number): string[] => Array.from({ length: n }, (_, i) => `g${i}`);
 
 describe('anchors', () => {
-  test('teach more of a new model than as many prompts drawn by lot, on average', () => {
+  test('teach more of how a new model does on each kind of prompt than as many drawn by lot, on average', () => {
     const n = 400;
     const count = 30;
     let byAnchors = 0;
     let byLot = 0;
     for (let world = 0; world < 40; world++) {
       const random = seededRandom(500 + world);
-      const z = traffic(n, 900 + world);
-      const [ability, slope] = [normal(random), 1.5 * (0.6 + 0.8 * random())];
+      // Nine in ten prompts are easy and much alike; the others are of every difficulty.
+      const z = Float32Array.from({ length: n * D }, (_, at) =>
+        Math.floor(at / D) % 10 > 0 ? (at % D === 0 ? 1.2 : 0) + 0.2 * normal(random) : 1.2 * normal(random),
+      );
+      const [ability, slope] = [1 + normal(random), 1.5 * (0.4 + 1.2 * random())];
       const truth = Float64Array.from({ length: n }, (_, i) => sigmoid(ability + slope * z[i * D]!));
       const quality = truth.map((p) => (random() < p ? 1 : 0));
       const error = (rows: readonly number[]): number => {
@@ -46,14 +49,18 @@ describe('anchors', () => {
           quality: rows.map((i) => quality[i]!),
         });
         const p = predictHeads(selectHeads(labelled, ['new/x']), z, n).quality;
-        return truth.reduce((sum, t, i) => sum + (t - p[i]!) ** 2, 0) / n;
+        const mean = (kind: (i: number) => boolean): number => {
+          const own = [...truth.keys()].filter(kind);
+          return own.reduce((sum, i) => sum + (truth[i]! - p[i]!) ** 2, 0) / own.length;
+        };
+        return mean((i) => i % 10 > 0) / 2 + mean((i) => i % 10 === 0) / 2;
       };
       byAnchors += error(chooseAnchors(heads, z, alone(n), count).map((a) => a.row)) / 40;
       for (let draw = 0; draw < 5; draw++) {
         byLot += error(shuffled([...alone(n).keys()], random).slice(0, count)) / 200;
       }
     }
-    expect(byAnchors).toBeLessThan(0.95 * byLot);
+    expect(byAnchors).toBeLessThan(0.9 * byLot);
   });
 
   test('cover: of three heaps of prompts the first picks take one each', () => {
