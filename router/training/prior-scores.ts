@@ -22,16 +22,19 @@ import { fitAbilities } from './prior-scores-ability.ts';
 const MIN_MODELS = 10;
 
 /**
- * The heads with a row of evidence 0 for every candidate that has none. A candidate that is one of the heads' models
- * under another seller's name gets none: `like` resolves it.
+ * The heads with a row for every candidate that has none: evidence 0 and as much doubt as there is, or, for one of
+ * the heads' own models under another seller's name, a copy of its row.
  */
 export function priorRows(heads: Heads, candidates: readonly Candidate[], scores: Scores): Heads {
-  const known = new Set(heads.modelIds.map(modelKey));
-  const missing = candidates.filter((c) => !heads.modelIds.includes(c.id) && !known.has(modelKey(c.id)));
+  const tried = heads.modelIds.map((id) => rowOf(heads, id)!).filter((r) => r.evidence > 0);
+  const known = new Map(tried.map((r) => [modelKey(r.modelId), r]));
+  const missing = candidates.filter((c) => !heads.modelIds.includes(c.id));
   const { curves, ability } = fitPrior(heads, missing, scores);
   const others = priorOverModels(heads);
   const w = heads.factors.count + 1;
   const rows = missing.map((candidate): HeadRow => {
+    const same = known.get(modelKey(candidate.id));
+    if (same !== undefined) return { ...same, modelId: candidate.id };
     if (curves === undefined) {
       const { mean, logSmear } = others.tokens;
       return {
@@ -110,10 +113,14 @@ function fitPrior(heads: Heads, candidates: readonly Candidate[], scores: Scores
   }
   const { mean, variance } = fitAbilities(models, scores.benchmarks);
   const theta = (i: number): Theta => ({ mean: mean[i]!, variance: variance[i]! });
+  const counted = new Set<ScoredModel>();
   const tried = heads.modelIds.flatMap((id) => {
     const entry = scoredModel(scores, id);
     const row = rowOf(heads, id)!;
-    return entry === undefined || row.evidence === 0 ? [] : [{ row, theta: theta(models.indexOf(entry)) }];
+    // A model that several sellers have counts once.
+    if (entry === undefined || row.evidence === 0 || counted.has(entry)) return [];
+    counted.add(entry);
+    return [{ row, theta: theta(models.indexOf(entry)) }];
   });
   const ability = (id: string): Theta => theta(place.get(id)!);
   if (tried.length < MIN_MODELS) return { curves: undefined, ability };

@@ -190,7 +190,7 @@ async function startOf(heads: Heads, modelId: string, candidate: Candidate | und
     return { heads, like: modelId, from: `its own row, which rests on ${own.evidence} labels` };
   }
   if (own !== undefined) return { heads, from: 'its published scores, price and date' };
-  const same = heads.modelIds.find((id) => modelKey(id) === modelKey(modelId));
+  const same = heads.modelIds.find((id) => modelKey(id) === modelKey(modelId) && rowOf(heads, id)!.evidence > 0);
   if (same !== undefined) return { heads, like: same, from: `${same}, the same model by another name` };
   const unpriced = { id: modelId, inputUsdPerMTok: 0, outputUsdPerMTok: 0, contextTokens: 128_000 };
   const scores = await readScores();

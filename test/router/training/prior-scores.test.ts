@@ -128,7 +128,7 @@ describe('a prior from published scores', () => {
     expect(rowOf(rows, 'new/strong')?.evidence).toBe(0);
   });
 
-  test('gives one model one prior, whoever sells it, and none where the heads know it under another name', () => {
+  test('gives one model one row, whoever sells it: a prior, or the row that the heads know it by', () => {
     const { heads, scores } = madeUp({ noise: 0.4 });
     const more = {
       ...scores,
@@ -143,7 +143,12 @@ describe('a prior from published scores', () => {
       more,
     );
     expect(rowOf(rows, 'here/phi-9')!.row).toEqual(rowOf(rows, 'ollama/phi9:latest')!.row);
-    expect(rowOf(rows, 'there/model-3x-instruct')).toBeUndefined();
+    expect(rowOf(rows, 'there/model-3x-instruct')).toEqual({
+      ...rowOf(heads, 'made/model-3x')!,
+      modelId: 'there/model-3x-instruct',
+    });
+    const again = priorRows(rows, [candidateOf('elsewhere/phi-9')], more);
+    expect(rowOf(again, 'elsewhere/phi-9')!.row).toEqual(rowOf(rows, 'here/phi-9')!.row);
     expect(selectHeads(rows, heads.modelIds)).toEqual(heads);
   });
 
@@ -216,10 +221,10 @@ describe('the shipped scores', () => {
     );
     const { models } = await readCatalog();
     const rows = priorRows(tried, models, await readScores());
-    const without = models.filter((m) => !rows.modelIds.includes(m.id));
-    // Those are the heads' own models under a seller's name.
-    expect(without.every((m) => m.like !== undefined && tried.modelIds.includes(m.like))).toBe(true);
-    expect(without.length).toBeLessThan(5);
+    expect(models.filter((m) => !rows.modelIds.includes(m.id))).toEqual([]);
+    expect(rowOf(rows, 'groq/llama-3.1-8b-instant')!.row).toEqual(
+      rowOf(tried, 'meta-llama/llama-3.1-8b-instruct')!.row,
+    );
     const level = (id: string) => rowOf(rows, id)!.row[0]!;
     expect(level('groq/openai/gpt-oss-20b')).toBeLessThan(level('groq/openai/gpt-oss-120b'));
     expect(level('google/gemini-2.5-flash-lite')).toBeLessThan(level('google/gemini-3.8-flash'));
