@@ -1,13 +1,7 @@
 /** Fits the n-gram encoder on texts and the names of their benchmarks: directions, standardised facts. Uses no outcome. */
 import { DENSE_FACTS } from '../encoder/ngram/facts.ts';
-import { BUCKETS, type NgramFeatures, NO_WORD, ngramFeatures } from '../encoder/ngram/features.ts';
-import {
-  encodeNgrams,
-  type NgramWeights,
-  ngramDimension,
-  vocabularyOf,
-  type WordTable,
-} from '../encoder/ngram/ngram.ts';
+import { BUCKETS, type NgramFeatures, NO_WORD, ngramFeatures, Vocabulary } from '../encoder/ngram/features.ts';
+import { encodeNgrams, type NgramWeights, ngramDimension, type WordTable } from '../encoder/ngram/ngram.ts';
 import { inverseFrequency, multiply, sparseRows, truncatedSvd } from './lsa.ts';
 import { quantiseRow } from './quantise.ts';
 import { topicDirections } from './topic-directions.ts';
@@ -40,7 +34,7 @@ export function fitNgramEncoder(
   },
 ): NgramWeights {
   const words = options.vectors && centredWords(options.vectors, texts);
-  const vocabulary = words && vocabularyOf(words.hashes);
+  const vocabulary = words && new Vocabulary(words.hashes);
   const features = texts.map((t) => ngramFeatures(t, vocabulary));
   const n = texts.length;
   const r = Math.min(options.directions ?? DIRECTIONS, Math.max(1, n - 1));
@@ -132,7 +126,7 @@ function centredWords(
     table: new Int8Array(n * dimension),
     rowScale: new Float32Array(n),
   };
-  const vocabulary = vocabularyOf(words.hashes);
+  const vocabulary = new Vocabulary(words.hashes);
   const mean = new Float64Array(dimension);
   const pooled = texts.map((text) => {
     const sum = new Float64Array(dimension);
@@ -191,7 +185,7 @@ function knownShare(weights: NgramWeights, f: NgramFeatures): number {
 /** n texts → n × d by the reference implementation: the same bytes on every machine. */
 export function encodeAll(weights: NgramWeights, texts: readonly string[]): Float32Array {
   const d = ngramDimension(weights);
-  const vocabulary = weights.words && vocabularyOf(weights.words.hashes);
+  const vocabulary = weights.words && new Vocabulary(weights.words.hashes);
   const out = new Float32Array(texts.length * d);
   texts.forEach((t, i) => {
     encodeNgrams(weights, ngramFeatures(t, vocabulary), out, i * d);

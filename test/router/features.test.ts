@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DENSE_FACTS, denseFacts } from '../../router/encoder/ngram/facts.ts';
-import { BUCKETS, ngramFeatures, WORD_BUCKETS } from '../../router/encoder/ngram/features.ts';
+import { BUCKETS, ngramFeatures, Vocabulary, WORD_BUCKETS } from '../../router/encoder/ngram/features.ts';
 import { forEachToken, wordHash } from '../../router/encoder/ngram/tokens.ts';
 import { generatedTexts } from './fixtures.ts';
 
@@ -77,10 +77,20 @@ describe('n-gram features', () => {
   test('name the words of a vocabulary by their rows, each once, and none by row 0', () => {
     const hashes: number[] = [];
     forEachToken('how many eggs', (hash) => hashes.push(wordHash(hash)));
-    const vocabulary = new Map(hashes.map((hash, k) => [hash, 7 + k]));
-    expect([...ngramFeatures('How many, many hens?', vocabulary).words]).toEqual([7, 8]);
+    const vocabulary = new Vocabulary([-1, ...hashes]);
+    expect([...ngramFeatures('Many eggs, how many hens?', vocabulary).words]).toEqual([2, 3, 1]);
     expect([...ngramFeatures('hens', vocabulary).words]).toEqual([0]);
     expect([...ngramFeatures('how many eggs').words]).toEqual([0]);
+  });
+
+  test('find every word of a large vocabulary, and no other, where hashes crowd', () => {
+    // Every third number below 3 000 leaves the same low bits many times over.
+    const hashes = [-1, ...Array.from({ length: 1000 }, (_, k) => 3 * k)];
+    const vocabulary = new Vocabulary(hashes);
+    for (let hash = 0; hash < 4000; hash++) {
+      expect(vocabulary.rowOf(hash)).toBe(hash % 3 === 0 && hash < 3000 ? 1 + hash / 3 : 0);
+    }
+    expect(new Vocabulary([-1]).rowOf(0)).toBe(0);
   });
 
   test('of a long text come from its head and its tail', () => {

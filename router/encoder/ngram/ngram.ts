@@ -12,7 +12,7 @@ import { GraphBuilder } from '../../onnx/graph.ts';
 import { type Feed, openSession, type Session } from '../../onnx/session.ts';
 import type { Encoder } from '../encoder.ts';
 import { DENSE_FACTS } from './facts.ts';
-import { BUCKETS, type NgramFeatures, NO_WORD, ngramFeatures, type Vocabulary } from './features.ts';
+import { BUCKETS, type NgramFeatures, type NO_WORD, ngramFeatures, Vocabulary } from './features.ts';
 
 /** What is learned: everything that the graph holds. */
 export interface NgramWeights {
@@ -51,13 +51,6 @@ const KNOWN_LIMIT = 20;
 /** d: directions, then word coordinates, dense facts, and how much of the text is known. */
 export const ngramDimension = (weights: Pick<NgramWeights, 'directions' | 'words'>): number =>
   weights.directions + (weights.words?.dimension ?? 0) + DENSE_FACTS.length + 1;
-
-/** Rows of the words that have a vector. */
-export function vocabularyOf(hashes: Float32Array): Vocabulary {
-  const rows = new Map<number, number>();
-  for (let v = NO_WORD + 1; v < hashes.length; v++) rows.set(hashes[v]!, v);
-  return rows;
-}
 
 /** Reference implementation of the graph. Writes d numbers at `out[at]`. */
 export function encodeNgrams(weights: NgramWeights, f: NgramFeatures, out: Float32Array, at: number): void {
@@ -165,7 +158,7 @@ export const encoderIdOf = (model: Uint8Array): string =>
 export async function openNgramEncoder(model: Uint8Array): Promise<Encoder> {
   const session = await openSession(model, 'encoder.onnx');
   const hashes = session.outputs.includes('vocabulary') ? await session.run(feedsOf(session, ''), ['vocabulary']) : {};
-  const vocabulary = vocabularyOf(hashes.vocabulary ?? new Float32Array(0));
+  const vocabulary = hashes.vocabulary && new Vocabulary(hashes.vocabulary);
   const encodeOne = async (text: string): Promise<Float32Array> => {
     const { z } = await session.run(feedsOf(session, text, vocabulary), ['z']);
     return z!;
