@@ -52,7 +52,7 @@ export function embedderWithout(datasets: readonly Dataset[], source: Dataset, s
           prompts,
           seed,
         ),
-      fittedOn: 'texts of the training part of each split: there is no other source',
+      fittedOn: 'texts of the training part of each split: there is no other source; word vectors as shipped',
     };
   }
   let done: Promise<Encoded> | undefined;
@@ -63,7 +63,7 @@ export function embedderWithout(datasets: readonly Dataset[], source: Dataset, s
       doneFor = prompts;
       return done;
     },
-    fittedOn: `${texts.length} texts of ${others.map((d) => d.name).join(', ')} without any group of ${source.name}`,
+    fittedOn: `${texts.length} texts of ${others.map((d) => d.name).join(', ')} without any group of ${source.name}; word vectors as shipped`,
   };
 }
 

@@ -2,6 +2,7 @@
 import { type PartName, PUBLISHED, type RouteLlmBoard } from '../protocols/routellm.ts';
 import type { Estimate } from '../result.ts';
 import type { LeaderBoard } from './rank.ts';
+import { TRUE_DIFFICULTY } from './true-difficulty.ts';
 
 export interface Target {
   readonly name: string;
@@ -85,12 +86,14 @@ const gapTargets = ({ boards, ours }: Board): Target[] =>
     const bound = GAPS[board.source];
     const row = board.rows.find(({ name }) => name === ours);
     if (bound === undefined || row === undefined) return [];
+    const known = board.rows.find(({ name }) => name === TRUE_DIFFICULTY)?.gap.value ?? null;
     return [
       {
         name: `${board.source}: share of the gap to the oracle at ${board.trainPrompts} labels`,
         wanted: `≥ ${100 * bound} %`,
         unit: 'fraction',
         ...atLeast(row.gap, bound),
+        ...(known !== null && { note: `with the true shared difficulty known ${(100 * known).toFixed(1)} %` }),
       },
     ];
   });

@@ -157,7 +157,7 @@ test('the encoder of a source learns from the others, without its groups and wit
   const tests = texts('tests', groups(600, 700), 'test');
   // 450 texts of the other source, 50 of them in groups of its own.
   expect(embedderWithout([own, other, tests], own, 1).fittedOn).toBe(
-    '400 texts of other, tests without any group of own',
+    '400 texts of other, tests without any group of own; word vectors as shipped',
   );
   expect(embedderWithout([own], own, 1).fittedOn).toContain('training part');
 });
