@@ -87,7 +87,7 @@ export interface HeadPredictions {
   readonly qualitySd: Float32Array;
   /** n × m, > 0. */
   readonly outputTokens: Float32Array;
-  /** n, logits: higher is harder for every model. */
+  /** n, logits below a typical prompt for the average model. */
   readonly difficulty: Float32Array;
   /** n, in [0, 1]. */
   readonly outOfDomain: Float32Array;
@@ -112,7 +112,7 @@ export function predictHeads(heads: Heads, z: Float32Array, n: number): HeadPred
   const x = new Float64Array(w);
   const b = heads.regions.names.length;
   const input = new Float64Array(d + b);
-  const slope = meanSlope(heads);
+  const loadings = meanLoadings(heads);
   for (let i = 0; i < n; i++) {
     const at = i * d;
     const distance = domainDistance(domain, z, at, d);
@@ -128,7 +128,9 @@ export function predictHeads(heads: Heads, z: Float32Array, n: number): HeadPred
         clip(dot(factors.weights, f * (d + b), input, 0, d + b) + factors.bias[f]!, factors.limits, f) *
         (1 - outOfDomain);
     }
-    out.difficulty[i] = -slope * x[1]!;
+    let ease = 0;
+    for (let f = 0; f < k; f++) ease += loadings[f]! * x[f + 1]!;
+    out.difficulty[i] = -ease;
     const g =
       Math.min(tokens.limits[1], Math.max(tokens.limits[0], dot(tokens.weights, 0, z, at, d) + tokens.bias)) *
       (1 - outOfDomain);
@@ -143,7 +145,7 @@ export function predictHeads(heads: Heads, z: Float32Array, n: number): HeadPred
       const p = 1 / (1 + Math.exp(-l));
       out.logits[i * m + j] = l;
       out.quality[i * m + j] = p;
-      out.qualitySd[i * m + j] = p * (1 - p) * Math.sqrt(Math.max(0, v));
+      out.qualitySd[i * m + j] = Math.min(0.5, p * (1 - p) * Math.sqrt(Math.max(0, v)));
       const logTokens = tokens.rows[j * 2]! + tokens.rows[j * 2 + 1]! * g + tokens.logSmear[j]!;
       out.outputTokens[i * m + j] = tokensOf(logTokens);
     }
@@ -154,13 +156,13 @@ export function predictHeads(heads: Heads, z: Float32Array, n: number): HeadPred
 /** ln E[1 + tokens] → expected tokens, at least 1. */
 export const tokensOf = (logTokens: number): number => Math.max(1, Math.exp(Math.min(MAX_LOG_TOKENS, logTokens)) - 1);
 
-/** Mean loading on the shared factor: turns it into logits of difficulty. */
-export function meanSlope(heads: Pick<Heads, 'modelIds' | 'rows' | 'factors'>): number {
+/** K: what the average model's logit gains from each factor. */
+export function meanLoadings(heads: Pick<Heads, 'modelIds' | 'rows' | 'factors'>): Float64Array {
   const m = heads.modelIds.length;
-  const w = heads.factors.count + 1;
-  let sum = 0;
-  for (let j = 0; j < m; j++) sum += heads.rows[j * w + 1] ?? 0;
-  return m === 0 ? 0 : sum / m;
+  const k = heads.factors.count;
+  const mean = new Float64Array(k);
+  for (let j = 0; j < m; j++) for (let f = 0; f < k; f++) mean[f]! += heads.rows[j * (k + 1) + 1 + f]! / m;
+  return mean;
 }
 
 /** 1 near the training prompts, falling to 0 where the distance is `far`. */

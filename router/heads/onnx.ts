@@ -1,6 +1,6 @@
 /** Heads as an ONNX graph: z [n, d] → logits, qualitySd, logTokens [n, m], difficulty, outOfDomain [n, 1]. */
 import { GraphBuilder } from '../onnx/graph.ts';
-import { type Heads, meanSlope } from './heads.ts';
+import { type Heads, meanLoadings } from './heads.ts';
 
 export function headsGraph(heads: Heads): Uint8Array {
   const { dimension: d, regions, factors, domain, tokens } = heads;
@@ -47,10 +47,11 @@ export function headsGraph(heads: Heads): Uint8Array {
   const x = g.op('Concat', [one, f], { axis: 1 });
   g.output('logits', g.op('MatMul', [x, g.constant(transposed(heads.rows, m, w), [w, m])]), ['n', m]);
 
+  const average = meanLoadings(heads);
   const first = g.op('MatMul', [
     f,
     g.constant(
-      Float32Array.from({ length: k }, (_, a) => (a === 0 ? -meanSlope(heads) : 0)),
+      Float32Array.from(average, (l) => -l),
       [k, 1],
     ),
   ]);
@@ -71,7 +72,8 @@ export function headsGraph(heads: Heads): Uint8Array {
   const variance = g.op('Add', [rowVariance, g.op('MatMul', [remote, g.constant(factorVariance, [1, m])])]);
   const p = g.op('Sigmoid', ['logits']);
   const spread = g.op('Mul', [p, g.op('Sub', [g.scalar(1), p])]);
-  g.output('qualitySd', g.op('Mul', [spread, g.op('Sqrt', [g.op('Max', [variance, g.scalar(0)])])]), ['n', m]);
+  const sd = g.op('Mul', [spread, g.op('Sqrt', [g.op('Max', [variance, g.scalar(0)])])]);
+  g.output('qualitySd', g.op('Min', [sd, g.scalar(0.5)]), ['n', m]);
 
   const length = linear(
     z,

@@ -14,7 +14,7 @@ const ROUNDS = 5;
 /** Share of prompts like the training ones within `near`. */
 const NEAR = 0.95;
 /** From `near` to `far` is this many times as far as from the median to the 99th percentile. */
-const FADE = 2;
+const FADE = 1;
 
 /**
  * @param z     n × d embeddings

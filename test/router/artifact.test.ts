@@ -273,7 +273,8 @@ describe('the shipped artifact', () => {
     // Three words in a row.
     const phrase = /[A-Za-z]{3,}[ ,.][A-Za-z]{3,}[ ,.][A-Za-z]{2,}/g;
     for (const name of ['encoder.onnx', 'heads.onnx', 'heads.json', 'policy.json']) {
-      const found = readFileSync(join(dir, name), 'latin1').match(phrase) ?? [];
+      const text = readFileSync(join(dir, name), 'latin1').replace(/"method":\s*"[^"]*"/, ''); // the certificate's own words
+      const found = text.match(phrase) ?? [];
       expect([...found], name).toEqual([]);
     }
     for (const hash of [
