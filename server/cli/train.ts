@@ -1,9 +1,12 @@
 /** `pointsman train`: datasets of outcomes → a router artifact. */
+
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { Command, InvalidArgumentError } from 'commander';
 import ora from 'ora';
+import { readCatalog } from '../../datasets/catalog/catalog.ts';
+import { readScores } from '../../datasets/catalog/scores.ts';
 import {
   type Dataset,
   isBaseModel,
@@ -17,6 +20,7 @@ import { loadArtifact, refuseToReplace, saveArtifact } from '../../router/artifa
 import type { TransformerEncoder } from '../../router/encoder/transformer/transformer.ts';
 import { embed } from '../../router/estimators/index.ts';
 import type { Policy } from '../../router/policy/policy.ts';
+import { priorRows } from '../../router/training/prior-scores.ts';
 import { train } from '../../router/training/train.ts';
 import { readWordVectors, shippedVectors } from '../../router/training/word-vectors-file.ts';
 import { readConfig } from '../config.ts';
@@ -89,7 +93,9 @@ Examples:
           onProgress,
         });
         await encoder?.close();
-        const { hash, dir } = saveArtifact(resolve(options.out), parts);
+        // Models on sale that nobody's outcomes know yet get a row from what is published of them.
+        const heads = priorRows(parts.heads, (await readCatalog()).models, await readScores());
+        const { hash, dir } = saveArtifact(resolve(options.out), { ...parts, heads });
         const artifact = await loadArtifact(dir);
         const seconds = ((performance.now() - started) / 1000).toFixed(0);
         spinner.succeed(`artifact ${hash} written to ${options.out} in ${seconds} s`);
