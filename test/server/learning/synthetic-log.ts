@@ -61,8 +61,7 @@ export async function logOf(world: World): Promise<{ entries: Entry[]; artifact:
   for (let i = 0; i < world.decisions; i++) {
     // A prompt like those trained on: real text through the real encoder, then a little noise.
     const z = await encoder.encode([sentence(random)]);
-    for (let a = 0; a < d; a++)
-      z[a]! += 0.02 * normal(random);
+    for (let a = 0; a < d; a++) z[a]! += 0.02 * normal(random);
     const out = predictHeads(heads, z, 1);
     const facts: RequestFacts = {
       inputTokens: 100,
