@@ -3,6 +3,7 @@
  * as the mean score of models outside the pool, in ten bins. Not a bound for methods that also tell models apart.
  */
 import { type Dataset, outcomeTable, type Prompt } from '../../datasets/index.ts';
+import { fitRows } from '../../router/training/fit-rows.ts';
 import type { Contender, Forecast } from '../contender.ts';
 import { outOfFold } from '../out-of-fold.ts';
 import type { Part } from '../part.ts';
@@ -11,8 +12,6 @@ import { additiveMeans, type SingleModels } from '../single-models.ts';
 
 export const TRUE_DIFFICULTY = 'true shared difficulty';
 const BINS = 10;
-/** Outcomes' worth of pull from a model's mean in one bin to its mean over all. */
-const PRIOR_PROMPTS = 20;
 
 /** Ease of each prompt by id, for each column of the pool; NaN where nobody else was asked. */
 export type EaseOf = (promptId: string, modelId: string) => number;
@@ -58,50 +57,54 @@ export const trueDifficulty = (ease: EaseOf | null): Contender =>
       fit: async (training) =>
         ease === null
           ? { unfit: 'two models and no others to tell a prompt’s difficulty by' }
-          : outOfFold(training, async (part, singles) => fitBins(part, singles, ease)),
+          : outOfFold(training, async (part, singles) => fitSlopes(part, singles, ease)),
     },
     'hindsight',
   );
 
-function fitBins(part: Part, singles: SingleModels, ease: EaseOf): (prompts: readonly Prompt[]) => Forecast {
+/**
+ * One logistic slope per model on the bin, shrunk to what all models have in common as in our own heads: means of
+ * every (bin, model) for themselves are so noisy at a thousand labels that the truth loses to the zero router.
+ */
+function fitSlopes(part: Part, singles: SingleModels, ease: EaseOf): (prompts: readonly Prompt[]) => Forecast {
   const { table } = part;
+  const n = table.prompts.length;
   const m = table.modelIds.length;
-  const sorted = table.modelIds.map((id) =>
-    Float64Array.from(table.prompts, (p) => ease(p.id, id))
-      .filter((e) => !Number.isNaN(e))
-      .sort(),
+  const inputs = table.modelIds.map((id) => binsOf(table.prompts, (p) => ease(p.id, id)));
+  const known = Float32Array.from(table.quality, (q, at) =>
+    Number.isNaN(inputs[at % m]!(table.prompts[Math.floor(at / m)]!)) ? Number.NaN : q,
   );
-  const edges = sorted.map((es) =>
-    Array.from(
-      { length: BINS - 1 },
-      (_, b) => es[Math.floor(((b + 1) / BINS) * es.length)] ?? Number.POSITIVE_INFINITY,
-    ),
+  const x = inputs.map((bin) =>
+    Float64Array.from({ length: 2 * n }, (_, k) => (k % 2 ? bin(table.prompts[k >> 1]!) : 1)),
   );
-  const binOf = (p: Prompt, j: number): number => {
-    const e = ease(p.id, table.modelIds[j]!);
-    return Number.isNaN(e) ? -1 : edges[j]!.filter((edge) => e >= edge).length;
-  };
-  const sum = new Float64Array(m * BINS);
-  const count = new Float64Array(m * BINS);
-  table.prompts.forEach((p, i) => {
-    for (let j = 0; j < m; j++) {
-      const q = table.quality[i * m + j]!;
-      const b = binOf(p, j);
-      if (Number.isNaN(q) || b < 0) continue;
-      sum[j * BINS + b]! += q;
-      count[j * BINS + b]! += 1;
-    }
+  const { rows } = fitRows((j) => x[j]!.map((v) => (Number.isNaN(v) ? 0 : v)), 2, known, n, m, {
+    centre: Float64Array.of(0, 1),
+    learnCentre: [0, 1],
+    spread: Float64Array.of(2, 0.5),
+    strength: 2,
   });
   return (prompts) => {
     const quality = new Float64Array(prompts.length * m);
     prompts.forEach((p, i) => {
       for (let j = 0; j < m; j++) {
-        const b = binOf(p, j);
-        const at = j * BINS + b;
-        const mean = singles.quality[j]!;
-        quality[i * m + j] = b < 0 ? mean : (sum[at]! + PRIOR_PROMPTS * mean) / (count[at]! + PRIOR_PROMPTS);
+        const bin = inputs[j]!(p);
+        quality[i * m + j] = Number.isNaN(bin)
+          ? singles.quality[j]!
+          : 1 / (1 + Math.exp(-(rows[2 * j]! + rows[2 * j + 1]! * bin)));
       }
     });
     return { quality };
+  };
+}
+
+/** Bin of a prompt by equal shares of these prompts, spread evenly from −1 to 1; NaN where its ease is not known. */
+function binsOf(prompts: readonly Prompt[], ease: (prompt: Prompt) => number): (prompt: Prompt) => number {
+  const sorted = Float64Array.from(prompts, ease)
+    .filter((e) => !Number.isNaN(e))
+    .sort();
+  const edges = Array.from({ length: BINS - 1 }, (_, b) => sorted[Math.floor(((b + 1) / BINS) * sorted.length)]!);
+  return (prompt) => {
+    const e = ease(prompt);
+    return Number.isNaN(e) ? Number.NaN : (2 * edges.filter((edge) => e >= edge).length) / (BINS - 1) - 1;
   };
 }
