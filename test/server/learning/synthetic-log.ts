@@ -16,7 +16,7 @@ import type { AttemptRecord, DecisionRecord, FeedbackRecord } from '../../../ser
 export const candidates: readonly Candidate[] = [
   model('lab/cheap', 'meta-llama/llama-3.1-8b-instruct', 0.1),
   model('lab/middle', 'openai/gpt-4o-mini-2024-07-18', 1),
-  model('lab/dear', 'openai/gpt-4o-2024-08-06', 10),
+  model('lab/dear', 'openai/o3-mini-2025-01-31-high', 10),
 ];
 
 function model(id: string, like: string, usd: number): Candidate {
