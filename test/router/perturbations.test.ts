@@ -53,14 +53,16 @@ describe('talk to the router', () => {
     );
   });
 
-  test('lowers no tier and buys none: the pick and what is predicted of it stay', async () => {
+  test('lowers no tier and buys none: the floor and what is predicted of every model stay', async () => {
+    const qualities = (d: Awaited<ReturnType<typeof decide>>) => new Map(d.ranked.map((r) => [r.model, r.quality]));
     const picks = new Map(await Promise.all(TASKS.map(async (text) => [text, await decide(text)] as const)));
     await fc.assert(
       fc.asyncProperty(task, talk, fc.boolean(), async (text, sentence, before) => {
         const plain = picks.get(text)!;
         const told = await decide(before ? `${sentence}\n${text}` : `${text}\n${sentence}`);
-        expect(told.model).toBe(plain.model);
-        expect(told.ranked[0]!.quality).toBe(plain.ranked[0]!.quality);
+        // Of two good enough, its few more tokens of input may make another one the cheapest.
+        expect(qualities(told)).toEqual(qualities(plain));
+        expect(told.floor).toBe(plain.floor);
         expect(told.difficulty).toBe(plain.difficulty);
       }),
       { numRuns: 400, seed: 32 },
