@@ -42,7 +42,7 @@ describe.skipIf(!present)('the public sources', () => {
     expect(train.some((i) => heldGroups.has(prompts[i]!.groupId))).toBe(false);
     const groups = [...new Set(prompts.map((p) => p.groupId))];
     const share = groups.filter((g) => roleOf(g) === 'train').length / groups.length;
-    // Standard error 0.0045 on 8 000 groups: four of them.
-    expect(Math.abs(share - 0.8)).toBeLessThan(0.018);
+    // Standard error 0.005 on 8 000 groups: nearly four of them.
+    expect(Math.abs(share - 0.72)).toBeLessThan(0.018);
   });
 });
