@@ -3,9 +3,9 @@
  * router, and a router that has seen the test outcomes must stand out as impossible. A board on which they do
  * not behave measures something else than skill.
  */
-import { deriveSeed, hashFraction, type OutcomeTable, seededRandom, shuffled } from '../../datasets/index.ts';
+import { deriveSeed, hashFraction, seededRandom, shuffled } from '../../datasets/index.ts';
 import type { Estimator } from '../../router/estimators/estimator.ts';
-import type { Contender, Training } from '../contender.ts';
+import { type Contender, isUnfit, type Training } from '../contender.ts';
 import type { Part } from '../part.ts';
 import { freezeSweep } from '../plug-in.ts';
 import type { Beliefs } from '../sweep.ts';
@@ -25,29 +25,25 @@ export const pureNoise = (): Estimator => ({
   },
 });
 
-/** A method that learns from outcomes of which each belongs to another prompt: model means are right, texts mislead. */
-export const permutedLabels = (method: Estimator): Estimator => ({
+/**
+ * A router for which every outcome, cost included, belongs to another prompt, in training and in the test alike: model
+ * means are right, and neither text nor length tells anything. (Permuted in training alone, what a prompt's length
+ * says of its cost would still be true, and on some sources length alone pays.)
+ */
+export const permutedLabels = (router: Contender): Contender => ({
   name: 'control: permuted labels',
-  fit: (table, seed) => method.fit(permuted(table, seed), seed),
+  kind: router.kind,
+  async prepare(training) {
+    const frozen = await router.prepare({ ...training, part: permuted(training.part, training.seed) });
+    if (isUnfit(frozen)) return frozen;
+    return { ...frozen, measure: (test) => frozen.measure(permuted(test, training.seed)) };
+  },
 });
 
-function permuted(table: OutcomeTable, seed: number): OutcomeTable {
-  const m = table.modelIds.length;
-  const rows = table.prompts.map((_, i) => i);
-  const from = shuffled(rows, seededRandom(deriveSeed(seed, 'permuted-labels')));
-  const moved = <T extends Float32Array | Float64Array>(values: T, to: T): T => {
-    from.forEach((r, i) => {
-      to.set(values.subarray(r * m, r * m + m), i * m);
-    });
-    return to;
-  };
-  return {
-    ...table,
-    quality: moved(table.quality, new Float32Array(table.quality.length)),
-    outputTokens: moved(table.outputTokens, new Float32Array(table.outputTokens.length)),
-    costUsd: moved(table.costUsd, new Float64Array(table.costUsd.length)),
-  };
-}
+const permuted = (part: Part, seed: number): Part => ({
+  ...part,
+  table: { ...part.table, prompts: shuffled(part.table.prompts, seededRandom(deriveSeed(seed, 'permuted-labels'))) },
+});
 
 /** How much of a test outcome leaks into the forecast; the rest is the model's mean. */
 const LEAK = 0.5;

@@ -6,6 +6,7 @@ import type { Dataset, Prompt } from '../../datasets/index.ts';
 import type { Encoder } from '../../router/encoder/encoder.ts';
 import { kindOf } from '../../router/training/fit-regions.ts';
 import { encodeAll, fitNgramEncoder } from '../../router/training/ngram-encoder.ts';
+import type { WordVectors } from '../../router/training/word-vectors.ts';
 import { readWordVectors, shippedVectors } from '../../router/training/word-vectors-file.ts';
 
 /** Fewer texts than this give no directions worth the name. */
@@ -26,11 +27,28 @@ export interface EmbedderChoice {
   readonly fittedOn: string;
 }
 
+/** Word vectors for boards on a source, and what to say of them. */
+export interface VectorsChoice {
+  readonly vectors: () => Promise<WordVectors>;
+  readonly from: string;
+}
+
+/** Their text may hold questions of the source, as plain text without answers to learn from: transductive. */
+export const SHIPPED_VECTORS: VectorsChoice = {
+  vectors: async () => readWordVectors(shippedVectors()),
+  from: 'word vectors as shipped, whose text may hold prompts of the source (without outcomes)',
+};
+
 /**
  * @param datasets all sources at hand; prompts that their source keeps for tests teach the encoder nothing
  * @param source   the one that is to be ranked on
  */
-export function embedderWithout(datasets: readonly Dataset[], source: Dataset, seed: number): EmbedderChoice {
+export function embedderWithout(
+  datasets: readonly Dataset[],
+  source: Dataset,
+  seed: number,
+  { vectors, from }: VectorsChoice = SHIPPED_VECTORS,
+): EmbedderChoice {
   const carried = source.prompts[0]?.embedding?.length;
   if (carried !== undefined && source.prompts.every((p) => p.embedding?.length === carried)) {
     const encoder: Encoder = { id: 'carried', dimension: carried, encode: () => Promise.reject(new Error('no texts')) };
@@ -51,27 +69,35 @@ export function embedderWithout(datasets: readonly Dataset[], source: Dataset, s
           train.map((i) => prompts[i]!),
           prompts,
           seed,
+          await vectors(),
         ),
-      fittedOn: 'texts of the training part of each split: there is no other source; word vectors as shipped',
+      fittedOn: `texts of the training part of each split: there is no other source; ${from}`,
     };
   }
   let done: Promise<Encoded> | undefined;
   let doneFor: readonly Prompt[] | undefined;
   return {
     embedder: (prompts) => {
-      if (done === undefined || doneFor !== prompts) done = encodeBy(texts, prompts, seed);
+      if (done === undefined || doneFor !== prompts) {
+        done = vectors().then((words) => encodeBy(texts, prompts, seed, words));
+      }
       doneFor = prompts;
       return done;
     },
-    fittedOn: `${texts.length} texts of ${others.map((d) => d.name).join(', ')} without any group of ${source.name}; word vectors as shipped`,
+    fittedOn: `${texts.length} texts of ${others.map((d) => d.name).join(', ')} without any group of ${source.name}; ${from}`,
   };
 }
 
 /** Fits the encoder on `texts` and embeds the prompts. */
-async function encodeBy(texts: readonly Prompt[], prompts: readonly Prompt[], seed: number): Promise<Encoded> {
+async function encodeBy(
+  texts: readonly Prompt[],
+  prompts: readonly Prompt[],
+  seed: number,
+  vectors: WordVectors,
+): Promise<Encoded> {
   const weights = fitNgramEncoder(
     texts.map((p) => p.text),
-    { seed, kinds: texts.map(kindOf), vectors: readWordVectors(shippedVectors()) },
+    { seed, kinds: texts.map(kindOf), vectors },
   );
   const d = encodeAll(weights, ['']).length;
   const encoder: Encoder = {

@@ -2,7 +2,7 @@
 import type { Dataset } from '../../datasets/index.ts';
 import type { Part } from '../part.ts';
 import type { Task } from '../task.ts';
-import { type EmbedderChoice, embedderWithout } from './encoded.ts';
+import { type EmbedderChoice, embedderWithout, type VectorsChoice } from './encoded.ts';
 import { type Pool, poolOf, poolTask } from './pool.ts';
 import { type EaseOf, trueEase } from './true-difficulty.ts';
 
@@ -18,9 +18,14 @@ export interface Entry {
 
 /**
  * @param datasets all that was given; each is an entry, and the others teach its encoder
+ * @param vectorsOf word vectors for the board on a source; default: the shipped ones
  * @throws `INVALID_CONFIG` when a source is not what its pool was written for; `EMPTY_TABLE` when nothing can compete
  */
-export function entriesOf(datasets: readonly Dataset[], seed: number): Entry[] {
+export function entriesOf(
+  datasets: readonly Dataset[],
+  seed: number,
+  vectorsOf?: (source: Dataset) => VectorsChoice,
+): Entry[] {
   return datasets.map((dataset) => {
     const { pool, shipped } = poolOf(dataset);
     return {
@@ -29,7 +34,7 @@ export function entriesOf(datasets: readonly Dataset[], seed: number): Entry[] {
       poolShipped: shipped,
       task: poolTask(dataset, pool),
       ease: trueEase(dataset, Object.keys(pool.models)),
-      encoding: embedderWithout(datasets, dataset, seed),
+      encoding: embedderWithout(datasets, dataset, seed, vectorsOf?.(dataset)),
     };
   });
 }

@@ -48,7 +48,7 @@ export function contenderOf(
     case NOISE:
       return learned(pureNoise());
     case PERMUTED:
-      return learned(permutedLabels(methods[ours]!({ encoder })));
+      return permutedLabels(learned(methods[ours]!({ encoder })));
     case LEAKY:
       return leakyRouter();
     case TRUE_DIFFICULTY:

@@ -3,6 +3,7 @@ import { type Dataset, RoutingError } from '../../datasets/index.ts';
 import { followsRouteLlm, type RouteLlmBoard, routeLlmBoard } from '../protocols/routellm.ts';
 import { ADAPT_LABELS, type AdaptedBenchmark, type AdaptedSummary, adaptedSummary, measureAdapted } from './adapted.ts';
 import { type MeanRank, meanRanks, type SourceBoard, sourceBoard } from './board.ts';
+import type { VectorsChoice } from './encoded.ts';
 import { entriesOf } from './entry.ts';
 import { ALWAYS, CONTROLS, type Methods } from './field.ts';
 import { labelsOf, type MeasureStore, measureSplits, type RankOptions } from './in-domain.ts';
@@ -40,6 +41,8 @@ export interface LeaderBoardOptions {
   readonly replicates: number;
   readonly onProgress?: (message: string) => void;
   readonly store?: MeasureStore;
+  /** Word vectors for the board on a source; default: the shipped ones. */
+  readonly vectorsOf?: (source: Dataset) => VectorsChoice;
 }
 
 export interface LeaderBoard {
@@ -77,7 +80,7 @@ export async function leaderBoard(
   const methods = Object.keys(options.methods);
   const base = { ...options, onProgress };
   const run = (names: readonly string[], more: Partial<RankOptions> = {}): RankOptions => ({ ...base, ...more, names });
-  const entries = entriesOf(datasets, seed).filter(({ task }) => only?.includes(task.name) ?? true);
+  const entries = entriesOf(datasets, seed, options.vectorsOf).filter(({ task }) => only?.includes(task.name) ?? true);
   const does = (task: TaskName) => options.tasks.includes(task);
 
   const boards: SourceBoard[] = [];

@@ -11,6 +11,8 @@ const PROMPTS_PER_CENTRE = 4;
 const MOST_ROWS = 4096;
 /** Centres need no more than to lie where prompts are. */
 const ROUNDS = 5;
+/** New to the corpus, of a text that is at home in it but misspelt: this share of its n-grams is never strange. */
+const MISSPELT = 0.15;
 /** Share of prompts like the training ones within `near`. */
 const NEAR = 0.95;
 /** From `near` to `far` is this many times as far as from the median to the 99th percentile. */
@@ -69,8 +71,7 @@ function centresOf(unit: Float32Array, d: number, count: number, seed: number): 
 
 function knownLimit(z: Float32Array, n: number, d: number, coordinate: number): NonNullable<Domain['known']> {
   const known = Float64Array.from({ length: n }, (_, i) => z[i * d + coordinate]!).sort();
-  // Never tighter than three standard deviations: a small or even sample would call the ordinary strange.
-  return { coordinate, limit: Math.min(-3, known[Math.floor(n * 0.005)]!) };
+  return { coordinate, limit: Math.min(-MISSPELT, known[Math.floor(n * 0.005)]!) };
 }
 
 function rowsWhere(z: Float32Array, d: number, keep: (row: number) => boolean): Float32Array {

@@ -1,6 +1,14 @@
 /** Fits the n-gram encoder on texts and the names of their benchmarks: directions, standardised facts. Uses no outcome. */
 import { DENSE_FACTS } from '../encoder/ngram/facts.ts';
-import { BUCKETS, type NgramFeatures, NO_WORD, ngramFeatures, Vocabulary } from '../encoder/ngram/features.ts';
+import {
+  BUCKETS,
+  GRAM_BUCKETS,
+  type NgramFeatures,
+  NO_GRAM,
+  NO_WORD,
+  ngramFeatures,
+  Vocabulary,
+} from '../encoder/ngram/features.ts';
 import { encodeNgrams, type NgramWeights, ngramDimension, type WordTable } from '../encoder/ngram/ngram.ts';
 import { inverseFrequency, multiply, sparseRows, truncatedSvd } from './lsa.ts';
 import { quantiseRow } from './quantise.ts';
@@ -11,7 +19,7 @@ import type { WordVectors } from './word-vectors.ts';
 const DIRECTIONS = 64;
 /** Directions that tell benchmarks apart: they took the share of MMLU-Pro's subjects known by text from .64 to .74. */
 const TOPICS = 48;
-/** An n-gram in fewer texts than this is unknown: it could teach nothing that another text might use. */
+/** An n-gram in fewer texts than this is left out, of words, or unknown, of characters: it could teach nothing that another text might use. */
 const MIN_TEXTS = 3;
 /** Beside word vectors directions are heard a quarter as loud: they pay in domain, the vectors beyond it (README). */
 const DIRECTIONS_BESIDE_WORDS = 0.25;
@@ -39,7 +47,8 @@ export function fitNgramEncoder(
   const n = texts.length;
   const r = Math.min(options.directions ?? DIRECTIONS, Math.max(1, n - 1));
   const x = sparseRows(features, BUCKETS);
-  const idf = inverseFrequency(x, Math.min(options.minTexts ?? MIN_TEXTS, n));
+  const minTexts = Math.min(options.minTexts ?? MIN_TEXTS, n);
+  const idf = inverseFrequency(x, minTexts);
   for (let k = 0; k < x.columns.length; k++) x.values[k]! *= idf[x.columns[k]!]!;
   const svd = truncatedSvd(x, r, options.seed, { onPass: (done, of) => options.onProgress?.(done / of) });
 
@@ -59,14 +68,18 @@ export function fitNgramEncoder(
       j < r ? [svd.v, r, j, scale(svd.values, j)] : [topics.v, topics.r, j - r, scale(spread, j - r)];
     for (let k = 0; k < BUCKETS; k++) columns[k * width + j] = idf[k]! * v[k * of + from]! * by;
   }
-  const { table, rowScale } = quantised(columns, width, idf);
+  const table = new Int8Array(columns.length);
+  const rowScale = new Float32Array(BUCKETS);
+  for (let v = 0; v < BUCKETS; v++) quantiseRow(columns.subarray(v * width, (v + 1) * width), table, rowScale, v);
   const facts = DENSE_FACTS.length + 1;
   const weights: NgramWeights = {
     directions: width,
     table,
     rowScale,
+    unknownGrams: unknownGrams(features, minTexts),
     ...(words && { words }),
-    mean: new Float32Array(facts),
+    // `known` is less than 1 by the share of 4-grams that are new: small beside the rest, whose kinds it is no part of.
+    mean: new Float32Array(facts).fill(1),
     scale: new Float32Array(facts).fill(1),
   };
   standardise(weights, features);
@@ -84,24 +97,6 @@ function spreadOf(projected: Float32Array, n: number, r: number): Float64Array {
     }
     return Math.sqrt(Math.max(0, square - (sum * sum) / n));
   });
-}
-
-/** Rows as int8 with a scale each; a scale of 0 is an n-gram that is not known. */
-function quantised(
-  columns: Float32Array,
-  width: number,
-  idf: Float32Array,
-): { table: Int8Array; rowScale: Float32Array } {
-  const table = new Int8Array(columns.length);
-  const rowScale = new Float32Array(idf.length);
-  for (let v = 0; v < idf.length; v++) {
-    if (idf[v] === 0) continue;
-    let peak = 0;
-    for (let at = v * width; at < (v + 1) * width; at++) peak = Math.max(peak, Math.abs(columns[at]!));
-    rowScale[v] = Math.max(peak, 1e-12) / 127;
-    for (let at = v * width; at < (v + 1) * width; at++) table[at] = Math.round(columns[at]! / rowScale[v]!);
-  }
-  return { table, rowScale };
 }
 
 /**
@@ -151,35 +146,29 @@ function centredWords(
   return words;
 }
 
-/** Sets mean and scale of the facts (and of `known`) from the training texts. */
+/** Sets mean and scale of the facts from the training texts. */
 function standardise(weights: NgramWeights, features: readonly NgramFeatures[]): void {
-  const facts = DENSE_FACTS.length;
-  const sum = new Float64Array(facts + 1);
-  const square = new Float64Array(facts + 1);
-  for (const f of features) {
-    for (let j = 0; j <= facts; j++) {
-      const v = j < facts ? f.dense[j]! : knownShare(weights, f);
-      sum[j]! += v;
-      square[j]! += v * v;
-    }
-  }
   const n = features.length;
-  for (let j = 0; j <= facts; j++) {
-    const mean = sum[j]! / n;
-    const sd = Math.sqrt(Math.max(0, square[j]! / n - mean * mean));
+  for (let j = 0; j < DENSE_FACTS.length; j++) {
+    let sum = 0;
+    let square = 0;
+    for (const { dense } of features) {
+      sum += dense[j]!;
+      square += dense[j]! ** 2;
+    }
+    const mean = sum / n;
+    const sd = Math.sqrt(Math.max(0, square / n - mean * mean));
     weights.mean[j] = mean;
     weights.scale[j] = sd > 1e-6 ? 1 / sd : 0;
   }
 }
 
-function knownShare(weights: NgramWeights, f: NgramFeatures): number {
-  let known = 0;
-  let total = 0;
-  f.ids.forEach((id, l) => {
-    total += f.weights[l]!;
-    if (weights.rowScale[id]! > 0) known += f.weights[l]!;
-  });
-  return known / total;
+/** 1 for each character 4-gram that fewer than `minTexts` of the texts have. */
+function unknownGrams(features: readonly NgramFeatures[], minTexts: number): Int8Array {
+  const texts = new Int32Array(GRAM_BUCKETS + 1);
+  for (const { grams } of features) for (const gram of grams) texts[gram]!++;
+  texts[NO_GRAM] = minTexts; // a text without words is not foreign for that
+  return Int8Array.from(texts, (count) => (count < minTexts ? 1 : 0));
 }
 
 /** n texts → n × d by the reference implementation: the same bytes on every machine. */

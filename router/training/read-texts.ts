@@ -2,7 +2,8 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
-import { RoutingError, readJsonl } from '../../datasets/index.ts';
+import { mix32, RoutingError, readJsonl } from '../../datasets/index.ts';
+import { forEachToken, LETTERS } from '../encoder/ngram/tokens.ts';
 
 const TextRow = z.union(
   [z.string(), z.looseObject({ text: z.string() })],
@@ -49,3 +50,36 @@ const startOf = (text: string): string =>
     .toLowerCase()
     .replace(/[^\p{L}\p{N}]/gu, '')
     .slice(0, 100);
+
+/** Words in a row that a text and a prompt must share to be about the same thing, and how many such rows. */
+const ROW = 5;
+const ROWS = 2;
+
+/**
+ * Tells texts that quote or restate these prompts, wherever in the text: those that share two rows of five words with
+ * them, whatever its case. Strict on purpose: now and then two common phrases are enough.
+ */
+export function quotes(prompts: readonly { text: string }[]): (text: string) => boolean {
+  const known = new Set<number>();
+  for (const { text } of prompts) for (const row of rowsOf(text)) known.add(row);
+  return (text) => {
+    const shared = new Set<number>();
+    for (const row of rowsOf(text)) {
+      if (known.has(row)) shared.add(row);
+      if (shared.size === ROWS) return true;
+    }
+    return false;
+  };
+}
+
+function* rowsOf(text: string): Generator<number> {
+  const hashes: number[] = [];
+  forEachToken(text.toLowerCase(), (hash, kind) => {
+    if (kind === LETTERS) hashes.push(hash);
+  });
+  for (let at = 0; at + ROW <= hashes.length; at++) {
+    let row = 0;
+    for (let k = at; k < at + ROW; k++) row = mix32(Math.imul(row, 31) ^ hashes[k]!);
+    yield row;
+  }
+}

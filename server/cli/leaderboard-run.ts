@@ -8,11 +8,16 @@ import { type Dataset, type ErrorCode, RoutingError, readDataset } from '../../d
 import type { MeasureStore } from '../../eval/leaderboard/in-domain.ts';
 import { type LeaderBoard, leaderBoard, type TaskName } from '../../eval/leaderboard/rank.ts';
 import { OURS, ZOO, type ZooName } from '../../router/estimators/index.ts';
+import { quotes, readTexts } from '../../router/training/read-texts.ts';
+import { trainWordVectors, type WordVectors } from '../../router/training/word-vectors.ts';
+import { readWordVectors, writeWordVectors } from '../../router/training/word-vectors-file.ts';
 import { startWorker } from '../db/start-worker.ts';
 
 /** Everything a run depends on but the data and the code; can be sent to a thread. */
 export interface BoardJob {
   readonly dirs: readonly string[];
+  /** Plain texts to learn each source's word vectors from; empty: the shipped vectors. */
+  readonly texts: readonly string[];
   readonly out: string;
   readonly methods: readonly ZooName[];
   readonly tasks: readonly TaskName[];
@@ -52,10 +57,44 @@ export async function runBoard(job: BoardJob): Promise<LeaderBoard> {
       ours: OURS,
       onProgress: say,
       store: folderStore(join(job.out, 'measured'), job.code),
+      ...(job.texts.length > 0 && { vectorsOf: (source) => vectorsWithout(source, job, say) }),
     },
     job.sources.length > 0 ? job.sources : undefined,
   );
 }
+
+/** Word vectors of texts without those that quote a prompt of the source, kept in a file from run to run. */
+function vectorsWithout(source: Dataset, { texts, out, seed, code }: BoardJob, say: (message: string) => void) {
+  let done: Promise<WordVectors> | undefined;
+  const learn = async (): Promise<WordVectors> => {
+    const key = createHash('sha256')
+      .update(`${code}|${seed}|${groupsHash(source)}`)
+      .digest('hex')
+      .slice(0, 24);
+    const path = join(out, 'measured', `${source.name}-${key}.bin`);
+    if (existsSync(path)) return readWordVectors(path);
+    say(`${source.name}: word vectors from texts that do not quote its prompts`);
+    const isOwn = quotes(source.prompts);
+    const left = async function* (): AsyncGenerator<string> {
+      for await (const text of readTexts(texts)) if (!isOwn(text)) yield text;
+    };
+    mkdirSync(join(out, 'measured'), { recursive: true });
+    writeWordVectors(path, await trainWordVectors(left, { seed }));
+    return readWordVectors(path);
+  };
+  return {
+    vectors: () => {
+      done ??= learn();
+      return done;
+    },
+    from: 'word vectors from texts that do not quote its prompts',
+  };
+}
+
+const groupsHash = (source: Dataset): string =>
+  createHash('sha256')
+    .update(JSON.stringify(source.prompts.map((p) => p.groupId)))
+    .digest('hex');
 
 export interface WorkerReply {
   readonly error?: { readonly code: string; readonly message: string };
@@ -108,9 +147,10 @@ function folderStore(dir: string, code: string): MeasureStore {
   };
 }
 
-/** Of everything a measure is worked out by: what another version measured does not count. */
-export function codeHash(): string {
+/** Of everything a measure is worked out by: what another version measured does not count. @param texts files */
+export function codeHash(texts: readonly string[] = []): string {
   const hash = createHash('sha256');
+  for (const path of texts) hash.update(readFileSync(path));
   const root = fileURLToPath(new URL('../../', import.meta.url));
   for (const folder of ['datasets', 'router', 'eval']) {
     const files = readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' });

@@ -5,13 +5,16 @@ import { leaderBoardPage } from '../../eval/leaderboard/page.ts';
 import { TASKS, type TaskName } from '../../eval/leaderboard/rank.ts';
 import { leaderBoardText } from '../../eval/leaderboard/text.ts';
 import { isZooName, OURS, ZOO, type ZooName } from '../../router/estimators/index.ts';
+import { checkTextFiles } from '../../router/training/read-texts.ts';
 import { type BoardJob, codeHash, measureInThreads, runBoard } from './leaderboard-run.ts';
 import { type ReportFolder, reportFolder } from './report-folder.ts';
 
 const HELP = `
 DIR holds prompts.jsonl[.gz], outcomes.jsonl[.gz] and models.json with prices.
 Give several: each source's encoder is then learned from the texts of the
-others, so that no method profits from having read what it is tested on.
+others, so that no method profits from having read what it is tested on. The
+shipped word vectors may have read it, without outcomes; with --text each
+source gets vectors of its own, from texts that do not quote its prompts.
 
 Tasks (--only)
 ${Object.entries(TASKS)
@@ -42,6 +45,7 @@ const QUICK: readonly ZooName[] = [OURS, 'knn'];
 
 interface Options {
   data: string[];
+  text: string[];
   out: string;
   only: TaskName[];
   method?: ZooName[];
@@ -58,6 +62,11 @@ export function leaderboardCommand(): Command {
   return new Command('leaderboard')
     .description('Fits and ranks every routing method on every source given, with intervals and negative controls.')
     .requiredOption('--data <dir...>', 'folders of outcomes')
+    .option(
+      '--text <file...>',
+      'plain texts to learn word vectors from, for each source without its own prompts; default: the shipped vectors',
+      [],
+    )
     .option('--out <dir>', 'folder for leaderboard.html, .json and .txt', 'reports/leaderboard')
     .addOption(
       new Option('--only <task...>', 'only these tasks').choices(Object.keys(TASKS)).default(Object.keys(TASKS), 'all'),
@@ -75,6 +84,7 @@ export function leaderboardCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
+  checkTextFiles(options.text);
   const page = reportFolder(options.out, 'leaderboard.html');
   const files = [page, reportFolder(options.out, 'leaderboard.json'), reportFolder(options.out, 'leaderboard.txt')];
   const quick = options.quick ?? false;
@@ -82,6 +92,7 @@ async function run(options: Options): Promise<void> {
   const splits = options.splits ?? (quick ? 3 : 20);
   const job: BoardJob = {
     dirs: options.data,
+    texts: options.text,
     out: options.out,
     // The baseline of the Brier score and of the learning curve, and ours, are always there.
     methods: [...new Set([...chosen, 'mean-quality' as const, OURS])],
@@ -93,7 +104,7 @@ async function run(options: Options): Promise<void> {
     labels: options.labels,
     seed: options.seed,
     replicates: options.replicates ?? (quick ? 100 : 500),
-    code: codeHash(),
+    code: codeHash(options.text),
     started: Date.now(),
   };
   try {

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DENSE_FACTS, denseFacts } from '../../router/encoder/ngram/facts.ts';
-import { BUCKETS, ngramFeatures, Vocabulary, WORD_BUCKETS } from '../../router/encoder/ngram/features.ts';
+import { BUCKETS, GRAM_BUCKETS, NO_GRAM, ngramFeatures, Vocabulary } from '../../router/encoder/ngram/features.ts';
 import { forEachToken, wordHash } from '../../router/encoder/ngram/tokens.ts';
 import { generatedTexts } from './fixtures.ts';
 
@@ -15,22 +15,20 @@ const shared = (a: string, b: string): number => {
 };
 
 describe('n-gram features', () => {
-  test('of any string: distinct buckets in range, each block of length √½, the same each time', () => {
+  test('of any string: distinct buckets in range, weights of unit length, the same each time', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => {
         const f = ngramFeatures(text);
-        expect(f.ids.length).toBeGreaterThan(0);
+        for (const [ids, below] of [
+          [f.ids, BUCKETS],
+          [f.grams, GRAM_BUCKETS + 1],
+        ] as const) {
+          expect(ids.length).toBeGreaterThan(0);
+          expect(new Set(ids).size).toBe(ids.length);
+          expect(ids.every((id) => id >= 0 && id < below)).toBe(true);
+        }
         expect(f.weights).toHaveLength(f.ids.length);
-        expect(new Set(f.ids).size).toBe(f.ids.length);
-        let words = 0;
-        let characters = 0;
-        f.ids.forEach((id, k) => {
-          expect(id >= 0 && id < BUCKETS).toBe(true);
-          if (id < WORD_BUCKETS) words += f.weights[k]! ** 2;
-          else characters += f.weights[k]! ** 2;
-        });
-        expect(words).toBeCloseTo(0.5, 5);
-        if (characters > 0) expect(characters).toBeCloseTo(0.5, 5);
+        expect(f.weights.reduce((sum, w) => sum + w * w, 0)).toBeCloseTo(1, 5);
         expect(f.dense).toHaveLength(DENSE_FACTS.length);
         expect(f.dense.every(Number.isFinite)).toBe(true);
         expect(ngramFeatures(text)).toEqual(f);
@@ -63,7 +61,15 @@ describe('n-gram features', () => {
     const forwards = ngramFeatures('dog bites man').ids;
     const backwards = ngramFeatures('man bites dog').ids;
     expect([...backwards].sort()).not.toEqual([...forwards].sort());
-    expect(shared('dog bites man', 'man bites dog')).toBeGreaterThan(3);
+    expect(shared('dog bites man', 'man bites dog')).toBe(3);
+  });
+
+  test('name the 4-grams of words and their ends, each once, and none where no word is long enough', () => {
+    // _cat_: _cat, cat_; "at" within: _at_.
+    expect(ngramFeatures('Cat').grams).toHaveLength(2);
+    expect(ngramFeatures('cat, cat 77 cat').grams).toEqual(ngramFeatures('cat').grams);
+    expect([...ngramFeatures('cat at').grams]).toEqual([...ngramFeatures('cat').grams, ...ngramFeatures('at').grams]);
+    for (const text of ['', 'a + b = 7', '12']) expect([...ngramFeatures(text).grams]).toEqual([NO_GRAM]);
   });
 
   test('weigh what is repeated more, but by its logarithm', () => {

@@ -1,8 +1,8 @@
 /**
- * Text → hashed n-grams, known words and dense facts.
+ * Text → hashed word 1-2-grams, known words, hashed character 4-grams and dense facts.
  *
- * Word 1-2-grams go to buckets [0, 2^15), character 3-5-grams within words to [2^15, 2^16).
- * Words that have a vector are named by its row instead: those rows are never shared.
+ * Words that have a vector are named by its row: those rows are never shared. Character 4-grams only tell how
+ * familiar a text is.
  */
 import { mix32 } from '../../../datasets/index.ts';
 import { promptText } from '../../request.ts';
@@ -10,10 +10,12 @@ import { canonicalText } from '../canonical-text.ts';
 import { type DENSE_FACTS, denseFacts } from './facts.ts';
 import { forEachToken, LETTERS, wordHash } from './tokens.ts';
 
-export const WORD_BUCKETS = 1 << 15;
-export const CHAR_BUCKETS = 1 << 15;
-/** V, rows of the n-gram table. */
-export const BUCKETS = WORD_BUCKETS + CHAR_BUCKETS;
+/** V, buckets of word 1-2-grams: rows of the table of directions. */
+export const BUCKETS = 1 << 15;
+/** Buckets of character 4-grams: so many that most of what a corpus never had falls on an empty one. */
+export const GRAM_BUCKETS = 1 << 17;
+/** Bucket beyond them that stands for "no 4-gram": a text without any has this one. */
+export const NO_GRAM = GRAM_BUCKETS;
 
 /** Row of the word table that stands for "no word": a text without any known word has this one. */
 export const NO_WORD = 0;
@@ -49,30 +51,49 @@ export class Vocabulary {
 }
 
 export interface NgramFeatures {
-  /** Bucket of each distinct n-gram, length L ≥ 1. */
+  /** Bucket of each distinct word 1-2-gram, length L ≥ 1. */
   readonly ids: Int32Array;
-  /** 1 + ln(count), each block (words, characters) of unit length and weighted √½: length L. */
+  /** 1 + ln(count), brought to unit length: length L. */
   readonly weights: Float32Array;
+  /** Bucket of each distinct character 4-gram within words, length ≥ 1. */
+  readonly grams: Int32Array;
   /** Row of each distinct word that the vocabulary has, length ≥ 1. */
   readonly words: Int32Array;
   /** Length {@link DENSE_FACTS}. */
   readonly dense: Float32Array;
 }
 
-// Scratch of one text at a time: counting never allocates in proportion to the buckets.
-const counts = new Uint16Array(BUCKETS);
-const touched = new Int32Array(BUCKETS);
-let used = 0;
-const CAP = 0xffff;
+/** Scratch of one text at a time: counting never allocates in proportion to the buckets. */
+class Counter {
+  private readonly counts: Uint16Array;
+  private readonly touched: Int32Array;
+  private used = 0;
 
-function add(bucket: number): void {
-  const c = counts[bucket]!;
-  if (c === 0) touched[used++] = bucket;
-  if (c < CAP) counts[bucket] = c + 1;
+  constructor(buckets: number) {
+    this.counts = new Uint16Array(buckets);
+    this.touched = new Int32Array(buckets);
+  }
+
+  add(bucket: number): void {
+    const c = this.counts[bucket]!;
+    if (c === 0) this.touched[this.used++] = bucket;
+    if (c < 0xffff) this.counts[bucket] = c + 1;
+  }
+
+  /** Buckets in order of first appearance, with their counts if wanted; afterwards all are 0 again. */
+  take(counts?: number[]): Int32Array {
+    const ids = this.touched.slice(0, this.used);
+    for (const id of ids) {
+      counts?.push(this.counts[id]!);
+      this.counts[id] = 0;
+    }
+    this.used = 0;
+    return ids;
+  }
 }
 
-/** 1 + ln(count) of the counts that nearly all n-grams have. */
-const LOG_COUNT = Float64Array.from({ length: 64 }, (_, c) => 1 + Math.log(Math.max(1, c)));
+const words = new Counter(BUCKETS);
+const grams = new Counter(GRAM_BUCKETS + 1);
 
 /**
  * @param raw        any text; what is used of it is {@link promptText}, NFKC, {@link canonicalText}, in lower case
@@ -82,49 +103,45 @@ export function ngramFeatures(raw: string, vocabulary?: Vocabulary): NgramFeatur
   const kept = promptText(raw);
   const original = canonicalText(kept.normalize('NFKC'));
   const text = original.toLowerCase();
-  used = 0;
-  const words = new Set<number>();
+  const rows = new Set<number>();
   let previous = 0; // hash of the word before; 0 at the start
   forEachToken(text, (hash, kind, from, to) => {
     const row = vocabulary?.rowOf(wordHash(hash)) ?? NO_WORD;
-    if (row !== NO_WORD) words.add(row);
-    add(hash & (WORD_BUCKETS - 1));
-    add(mix32(Math.imul(previous, 31) ^ hash) & (WORD_BUCKETS - 1));
+    if (row !== NO_WORD) rows.add(row);
+    words.add(hash & (BUCKETS - 1));
+    words.add(mix32(Math.imul(previous, 31) ^ hash) & (BUCKETS - 1));
     previous = hash;
-    if (kind === LETTERS) addCharGrams(text, from, to);
+    if (kind === LETTERS) addGrams(text, from, to);
   });
-  if (used === 0) touched[used++] = 0; // an empty text is one n-gram that means nothing
-  if (words.size === 0) words.add(NO_WORD);
 
-  const ids = touched.slice(0, used);
-  const weights = new Float32Array(used);
-  let wordSquares = 0;
-  let charSquares = 0;
-  for (let k = 0; k < used; k++) {
-    const c = counts[ids[k]!]!;
-    const w = c < LOG_COUNT.length ? LOG_COUNT[c]! : 1 + Math.log(c);
-    weights[k] = w;
-    if (ids[k]! < WORD_BUCKETS) wordSquares += w * w;
-    else charSquares += w * w;
-  }
-  const wordScale = Math.SQRT1_2 / Math.sqrt(wordSquares || 1);
-  const charScale = Math.SQRT1_2 / Math.sqrt(charSquares || 1);
-  for (let k = 0; k < used; k++) {
-    weights[k]! *= ids[k]! < WORD_BUCKETS ? wordScale : charScale;
-    counts[ids[k]!] = 0;
-  }
+  const counts: number[] = [];
+  const ids = ofNone(words.take(counts), 0); // an empty text is one n-gram that means nothing
+  const weights = Float32Array.from(ids, (_, k) => 1 + Math.log(counts[k] ?? 1));
+  let squares = 0;
+  for (const w of weights) squares += w * w;
+  const unit = 1 / Math.sqrt(squares);
+  for (let k = 0; k < weights.length; k++) weights[k]! *= unit;
   const chars = original.length + (raw.length - kept.length);
-  return { ids, weights, words: Int32Array.from(words), dense: denseFacts(original, chars) };
+  return {
+    ids,
+    weights,
+    grams: ofNone(grams.take(), NO_GRAM),
+    words: ofNone(Int32Array.from(rows), NO_WORD),
+    dense: denseFacts(original, chars),
+  };
 }
 
-/** Character 3-5-grams of `_word_`, where `_` marks the word's ends. */
-function addCharGrams(text: string, from: number, to: number): void {
-  for (let start = from - 1; start <= to - 2; start++) {
+/** A list for a network, which takes no empty one. */
+const ofNone = (ids: Int32Array, none: number): Int32Array => (ids.length > 0 ? ids : Int32Array.of(none));
+
+/** Character 4-grams of `_word_`, where `_` marks the word's ends. */
+function addGrams(text: string, from: number, to: number): void {
+  for (let start = from - 1; start <= to - 3; start++) {
     let h = 0x811c9dc5;
-    for (let k = start; k < start + 5 && k <= to; k++) {
+    for (let k = start; k < start + 4; k++) {
       const code = k < from || k === to ? 95 : text.charCodeAt(k);
       h = Math.imul(h ^ code, 0x01000193);
-      if (k - start >= 2) add(WORD_BUCKETS + (mix32(h + (k - start)) & (CHAR_BUCKETS - 1)));
     }
+    grams.add(mix32(h + 3) & (GRAM_BUCKETS - 1));
   }
 }

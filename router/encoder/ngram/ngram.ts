@@ -3,24 +3,26 @@
  *
  *     z = [ Σ_l w_l · table[id_l] , Σ_v s_v · vector[v] / (1 + Σ_v s_v) , clip((facts − mean) · scale) , known ]
  *
- * The table holds directions of a corpus learned without labels (`training/ngram-encoder.ts`); the sums over v run
- * over the distinct known words of the text, weighted by how rare they are; `known` says how much of the text's
- * n-grams that corpus had.
+ * The table holds directions of a corpus learned without outcomes (`training/ngram-encoder.ts`); the sums over v run
+ * over the distinct known words of the text, weighted by how rare they are; `known` is the share of the text's
+ * character 4-grams that the corpus had: low in other languages and in noise.
  */
 import { createHash } from 'node:crypto';
 import { GraphBuilder } from '../../onnx/graph.ts';
 import { type Feed, openSession, type Session } from '../../onnx/session.ts';
 import type { Encoder } from '../encoder.ts';
 import { DENSE_FACTS } from './facts.ts';
-import { BUCKETS, type NgramFeatures, type NO_WORD, ngramFeatures, Vocabulary } from './features.ts';
+import { BUCKETS, GRAM_BUCKETS, type NgramFeatures, type NO_WORD, ngramFeatures, Vocabulary } from './features.ts';
 
 /** What is learned: everything that the graph holds. */
 export interface NgramWeights {
   /** r, directions. */
   readonly directions: number;
-  /** V × r, quantised; row v stands for `table[v] · rowScale[v]`. A row of zeros is an n-gram never seen. */
+  /** V × r, quantised; row v stands for `table[v] · rowScale[v]`. */
   readonly table: Int8Array;
   readonly rowScale: Float32Array;
+  /** Length {@link GRAM_BUCKETS} + 1: 1 for a character 4-gram that the corpus did not have, else 0. */
+  readonly unknownGrams: Int8Array;
   /** Word vectors; an encoder may do without. */
   readonly words?: WordTable;
   /** Mean and 1 / standard deviation of each dense fact, and of `known` (last). */
@@ -56,16 +58,10 @@ export const ngramDimension = (weights: Pick<NgramWeights, 'directions' | 'words
 export function encodeNgrams(weights: NgramWeights, f: NgramFeatures, out: Float32Array, at: number): void {
   const r = weights.directions;
   const acc = new Float64Array(r);
-  let total = 0;
-  let known = 0;
   for (let l = 0; l < f.ids.length; l++) {
     const id = f.ids[l]!;
-    const w = f.weights[l]!;
-    const scale = weights.rowScale[id]!;
-    total += w;
-    if (scale === 0) continue;
-    known += w;
-    for (let j = 0; j < r; j++) acc[j]! += w * scale * weights.table[id * r + j]!;
+    const w = f.weights[l]! * weights.rowScale[id]!;
+    for (let j = 0; j < r; j++) acc[j]! += w * weights.table[id * r + j]!;
   }
   out.set(acc, at);
   let to = at + r;
@@ -76,10 +72,17 @@ export function encodeNgrams(weights: NgramWeights, f: NgramFeatures, out: Float
   }
   const facts = DENSE_FACTS.length;
   for (let j = 0; j <= facts; j++) {
-    const v = j < facts ? f.dense[j]! : known / total;
+    const v = j < facts ? f.dense[j]! : knownShare(weights, f);
     const limit = j < facts ? FACT_LIMIT : KNOWN_LIMIT;
     out[to + j] = Math.min(limit, Math.max(-limit, (v - weights.mean[j]!) * weights.scale[j]!));
   }
+}
+
+/** Share of a text's character 4-grams that the corpus had. */
+export function knownShare({ unknownGrams }: Pick<NgramWeights, 'unknownGrams'>, { grams }: NgramFeatures): number {
+  let unknown = 0;
+  for (const gram of grams) unknown += unknownGrams[gram]!;
+  return 1 - unknown / grams.length;
 }
 
 /** Weighted mean of the words' vectors, drawn to 0 as if by one more word: few words say little. */
@@ -95,8 +98,8 @@ function poolWords({ dimension, table, rowScale, weight }: WordTable, rows: Int3
 }
 
 /**
- * The graph: ids int32 [L], weights float [L], dense float [1, D], with word vectors words int32 [W] → z [1, d],
- * and beside it the constant `vocabulary` [N], the hashes of the word table.
+ * The graph: ids int32 [L], weights float [L], grams int32 [G], dense float [1, D], with word vectors words
+ * int32 [W] → z [1, d], and beside it the constant `vocabulary` [N], the hashes of the word table.
  */
 export function ngramGraph(weights: NgramWeights): Uint8Array {
   const r = weights.directions;
@@ -104,49 +107,41 @@ export function ngramGraph(weights: NgramWeights): Uint8Array {
   const g = new GraphBuilder('ngram-encoder');
   const ids = g.input('ids', 'int32', ['L']);
   const w = g.input('weights', 'float', ['L']);
-  const dense = g.input('dense', 'float', [1, facts]);
+  const grams = g.input('grams', 'int32', ['G']);
+  const dense = g.op('Reshape', [g.input('dense', 'float', [1, facts]), g.constant(BigInt64Array.of(-1n), [1])]);
   const scales = g.op('Gather', [g.constant(weights.rowScale, [BUCKETS]), ids]);
   const rows = g.op('Cast', [g.op('Gather', [g.constant(weights.table, [BUCKETS, r]), ids])], { to: 1 });
-  const rowShape = g.constant(BigInt64Array.of(1n, -1n), [2]);
-  const columnShape = g.constant(BigInt64Array.of(-1n, 1n), [2]);
-  const asRow = g.op('Reshape', [w, rowShape]);
-  const pooled = g.op('MatMul', [g.op('Reshape', [g.op('Mul', [w, scales]), rowShape]), rows]);
-  // What is unknown is little: of 1 less that little float32 would lose the digits that count.
-  const unseen = g.op('Reshape', [g.op('Cast', [g.op('Equal', [scales, g.scalar(0)])], { to: 1 }), columnShape]);
-  const unknown = g.op('Div', [g.op('MatMul', [asRow, unseen]), g.op('ReduceSum', [asRow])]);
-  const mean = weights.mean.with(facts, 1 - weights.mean[facts]!);
-  const scale = weights.scale.with(facts, -weights.scale[facts]!);
-  const parts = [pooled];
+  const parts = [g.op('MatMul', [g.op('Mul', [w, scales]), rows])];
   if (weights.words !== undefined) {
     const { dimension, hashes, table, rowScale, weight } = weights.words;
     const n = hashes.length;
     const words = g.input('words', 'int32', ['W']);
-    const share = g.op('Reshape', [g.op('Gather', [g.constant(weight, [n]), words]), rowShape]);
+    const steps = g.op('Gather', [
+      g.constant(
+        Float32Array.from(weight, (x, v) => x * rowScale[v]!),
+        [n],
+      ),
+      words,
+    ]);
     const vectors = g.op('Cast', [g.op('Gather', [g.constant(table, [n, dimension]), words])], { to: 1 });
-    const steps = g.op('Gather', [g.constant(rowScale, [n]), words]);
-    const sum = g.op('MatMul', [g.op('Mul', [share, steps]), vectors]);
-    const total = g.op('Add', [g.op('ReduceSum', [share]), g.scalar(1)]);
-    parts.push(g.op('Div', [sum, total]));
+    const total = g.op('ReduceSum', [g.op('Gather', [g.constant(weight, [n]), words])]);
+    parts.push(g.op('Div', [g.op('MatMul', [steps, vectors]), g.op('Add', [total, g.scalar(1)])]));
     g.output('vocabulary', g.constant(hashes, [n]), [n]);
   }
-  const facts1 = g.op('Concat', [dense, unknown], { axis: 1 });
+  // What is unknown is little: of 1 less that little float32 would lose the digits that count.
+  const unseen = g.op('Gather', [g.constant(weights.unknownGrams, [GRAM_BUCKETS + 1]), grams]);
+  const unknown = g.op('ReduceMean', [g.op('Cast', [unseen], { to: 1 })]);
+  const mean = weights.mean.with(facts, 1 - weights.mean[facts]!);
+  const scale = weights.scale.with(facts, -weights.scale[facts]!);
+  const limits = new Float32Array(facts + 1).fill(FACT_LIMIT).with(facts, KNOWN_LIMIT);
+  const column = (values: Float32Array): string => g.constant(values, [facts + 1]);
   const standard = g.op('Mul', [
-    g.op('Sub', [facts1, g.constant(mean, [1, facts + 1])]),
-    g.constant(scale, [1, facts + 1]),
+    g.op('Sub', [g.op('Concat', [dense, unknown], { axis: 0 }), column(mean)]),
+    column(scale),
   ]);
-  const limits = new Float32Array(facts + 1).fill(FACT_LIMIT);
-  limits[facts] = KNOWN_LIMIT;
-  const clipped = g.op('Min', [
-    g.op('Max', [
-      standard,
-      g.constant(
-        limits.map((l) => -l),
-        [1, facts + 1],
-      ),
-    ]),
-    g.constant(limits, [1, facts + 1]),
-  ]);
-  g.output('z', g.op('Concat', [...parts, clipped], { axis: 1 }), [1, ngramDimension(weights)]);
+  parts.push(g.op('Min', [g.op('Max', [standard, column(limits.map((l) => -l))]), column(limits)]));
+  const z = g.op('Reshape', [g.op('Concat', parts, { axis: 0 }), g.constant(BigInt64Array.of(1n, -1n), [2])]);
+  g.output('z', z, [1, ngramDimension(weights)]);
   return g.build();
 }
 
@@ -177,14 +172,26 @@ export async function openNgramEncoder(model: Uint8Array): Promise<Encoder> {
 }
 
 function feedsOf(session: Session, text: string, vocabulary?: Vocabulary): Record<string, Feed> {
-  const { ids, weights, words, dense } = ngramFeatures(text, vocabulary);
+  const { dense, ...f } = ngramFeatures(text, vocabulary);
   // An encoder fitted before some facts were added has inputs for the first of them.
   const facts = session.inputs.dense?.[1];
   const known = typeof facts === 'number' ? dense.subarray(0, facts) : dense;
-  return {
-    ids: { data: ids, dims: [ids.length] },
-    weights: { data: weights, dims: [ids.length] },
-    dense: { data: known, dims: [1, known.length] },
-    ...(session.inputs.words !== undefined && { words: { data: words, dims: [words.length] } }),
-  };
+  const lists = session.inputs.grams === undefined ? { ...f, ...withGrams(f) } : f;
+  const feeds: Record<string, Feed> = { dense: { data: known, dims: [1, known.length] } };
+  for (const name of ['ids', 'weights', 'grams', 'words'] as const) {
+    if (session.inputs[name] !== undefined) feeds[name] = { data: lists[name], dims: [lists[name].length] };
+  }
+  return feeds;
+}
+
+/** Encoders fitted before `grams` was an input have character n-grams among the others, each block of length √½. */
+function withGrams({ ids, weights, grams }: Omit<NgramFeatures, 'dense'>): Pick<NgramFeatures, 'ids' | 'weights'> {
+  const all = new Int32Array(ids.length + grams.length);
+  all.set(ids);
+  all.set(
+    grams.map((gram) => BUCKETS + (gram % BUCKETS)),
+    ids.length,
+  );
+  const each = Math.SQRT1_2 / Math.sqrt(grams.length);
+  return { ids: all, weights: Float32Array.from(all, (_, l) => (l < ids.length ? Math.SQRT1_2 * weights[l]! : each)) };
 }

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../datasets/index.ts';
 import { forEachToken, wordHash } from '../../../router/encoder/ngram/tokens.ts';
-import { beginsLike, checkTextFiles, readTexts } from '../../../router/training/read-texts.ts';
+import { beginsLike, checkTextFiles, quotes, readTexts } from '../../../router/training/read-texts.ts';
 import { WordPairs } from '../../../router/training/word-pairs.ts';
 import { trainWordVectors, type WordVectors } from '../../../router/training/word-vectors.ts';
 import { readWordVectors, shippedVectors, writeWordVectors } from '../../../router/training/word-vectors-file.ts';
@@ -201,6 +201,18 @@ describe('texts', () => {
       expect(failure.code).toBe('MISSING_FILE');
       expect(failure.message).toContain(name);
     }
+  });
+
+  test('that quote a prompt are told by two rows of five words, wherever and in whatever case', () => {
+    const isQuoting = quotes([
+      { text: 'Tom has seven red apples and eats two of them. How many are left?' },
+      { text: '' },
+    ]);
+    expect(isQuoting('Let us see.\nTOM HAS SEVEN RED APPLES, AND EATS 2.')).toBe(true);
+    expect(isQuoting('Tom has seven red apples.')).toBe(false);
+    expect(isQuoting('He eats two of them; how many are left?')).toBe(true);
+    expect(isQuoting('Seven apples are red and Tom has them.')).toBe(false);
+    expect(isQuoting('')).toBe(false);
   });
 
   test('that begin like a prompt are known by their first line, whatever case and marks', () => {
