@@ -6,10 +6,11 @@ import { RoutingError } from '../datasets/index.ts';
 import { type Artifact, loadArtifact } from './artifact/artifact.ts';
 import { type Decision, type FilterReason, isTooLong, NoCandidate } from './decision.ts';
 import { tokensOf } from './heads/heads.ts';
+import { unpackHeads } from './heads/onnx.ts';
 import { certificateHolds, priceBook, type Standing } from './policy/certificate.ts';
 import { type CandidatePrediction, decide, expectedCostUsd, filterCandidate } from './policy/decide.ts';
 import { type Knobs, type Policy, withOverrides } from './policy/policy.ts';
-import { meanQualities, type Placed, place, solver } from './policy/solve.ts';
+import { meanQualities, place, solver } from './policy/solve.ts';
 import { type RequestFacts, type RoutableRequest, readRequest } from './request.ts';
 
 export interface RouterOptions {
@@ -79,9 +80,13 @@ export const Router = {
  * @throws `INVALID_CONFIG` when the policy's target or budget cannot be solved
  */
 export function createRouter(artifact: Artifact, candidates: readonly Candidate[], policy: Policy): Router {
-  const column = new Map(artifact.heads.modelIds.map((id, j) => [id, j]));
   const placed = place(artifact.heads, candidates);
   const likeOf = new Map(placed.map(({ candidate, like }) => [candidate, like]));
+  // Looked up once, not once a request.
+  const seats = candidates.map((candidate): Seat => {
+    const like = likeOf.get(candidate);
+    return { candidate, like, column: like === undefined ? -1 : artifact.heads.modelIds.indexOf(like) };
+  });
   const means = meanQualities(artifact.heads);
   const solve = solver(artifact.heads, placed, policy);
   solve(policy);
@@ -103,34 +108,40 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
       const mix = solve(knobs);
       const { text, facts } = readRequest(request);
       const filtered: { model: string; reason: FilterReason }[] = [];
-      const eligible: Placed[] = [];
-      for (const candidate of candidates) {
-        const like = likeOf.get(candidate);
+      const eligible: Seat[] = [];
+      for (const seat of seats) {
+        const { candidate, like } = seat;
         let reason: FilterReason | null = null;
         if (options.allowed && !options.allowed.includes(candidate.id)) reason = 'not_allowed';
         else if (options.unhealthy?.includes(candidate.id)) reason = 'unhealthy';
         else reason = filterCandidate(candidate, facts) ?? (like === undefined ? 'unknown_to_artifact' : null);
         if (reason !== null) filtered.push({ model: candidate.id, reason });
-        else eligible.push({ candidate, like: like! });
+        else eligible.push(seat);
       }
       if (eligible.length === 0) throw nothingLeft(request, facts, candidates, filtered);
 
       const embedding = await artifact.encoder.encode([text]);
-      const out = await artifact.headsSession.run({ z: { data: embedding, dims: [1, embedding.length] } });
+      const z = { data: embedding, dims: [1, embedding.length] };
+      const { all } = await artifact.headsSession.run({ z }, ['all']);
+      const { logits, logTokens, qualitySd, outOfDomain, difficulty } = unpackHeads(all!);
       const predictions: CandidatePrediction[] = [];
-      for (const { candidate, like } of eligible) {
-        const j = column.get(like)!;
-        const outputTokens = tokensOf(out.logTokens![j]!);
+      for (const { candidate, like, column: j } of eligible) {
+        const outputTokens = tokensOf(logTokens[j]!);
         if (knobs.maxCostUsd !== null && expectedCostUsd(candidate, facts, outputTokens) > knobs.maxCostUsd) {
           filtered.push({ model: candidate.id, reason: 'over_max_cost' });
           continue;
         }
-        const quality = 1 / (1 + Math.exp(-out.logits![j]!));
-        const qualitySd = out.qualitySd![j]!;
-        predictions.push({ candidate, like, quality, qualitySd, meanQuality: means[j]!, outputTokens });
+        const quality = 1 / (1 + Math.exp(-logits[j]!));
+        predictions.push({
+          candidate,
+          like: like!,
+          quality,
+          qualitySd: qualitySd[j]!,
+          meanQuality: means[j]!,
+          outputTokens,
+        });
       }
       if (predictions.length === 0) throw nothingLeft(request, facts, candidates, filtered);
-      const outOfDomain = out.outOfDomain![0]!;
       const critical = options.critical === true;
       const choice = decide(predictions, facts, knobs, outOfDomain, options.draw ?? Math.random(), {
         mix,
@@ -142,7 +153,7 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
         certificate: knobs === policy ? ownStanding : standing(knobs, null),
         filtered,
         outOfDomain,
-        difficulty: out.difficulty![0]!,
+        difficulty,
         // A row without overlap: kept among the facts, so that off-policy estimates can leave it out.
         facts: critical ? { ...facts, critical } : facts,
         artifact: artifact.hash,
@@ -151,6 +162,13 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
       };
     },
   };
+}
+
+/** A candidate, the artifact's model that speaks for it, and that model's column among the heads. */
+interface Seat {
+  readonly candidate: Candidate;
+  readonly like: string | undefined;
+  readonly column: number;
 }
 
 /** @throws `INVALID_CONFIG` naming the candidate and field at fault */

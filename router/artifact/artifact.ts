@@ -18,7 +18,7 @@ import { openSession, type Session } from '../onnx/session.ts';
 import { Policy } from '../policy/policy.ts';
 import { headsFromJson, headsToJson } from './heads-json.ts';
 
-export const FORMAT = 2;
+export const FORMAT = 3;
 
 /** The files that the manifest vouches for; a transformer encoder is none of them. */
 const FILES = ['encoder.onnx', 'heads.onnx', 'heads.json', 'policy.json'];

@@ -1,119 +1,153 @@
-/** Heads as an ONNX graph: z [n, d] → logits, qualitySd, logTokens [n, m], difficulty, outOfDomain [n, 1]. */
+/** Heads as an ONNX graph: z [n, d] → logits, qualitySd, logTokens [n, m], difficulty, outOfDomain [n, 1], and `all` of them. */
 import { GraphBuilder } from '../onnx/graph.ts';
 import { type Heads, meanLoadings } from './heads.ts';
 
+/**
+ * Few operators, wide ones: for one prompt each costs a microsecond, whatever it works on. So what is linear in z is one
+ * product, and what is linear in the factors another.
+ */
 export function headsGraph(heads: Heads): Uint8Array {
   const { dimension: d, regions, factors, domain, tokens } = heads;
   const m = heads.modelIds.length;
   const k = factors.count;
-  const w = k + 1;
+  const b = regions.names.length;
+  const c = domain.centres.length / d;
   const g = new GraphBuilder('heads');
   const z = g.input('z', 'float', ['n', d]);
-  const rowAxis = g.constant(BigInt64Array.of(1n), [1]);
+  const row = (values: ArrayLike<number>): string => g.constant(Float32Array.from(values), [1, values.length]);
+
+  const { known } = domain;
+  const parts = [
+    { rows: domain.centres, bias: new Float64Array(c) },
+    { rows: regions.weights, bias: regions.bias },
+    { rows: ofEmbedding(factors.weights, k, d, b), bias: factors.bias },
+    { rows: tokens.weights, bias: Float64Array.of(tokens.bias) },
+    ...(known ? [{ rows: unitVector(d, known.coordinate), bias: new Float64Array(1) }] : []),
+  ].filter(({ bias }) => bias.length > 0);
+  const rows = Float64Array.from(parts.flatMap((part) => [...part.rows]));
+  const bias = parts.flatMap((part) => [...part.bias]);
+  const linear = g.op('Add', [
+    g.op('MatMul', [z, g.constant(transposed(rows, bias.length, d), [d, bias.length])]),
+    row(bias),
+  ]);
+  const widths = [c, ...(b > 0 ? [b] : []), k + 1, ...(known ? [1] : [])];
+  const columns = g.columns(linear, widths);
+  const fromZ = columns[b > 0 ? 2 : 1]!;
 
   // Distance: 1 − cosine with the nearest centre; a z of zeros is at 1.
-  const c = domain.centres.length / d;
-  const norm = g.op('Sqrt', [g.op('MatMul', [g.op('Mul', [z, z]), ones(g, d)])]);
-  const unit = g.op('Div', [z, g.op('Max', [norm, g.scalar(1e-12)])]);
-  const cosines = g.op('MatMul', [unit, g.constant(transposed(domain.centres, c, d), [d, c])]);
-  const distance = g.op('Sub', [g.scalar(1), g.op('ReduceMax', [cosines], { axes: [1], keepdims: 1 })]);
+  const norm = g.op('Max', [g.op('ReduceL2', [z], { axes: [1], keepdims: 1 }), g.scalar(1e-12)]);
+  const cosine = g.op('Div', [g.op('ReduceMax', [columns[0]!], { axes: [1], keepdims: 1 }), norm]);
+  const distance = g.op('Sub', [g.scalar(1), cosine]);
   const fading = g.op('Mul', [g.op('Sub', [g.scalar(domain.far), distance]), g.scalar(1 / (domain.far - domain.near))]);
   const near = g.op('Min', [g.op('Max', [fading, g.scalar(0)]), g.scalar(1)]);
-  const inDomain = domain.known === null ? near : g.op('Min', [near, knownRatio(g, z, d, domain.known)]);
-  g.output('outOfDomain', g.op('Sub', [g.constant(Float32Array.of(1), [1, 1]), inDomain]), ['n', 1]);
+  const inDomain = known === null ? near : g.op('Min', [near, knownRatio(g, columns.at(-1)!, known.limit)]);
+  g.output('outOfDomain', g.op('Sub', [g.scalar(1), inDomain], {}, 'outOfDomain'), ['n', 1]);
 
-  const linear = (
-    from: string,
-    width: number,
-    weights: Float64Array,
-    bias: Float64Array,
-    count: number,
-    low: Float32Array,
-    high: Float32Array,
-  ): string => {
-    const raw = g.op('Add', [
-      g.op('MatMul', [from, g.constant(transposed(weights, count, width), [width, count])]),
-      g.constant(Float32Array.from(bias), [1, count]),
-    ]);
-    const clipped = g.op('Min', [g.op('Max', [raw, g.constant(low, [1, count])]), g.constant(high, [1, count])]);
-    return g.op('Mul', [clipped, inDomain]);
-  };
-  const low = Float32Array.from({ length: k }, (_, f) => factors.limits[f * 2]!);
-  const high = Float32Array.from({ length: k }, (_, f) => factors.limits[f * 2 + 1]!);
-  const b = regions.names.length;
-  const input = b === 0 ? z : g.op('Concat', [z, regionShares(g, z, d, regions)], { axis: 1 });
-  const f = linear(input, d + b, factors.weights, factors.bias, k, low, high);
-  const one = g.op('Add', [g.op('Mul', [inDomain, g.scalar(0)]), g.scalar(1)]);
-  const x = g.op('Concat', [one, f], { axis: 1 });
-  g.output('logits', g.op('MatMul', [x, g.constant(transposed(heads.rows, m, w), [w, m])]), ['n', m]);
-
-  const average = meanLoadings(heads);
-  const first = g.op('MatMul', [
-    f,
-    g.constant(
-      Float32Array.from(average, (l) => -l),
-      [k, 1],
-    ),
+  const raw = b === 0 ? fromZ : g.op('Add', [fromZ, regionEffects(g, columns[1]!, factors, d, b)]);
+  const limits = [...Array.from({ length: k }, (_, f) => factors.limits.subarray(f * 2, f * 2 + 2)), tokens.limits];
+  const clipped = g.op('Min', [
+    g.op('Max', [raw, row(limits.map(([low]) => low!))]),
+    row(limits.map(([, high]) => high!)),
   ]);
-  g.output('difficulty', first, ['n', 1]);
+  const one = g.op('Max', [inDomain, g.scalar(1)]);
+  // x: 1, K factors, length.
+  const x = g.op('Concat', [one, g.op('Mul', [clipped, inDomain])], { axis: 1 });
+  const predicted = g.op('MatMul', [x, g.constant(outputRows(heads), [k + 2, 2 * m + 1])]);
+  g.columns(predicted, [m, m, 1], ['logits', 'logTokens', 'difficulty']);
+  g.output('logits', 'logits', ['n', m]);
+  g.output('logTokens', 'logTokens', ['n', m]);
+  g.output('difficulty', 'difficulty', ['n', 1]);
 
-  // Var(x · row) = Σ_ab x_a x_b Σ_ab, and the factors' own error grows with the distance from the training prompts.
-  const pairs = g.op('Reshape', [
-    g.op('MatMul', [g.op('Unsqueeze', [x, g.constant(BigInt64Array.of(2n), [1])]), g.op('Unsqueeze', [x, rowAxis])]),
-    g.constant(BigInt64Array.of(-1n, BigInt(w * w)), [2]),
-  ]);
-  const rowVariance = g.op('MatMul', [pairs, g.constant(transposed(heads.covariance, m, w * w), [w * w, m])]);
-  const factorVariance = Float32Array.from({ length: m }, (_, j) => {
-    let v = 0;
-    for (let a = 1; a < w; a++) v += heads.rows[j * w + a]! ** 2 * factors.variance[a - 1]!;
-    return v;
-  });
   const remote = g.op('Max', [g.op('Mul', [distance, g.scalar(1 / domain.typical)]), g.scalar(1)]);
-  const variance = g.op('Add', [rowVariance, g.op('MatMul', [remote, g.constant(factorVariance, [1, m])])]);
+  const variance = rowVariance(g, heads, x, remote);
   const p = g.op('Sigmoid', ['logits']);
   const spread = g.op('Mul', [p, g.op('Sub', [g.scalar(1), p])]);
   const sd = g.op('Mul', [spread, g.op('Sqrt', [g.op('Max', [variance, g.scalar(0)])])]);
-  g.output('qualitySd', g.op('Min', [sd, g.scalar(0.5)]), ['n', m]);
-
-  const length = linear(
-    z,
-    d,
-    tokens.weights,
-    Float64Array.of(tokens.bias),
-    1,
-    Float32Array.of(tokens.limits[0]),
-    Float32Array.of(tokens.limits[1]),
-  );
-  const slopes = Float32Array.from({ length: m }, (_, j) => tokens.rows[j * 2 + 1]!);
-  const intercepts = Float32Array.from({ length: m }, (_, j) => tokens.rows[j * 2]! + tokens.logSmear[j]!);
-  g.output(
-    'logTokens',
-    g.op('Add', [g.op('MatMul', [length, g.constant(slopes, [1, m])]), g.constant(intercepts, [1, m])]),
-    ['n', m],
-  );
+  g.output('qualitySd', g.op('Min', [sd, g.scalar(0.5)], {}, 'qualitySd'), ['n', m]);
+  g.output('all', g.op('Concat', [predicted, 'qualitySd', 'outOfDomain'], { axis: 1 }, 'all'), ['n', 3 * m + 2]);
   return g.build();
 }
 
+/** The output `all` of one prompt, 3 m + 2 values: to fetch one output costs half of what fetching five does. */
+export function unpackHeads(all: Float32Array) {
+  const m = (all.length - 2) / 3;
+  return {
+    logits: all.subarray(0, m),
+    logTokens: all.subarray(m, 2 * m),
+    difficulty: all[2 * m]!,
+    qualitySd: all.subarray(2 * m + 1, 3 * m + 1),
+    outOfDomain: all[3 * m + 1]!,
+  };
+}
+
+/** What regions add to each factor, and nothing to the length. */
+function regionEffects(g: GraphBuilder, logits: string, factors: Heads['factors'], d: number, b: number): string {
+  const k = factors.count;
+  const weights = new Float32Array(b * (k + 1));
+  for (let f = 0; f < k; f++) {
+    for (let r = 0; r < b; r++) weights[r * (k + 1) + f] = factors.weights[f * (d + b) + d + r]!;
+  }
+  return g.op('MatMul', [g.op('Softmax', [logits], { axis: 1 }), g.constant(weights, [b, k + 1])]);
+}
+
+/** (K + 2) × (2 m + 1): x → logits, log tokens, difficulty. */
+function outputRows(heads: Heads): Float32Array {
+  const { tokens, factors } = heads;
+  const m = heads.modelIds.length;
+  const k = factors.count;
+  const width = 2 * m + 1;
+  const out = new Float32Array((k + 2) * width);
+  for (let j = 0; j < m; j++) {
+    for (let a = 0; a <= k; a++) out[a * width + j] = heads.rows[j * (k + 1) + a]!;
+    out[m + j] = tokens.rows[j * 2]! + tokens.logSmear[j]!;
+    out[(k + 1) * width + m + j] = tokens.rows[j * 2 + 1]!;
+  }
+  meanLoadings(heads).forEach((l, f) => {
+    out[(f + 1) * width + 2 * m] = -l;
+  });
+  return out;
+}
+
+/**
+ * Var(x · row) = Σ_ab x_a x_b Σ_ab over the K + 1 first of x, and the factors' own error, which grows with the distance
+ * from the training prompts.
+ */
+function rowVariance(g: GraphBuilder, heads: Heads, x: string, remote: string): string {
+  const m = heads.modelIds.length;
+  const w = heads.factors.count + 1;
+  const pairs: [number, number][] = [];
+  for (let a = 0; a < w; a++) for (let b = a; b < w; b++) pairs.push([a, b]);
+  const pick = (side: 0 | 1): string => {
+    const selector = new Float32Array((w + 1) * pairs.length);
+    pairs.forEach((pair, at) => {
+      selector[pair[side] * pairs.length + at] = 1;
+    });
+    return g.op('MatMul', [x, g.constant(selector, [w + 1, pairs.length])]);
+  };
+  const weights = new Float32Array((pairs.length + 1) * m);
+  for (let j = 0; j < m; j++) {
+    const cell = (a: number, b: number): number => heads.covariance[(j * w + a) * w + b]!;
+    pairs.forEach(([a, b], at) => {
+      weights[at * m + j] = a === b ? cell(a, a) : cell(a, b) + cell(b, a);
+    });
+    for (let a = 1; a < w; a++)
+      weights[pairs.length * m + j]! += heads.rows[j * w + a]! ** 2 * heads.factors.variance[a - 1]!;
+  }
+  const terms = g.op('Concat', [g.op('Mul', [pick(0), pick(1)]), remote], { axis: 1 });
+  return g.op('MatMul', [terms, g.constant(weights, [pairs.length + 1, m])]);
+}
+
 /** How far the known share lies below what training prompts had: 1 within the limit, limit / value beyond it. */
-function knownRatio(g: GraphBuilder, z: string, d: number, known: NonNullable<Heads['domain']['known']>): string {
-  const selector = new Float32Array(d);
-  selector[known.coordinate] = 1;
-  const value = g.op('MatMul', [z, g.constant(selector, [d, 1])]);
-  const limit = Math.min(-1e-6, known.limit);
-  const low = g.op('Min', [value, g.constant(Float32Array.of(limit), [1, 1])]);
-  return g.op('Div', [g.constant(Float32Array.of(limit), [1, 1]), low]);
+function knownRatio(g: GraphBuilder, value: string, knownLimit: number): string {
+  const limit = g.scalar(Math.min(-1e-6, knownLimit));
+  return g.op('Div', [limit, g.op('Min', [value, limit])]);
 }
 
-function regionShares(g: GraphBuilder, z: string, d: number, regions: Heads['regions']): string {
-  const b = regions.names.length;
-  const logits = g.op('Add', [
-    g.op('MatMul', [z, g.constant(transposed(regions.weights, b, d), [d, b])]),
-    g.constant(Float32Array.from(regions.bias), [1, b]),
-  ]);
-  return g.op('Softmax', [logits], { axis: 1 });
-}
+/** K × d of K × (d + B): the weights of z alone. */
+const ofEmbedding = (weights: Float64Array, k: number, d: number, b: number): Float64Array =>
+  Float64Array.from({ length: k * d }, (_, at) => weights[Math.floor(at / d) * (d + b) + (at % d)]!);
 
-const ones = (g: GraphBuilder, d: number): string => g.constant(new Float32Array(d).fill(1), [d, 1]);
+const unitVector = (d: number, at: number): Float64Array => new Float64Array(d).with(at, 1);
 
 function transposed(a: Float64Array, rows: number, columns: number): Float32Array {
   const out = new Float32Array(rows * columns);

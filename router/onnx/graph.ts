@@ -30,9 +30,9 @@ export class GraphBuilder {
     return name;
   }
 
-  /** Declares an operator's result as an output of the model, under this name. */
+  /** Declares an operator's result as an output of the model, under this name: its own, or that of a copy. */
   output(name: string, value: string, dims: readonly Dim[]): void {
-    this.op('Identity', [value], {}, name);
+    if (value !== name) this.op('Identity', [value], {}, name);
     this.outputs.push(valueInfo(name, FLOAT, dims));
   }
 
@@ -57,12 +57,13 @@ export class GraphBuilder {
     type: string,
     inputs: readonly string[],
     attributes: Readonly<Record<string, number | readonly number[]>> = {},
-    out = `v${this.count++}`,
+    out: string | readonly string[] = `v${this.count++}`,
   ): string {
+    const outs = typeof out === 'string' ? [out] : out;
     this.nodes.push(
       concat(
         ...inputs.map((i) => stringField(1, i)),
-        stringField(2, out),
+        ...outs.map((o) => stringField(2, o)),
         stringField(4, type),
         ...Object.entries(attributes).map(([name, value]) =>
           bytesField(
@@ -74,7 +75,14 @@ export class GraphBuilder {
         ),
       ),
     );
-    return out;
+    return outs[0]!;
+  }
+
+  /** Columns of an [n, w] value, cut into parts of these widths. @param names of the parts; default: new ones */
+  columns(value: string, widths: readonly number[], names: readonly string[] = widths.map(() => `v${this.count++}`)) {
+    const sizes = this.constant(BigInt64Array.from(widths, BigInt), [widths.length]);
+    this.op('Split', [value, sizes], { axis: 1 }, names);
+    return names;
   }
 
   /** The model file. `metadata` is stored as its producer's key-value properties. */

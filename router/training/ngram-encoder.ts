@@ -71,15 +71,14 @@ export function fitNgramEncoder(
   const table = new Int8Array(columns.length);
   const rowScale = new Float32Array(BUCKETS);
   for (let v = 0; v < BUCKETS; v++) quantiseRow(columns.subarray(v * width, (v + 1) * width), table, rowScale, v);
-  const facts = DENSE_FACTS.length + 1;
+  const facts = DENSE_FACTS.length;
   const weights: NgramWeights = {
     directions: width,
     table,
     rowScale,
     unknownGrams: unknownGrams(features, minTexts),
     ...(words && { words }),
-    // `known` is less than 1 by the share of 4-grams that are new: small beside the rest, whose kinds it is no part of.
-    mean: new Float32Array(facts).fill(1),
+    mean: new Float32Array(facts),
     scale: new Float32Array(facts).fill(1),
   };
   standardise(weights, features);

@@ -176,7 +176,7 @@ describe('a damaged artifact', () => {
     ['empty', ''],
     ['cut short', '{"format": 1, "hash": "abc'],
     ['another JSON', '{"name": "my web app"}'],
-    ['of a later format', '{"format": 2}'],
+    ['of a later format', '{"format": 99}'],
   ])('whose manifest is %s is refused', async (_, text) => {
     const { dir } = saved();
     writeFileSync(join(dir, 'manifest.json'), text);

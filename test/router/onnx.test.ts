@@ -9,7 +9,7 @@ import { DENSE_FACTS } from '../../router/encoder/ngram/facts.ts';
 import { BUCKETS, ngramFeatures } from '../../router/encoder/ngram/features.ts';
 import { encodeNgrams, ngramDimension, ngramGraph, openNgramEncoder } from '../../router/encoder/ngram/ngram.ts';
 import { type Heads, NO_REGIONS, predictHeads, selectHeads, tokensOf } from '../../router/heads/heads.ts';
-import { headsGraph } from '../../router/heads/onnx.ts';
+import { headsGraph, unpackHeads } from '../../router/heads/onnx.ts';
 import { GraphBuilder } from '../../router/onnx/graph.ts';
 import { openSession, type Session } from '../../router/onnx/session.ts';
 import { encodeAll } from '../../router/training/ngram-encoder.ts';
@@ -265,6 +265,12 @@ async function expectSame(heads: Heads, session: Session, z: Float32Array, n: nu
   expectClose(out.difficulty!, expected.difficulty);
   expectClose(out.outOfDomain!, expected.outOfDomain);
   expectClose(Float32Array.from(out.logTokens!, tokensOf), expected.outputTokens);
+  const m = heads.modelIds.length;
+  const last = unpackHeads(out.all!.subarray(-(3 * m + 2)));
+  expect(last.logits).toEqual(out.logits!.subarray(-m));
+  expect(last.logTokens).toEqual(out.logTokens!.subarray(-m));
+  expect(last.qualitySd).toEqual(out.qualitySd!.subarray(-m));
+  expect([last.difficulty, last.outOfDomain]).toEqual([out.difficulty!.at(-1), out.outOfDomain!.at(-1)]);
 }
 
 function handHeads(known: Heads['domain']['known']): Heads {

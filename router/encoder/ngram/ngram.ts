@@ -1,11 +1,11 @@
 /**
  * The shipped encoder: hashed n-grams, word vectors and dense facts → z, one small ONNX graph.
  *
- *     z = [ Σ_l w_l · table[id_l] , Σ_v s_v · vector[v] / (1 + Σ_v s_v) , clip((facts − mean) · scale) , known ]
+ *     z = [ Σ_l w_l · table[id_l] , Σ_v s_v · vector[v] / (1 + Σ_v s_v) , clip((facts − mean) · scale) , −unknown ]
  *
  * The table holds directions of a corpus learned without outcomes (`training/ngram-encoder.ts`); the sums over v run
- * over the distinct known words of the text, weighted by how rare they are; `known` is the share of the text's
- * character 4-grams that the corpus had: low in other languages and in noise.
+ * over the distinct known words of the text, weighted by how rare they are; `unknown` is the share of the text's
+ * character 4-grams that the corpus did not have: high in other languages and in noise, and small beside the rest.
  */
 import { createHash } from 'node:crypto';
 import { GraphBuilder } from '../../onnx/graph.ts';
@@ -25,7 +25,7 @@ export interface NgramWeights {
   readonly unknownGrams: Int8Array;
   /** Word vectors; an encoder may do without. */
   readonly words?: WordTable;
-  /** Mean and 1 / standard deviation of each dense fact, and of `known` (last). */
+  /** Mean and 1 / standard deviation of each dense fact. */
   readonly mean: Float32Array;
   readonly scale: Float32Array;
 }
@@ -46,9 +46,8 @@ export interface WordTable {
   readonly weight: Float32Array;
 }
 
-/** A standardised fact further out than this counts as this far; `known` may go further, to tell foreign text. */
+/** A standardised fact further out than this counts as this far. */
 export const FACT_LIMIT = 4;
-const KNOWN_LIMIT = 20;
 
 /** d: directions, then word coordinates, dense facts, and how much of the text is known. */
 export const ngramDimension = (weights: Pick<NgramWeights, 'directions' | 'words'>): number =>
@@ -71,18 +70,17 @@ export function encodeNgrams(weights: NgramWeights, f: NgramFeatures, out: Float
     to += pooled.length;
   }
   const facts = DENSE_FACTS.length;
-  for (let j = 0; j <= facts; j++) {
-    const v = j < facts ? f.dense[j]! : knownShare(weights, f);
-    const limit = j < facts ? FACT_LIMIT : KNOWN_LIMIT;
-    out[to + j] = Math.min(limit, Math.max(-limit, (v - weights.mean[j]!) * weights.scale[j]!));
+  for (let j = 0; j < facts; j++) {
+    out[to + j] = Math.min(FACT_LIMIT, Math.max(-FACT_LIMIT, (f.dense[j]! - weights.mean[j]!) * weights.scale[j]!));
   }
+  out[to + facts] = -unknownShare(weights, f);
 }
 
-/** Share of a text's character 4-grams that the corpus had. */
-export function knownShare({ unknownGrams }: Pick<NgramWeights, 'unknownGrams'>, { grams }: NgramFeatures): number {
+/** Share of a text's character 4-grams that the corpus did not have. */
+function unknownShare({ unknownGrams }: Pick<NgramWeights, 'unknownGrams'>, { grams }: NgramFeatures): number {
   let unknown = 0;
   for (const gram of grams) unknown += unknownGrams[gram]!;
-  return 1 - unknown / grams.length;
+  return unknown / grams.length;
 }
 
 /** Weighted mean of the words' vectors, drawn to 0 as if by one more word: few words say little. */
@@ -128,20 +126,13 @@ export function ngramGraph(weights: NgramWeights): Uint8Array {
     parts.push(g.op('Div', [g.op('MatMul', [steps, vectors]), g.op('Add', [total, g.scalar(1)])]));
     g.output('vocabulary', g.constant(hashes, [n]), [n]);
   }
-  // What is unknown is little: of 1 less that little float32 would lose the digits that count.
+  const column = (values: Float32Array): string => g.constant(values, [facts]);
+  const standard = g.op('Mul', [g.op('Sub', [dense, column(weights.mean)]), column(weights.scale)]);
+  parts.push(g.op('Min', [g.op('Max', [standard, g.scalar(-FACT_LIMIT)]), g.scalar(FACT_LIMIT)]));
   const unseen = g.op('Gather', [g.constant(weights.unknownGrams, [GRAM_BUCKETS + 1]), grams]);
-  const unknown = g.op('ReduceMean', [g.op('Cast', [unseen], { to: 1 })]);
-  const mean = weights.mean.with(facts, 1 - weights.mean[facts]!);
-  const scale = weights.scale.with(facts, -weights.scale[facts]!);
-  const limits = new Float32Array(facts + 1).fill(FACT_LIMIT).with(facts, KNOWN_LIMIT);
-  const column = (values: Float32Array): string => g.constant(values, [facts + 1]);
-  const standard = g.op('Mul', [
-    g.op('Sub', [g.op('Concat', [dense, unknown], { axis: 0 }), column(mean)]),
-    column(scale),
-  ]);
-  parts.push(g.op('Min', [g.op('Max', [standard, column(limits.map((l) => -l))]), column(limits)]));
-  const z = g.op('Reshape', [g.op('Concat', parts, { axis: 0 }), g.constant(BigInt64Array.of(1n, -1n), [2])]);
-  g.output('z', z, [1, ngramDimension(weights)]);
+  parts.push(g.op('Neg', [g.op('ReduceMean', [g.op('Cast', [unseen], { to: 1 })])]));
+  const shape = g.constant(BigInt64Array.of(1n, -1n), [2]);
+  g.output('z', g.op('Reshape', [g.op('Concat', parts, { axis: 0 }), shape], {}, 'z'), [1, ngramDimension(weights)]);
   return g.build();
 }
 
