@@ -1,11 +1,12 @@
 /** `pointsman anchors`: which of your prompts to label first, so that few labels say most of a new model. */
 import { existsSync, writeFileSync } from 'node:fs';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import ora from 'ora';
 import { Prompt, RoutingError, readDataset, readNumberedJsonl } from '../../datasets/index.ts';
 import { loadArtifact } from '../../router/artifact/artifact.ts';
 import { embed } from '../../router/estimators/index.ts';
 import { chooseAnchors } from '../../router/training/anchors.ts';
+import { positive } from './numbers.ts';
 
 interface Options {
   data?: string;
@@ -124,10 +125,4 @@ function write(path: string, content: string): void {
       cause,
     });
   }
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('give a whole number of 1 or more.');
-  return value;
 }

@@ -1,15 +1,16 @@
 /** `pointsman bench`: distributions of what a decision costs in time; prints, never judges. */
 import { cpus } from 'node:os';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { decisionLatency } from '../../eval/bench/decision-latency.ts';
 import { Router } from '../../router/index.ts';
+import { positive } from './numbers.ts';
 
 export function benchCommand(): Command {
   return new Command('bench')
     .description('Measure routing decisions of 100, 500 and 4 000 characters on this machine.')
     .option('--artifact <dir>', 'router artifact (default: the shipped one)')
-    .option('--decisions <n>', 'decisions per length', count, 5000)
-    .option('--seed <n>', 'of the generated prompts', count, 1)
+    .option('--decisions <n>', 'decisions per length', positive, 5000)
+    .option('--seed <n>', 'of the generated prompts', positive, 1)
     .option('--json', 'print only JSON')
     .action(async (options: { artifact?: string; decisions: number; seed: number; json?: boolean }) => {
       const started = performance.now();
@@ -44,10 +45,4 @@ export function benchCommand(): Command {
         ].join('\n'),
       );
     });
-}
-
-function count(value: string): number {
-  const n = Number(value);
-  if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError('a whole number of 1 or more is wanted');
-  return n;
 }

@@ -1,6 +1,7 @@
 /** `pointsman datasets check DIR...`: what is inside folders of outcomes, before anything is trained on them. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { type DatasetSummary, type ModelSummary, readDataset, summarise } from '../../datasets/index.ts';
+import { natural } from './numbers.ts';
 
 const HELP = `
 A folder holds
@@ -20,7 +21,7 @@ export function datasetsCommand(): Command {
     .description('Reads every row, refuses what is wrong with file and line, and prints what is inside.')
     .argument('<dir...>', 'folders to read')
     .option('--json', 'print only JSON: a list with one object a folder')
-    .option('--benchmarks <count>', 'benchmarks to list', count, 20)
+    .option('--benchmarks <count>', 'benchmarks to list', natural, 20)
     .addHelpText('after', HELP)
     .action(async (dirs: string[], options: { json?: boolean; benchmarks: number }) => {
       const summaries: DatasetSummary[] = [];
@@ -45,14 +46,6 @@ function unknownWarnings(unknown: ReadonlyMap<string, number>): string[] {
   const names = [...unknown].map(([name, rows]) => `${name} (${whole(rows)} ${rows === 1 ? 'row' : 'rows'})`);
   const shown = names.slice(0, 10).join(', ') + (names.length > 10 ? ` and ${names.length - 10} more` : '');
   return names.length === 0 ? [] : [`fields that nothing here reads; are they misspelt? ${shown}`];
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) {
-    throw new InvalidArgumentError('give a whole number of 0 or more.');
-  }
-  return value;
 }
 
 function textOf(s: DatasetSummary, benchmarks: number): string {

@@ -1,8 +1,9 @@
 /** `pointsman demo`: the whole line in a minute, on generated tasks and local programs. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import ora from 'ora';
 import type { DemoOutcome } from '../demo/run.ts';
 import { demoText, figures } from '../demo/table.ts';
+import { wholeNumber } from './numbers.ts';
 import { onStop } from './signals.ts';
 
 export function demoCommand(): Command {
@@ -11,9 +12,9 @@ export function demoCommand(): Command {
       'Starts a gateway with four local programs as its models, sends practice tasks through HTTP, gives feedback, ' +
         'retrains from the log and shows what changed. Needs no keys, no data and no network.',
     )
-    .option('--practice <count>', 'tasks to learn from', count(60, 5000), 800)
-    .option('--fresh <count>', 'other tasks to measure on', count(40, 5000), 300)
-    .option('--seed <number>', 'seed of the tasks', count(0, 2 ** 31), 1)
+    .option('--practice <count>', 'tasks to learn from', wholeNumber(60, 5000), 800)
+    .option('--fresh <count>', 'other tasks to measure on', wholeNumber(40, 5000), 300)
+    .option('--seed <number>', 'seed of the tasks', wholeNumber(0, 2 ** 31), 1)
     .option('--json', 'print only JSON')
     .action(async (options: { practice: number; fresh: number; seed: number; json?: boolean }) => {
       const stop = new AbortController();
@@ -61,11 +62,3 @@ function summaryOf(outcome: DemoOutcome) {
     seconds: outcome.seconds,
   };
 }
-
-const count = (low: number, high: number) => (text: string) => {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < low || value > high) {
-    throw new InvalidArgumentError(`give a whole number from ${low} to ${high}.`);
-  }
-  return value;
-};

@@ -1,5 +1,5 @@
 /** `pointsman eval`: replays recorded outcomes, prints a leader board with intervals and writes an HTML report. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { artifactSource } from '../../eval/artifact-source.ts';
 import { matching, readEvaluationData } from '../../eval/data.ts';
 import { DEFAULT_REPLICATES, evaluate } from '../../eval/evaluate.ts';
@@ -8,6 +8,7 @@ import { jsonReport } from '../../eval/report/json.ts';
 import { textReport } from '../../eval/report/text.ts';
 import { DEFAULT_ROUTERS } from '../../eval/routers.ts';
 import { SPLITS, type SplitName } from '../../eval/split.ts';
+import { natural, positive } from './numbers.ts';
 import { reportFolder } from './report-folder.ts';
 
 const HELP = `
@@ -116,17 +117,3 @@ function progressLine(): { say: (message: string) => void; clear: () => void } {
 }
 
 const collect = (value: string, previous: string[]): string[] => [...previous, value];
-
-function natural(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0) {
-    throw new InvalidArgumentError('give a whole number of 0 or more.');
-  }
-  return value;
-}
-
-function positive(text: string): number {
-  const value = natural(text);
-  if (value === 0) throw new InvalidArgumentError('give a whole number of 1 or more.');
-  return value;
-}

@@ -7,6 +7,7 @@ import { leaderBoardText } from '../../eval/leaderboard/text.ts';
 import { isZooName, OURS, ZOO, type ZooName } from '../../router/estimators/index.ts';
 import { checkTextFiles } from '../../router/training/read-texts.ts';
 import { type BoardJob, codeHash, measureInThreads, runBoard } from './leaderboard-run.ts';
+import { natural, positive } from './numbers.ts';
 import { type ReportFolder, reportFolder } from './report-folder.ts';
 
 const HELP = `
@@ -130,18 +131,4 @@ const collect = (value: string, previous: string[] = []): string[] => [...previo
 function method(value: string, previous: ZooName[] = []): ZooName[] {
   if (!isZooName(value)) throw new InvalidArgumentError(`the methods are ${Object.keys(ZOO).join(', ')}.`);
   return [...previous, value];
-}
-
-function natural(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0) {
-    throw new InvalidArgumentError('give a whole number of 0 or more.');
-  }
-  return value;
-}
-
-function positive(text: string): number {
-  const value = natural(text);
-  if (value === 0) throw new InvalidArgumentError('give a whole number of 1 or more.');
-  return value;
 }

@@ -1,7 +1,7 @@
 /** `pointsman retrain`: learns from logged feedback, says what it found, and promotes only what is not worse. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import ora from 'ora';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { type ErrorCode, RoutingError } from '../../datasets/errors.ts';
@@ -12,6 +12,7 @@ import { encoderFolder } from '../encoder-folder.ts';
 import { type HistoryReport, type LearningAdmin, learningAdmin, type RollbackReport } from '../learning/admin.ts';
 import { historyText, rollbackText, verdictText } from '../learning/report.ts';
 import type { RetrainReport } from '../learning/retrain.ts';
+import { natural } from './numbers.ts';
 
 interface Options {
   dryRun?: boolean;
@@ -31,10 +32,10 @@ export function retrainCommand(): Command {
   return new Command('retrain')
     .description('learn from logged decisions and their feedback; promote the result only if it is not worse')
     .option('--dry-run', 'judge only: promote nothing, write nothing down')
-    .option('--min-feedback <n>', 'judged answers needed before anything is promoted (default: 50)', wholeNumber)
+    .option('--min-feedback <n>', 'judged answers needed before anything is promoted (default: 50)', natural)
     .option('--rollback', 'put the router back in force that was before the present one')
     .option('--history', 'list what was promoted, refused and rolled back')
-    .option('--seed <n>', 'seed of folds and intervals (default: 1)', wholeNumber)
+    .option('--seed <n>', 'seed of folds and intervals (default: 1)', natural)
     .option('--json', 'print only JSON')
     .option('--data-dir <dir>', 'data directory (default: .pointsman)')
     .option('--database-url <url>', 'PostgreSQL instead of the embedded database (or DATABASE_URL)')
@@ -143,9 +144,4 @@ function adminOf({ pid, url, token }: LockFile, dataDir: string): ClosableAdmin 
     rollback: async () => (await post('/admin/rollback', {})) as unknown as RollbackReport,
     close: async () => {},
   };
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('must be a whole number.');
-  return Number(text);
 }

@@ -1,10 +1,11 @@
 /** `pointsman robustness`: whether greetings, typos, layout and talk to the router change what is picked. */
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import ora from 'ora';
 import { readCatalog, readDataset } from '../../datasets/index.ts';
 import { robustnessText } from '../../eval/report/robustness.ts';
 import { poolOf, type Robustness, robustness } from '../../eval/robustness.ts';
 import { loadArtifact } from '../../router/artifact/artifact.ts';
+import { natural, positive } from './numbers.ts';
 
 const HELP = `
 Every prompt that the router has not seen is decided as it is and changed: with
@@ -67,18 +68,4 @@ async function run(options: Options): Promise<void> {
     spinner.stop();
   }
   if (options.json) process.stdout.write(`${JSON.stringify(results, null, 1)}\n`);
-}
-
-function natural(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0) {
-    throw new InvalidArgumentError('give a whole number of 0 or more.');
-  }
-  return value;
-}
-
-function positive(text: string): number {
-  const value = natural(text);
-  if (value === 0) throw new InvalidArgumentError('give a whole number of 1 or more.');
-  return value;
 }

@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import ora from 'ora';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { readScores } from '../../datasets/catalog/scores.ts';
@@ -25,6 +25,7 @@ import { train } from '../../router/training/train.ts';
 import { readWordVectors, shippedVectors } from '../../router/training/word-vectors-file.ts';
 import { readConfig } from '../config.ts';
 import { encoderFolder } from '../encoder-folder.ts';
+import { natural } from './numbers.ts';
 
 /** Licences of the public sources that the shipped artifact is trained on, by folder name. */
 const LICENCES: Record<string, string> = {
@@ -53,7 +54,7 @@ export function trainCommand(): Command {
       'frozen model to train over: transformer:FOLDER, or transformer:OWNER/NAME from the hub',
     )
     .option('--vectors <file>', 'word vectors made by train:vectors, or none (default: the shipped ones)')
-    .option('--seed <n>', 'same data and seed, same bytes', integer, 1)
+    .option('--seed <n>', 'same data and seed, same bytes', natural, 1)
     .option('--replay <dir>', 'also write the report part of the first --data folder as a replay bundle without texts')
     .addHelpText(
       'after',
@@ -172,10 +173,4 @@ async function writeReplay(
   writeFileSync(join(dir, 'models.json'), `${JSON.stringify(models, null, 1)}\n`);
   writeFileSync(join(dir, 'encoder.json'), `${JSON.stringify({ encoderId: artifact.encoder.id, dimension: d })}\n`);
   return prompts.length;
-}
-
-function integer(value: string): number {
-  const n = Number(value);
-  if (!Number.isInteger(n) || n < 0) throw new InvalidArgumentError('a whole number of 0 or more is wanted');
-  return n;
 }

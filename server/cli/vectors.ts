@@ -1,12 +1,13 @@
 /** `pointsman vectors`: plain texts → word vectors for the encoder that `train` learns. */
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import ora from 'ora';
 import { type Prompt, RoutingError, readDataset, roleOf } from '../../datasets/index.ts';
 import { beginsLike, checkTextFiles, readTexts } from '../../router/training/read-texts.ts';
 import { trainWordVectors } from '../../router/training/word-vectors.ts';
 import { writeWordVectors } from '../../router/training/word-vectors-file.ts';
+import { wholeNumber } from './numbers.ts';
 
 export function vectorsCommand(): Command {
   return new Command('vectors')
@@ -85,13 +86,3 @@ async function heldOut(dirs: readonly string[]): Promise<Prompt[]> {
   for (const dir of dirs) prompts.push(...(await readDataset(dir)).prompts);
   return prompts.filter((p) => roleOf(p.groupId) !== 'train');
 }
-
-const wholeNumber =
-  (least: number, most: number) =>
-  (value: string): number => {
-    const n = Number(value);
-    if (!Number.isInteger(n) || n < least || n > most) {
-      throw new InvalidArgumentError(`a whole number from ${least} to ${most} is wanted`);
-    }
-    return n;
-  };

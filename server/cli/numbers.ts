@@ -1,0 +1,29 @@
+/** Numbers of the command line: what is no such number is refused with what is wanted. */
+import { InvalidArgumentError } from 'commander';
+
+/** A whole number of 0 or more. */
+export function natural(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0) {
+    throw new InvalidArgumentError('give a whole number of 0 or more.');
+  }
+  return value;
+}
+
+/** A whole number of 1 or more. */
+export function positive(text: string): number {
+  const value = natural(text);
+  if (value === 0) throw new InvalidArgumentError('give a whole number of 1 or more.');
+  return value;
+}
+
+/** A whole number in a range, ends included. */
+export const wholeNumber =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isSafeInteger(value) || value < least || value > most) {
+      throw new InvalidArgumentError(`give a whole number from ${least} to ${most}.`);
+    }
+    return value;
+  };
