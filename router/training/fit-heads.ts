@@ -9,6 +9,9 @@
  * 4. each model's row on the factors *as predicted out of fold*, so that intercepts and slopes
  *    are calibrated for prompts never seen (`fit-rows.ts`).
  *
+ * All of it twice, on z as it is and with each coordinate to its own spread in the data: what predicts better out of
+ * fold is kept.
+ *
  * @see Izenman, "Reduced-rank regression for the multivariate linear model", 1975
  */
 import { groupFolds, type OutcomeTable, RoutingError } from '../../datasets/index.ts';
@@ -27,8 +30,8 @@ const FOLDS = 5;
 /** What the ridge sees of an embedding and of the regions' shares: a coordinate counts a hundredth of a region. */
 const SCALE = { embedding: 0.3, region: 3 };
 
-/** Out-of-fold R² that noise reaches, times n: in 60 inputs and 17 models it was above 8 for one factor in ten, in 4 models never. */
-const CHANCE = 8;
+/** Out-of-fold R² that noise reaches, times n: in 60 inputs and 17 models it was above 8 for one factor in ten; and noise has two tries. */
+const CHANCE = 10;
 
 export interface HeadsFit {
   readonly heads: Heads;
@@ -59,15 +62,114 @@ export function fitHeads(
     throw new RoutingError('EMPTY_TABLE', `${table.name}: heads need at least one outcome`);
   }
   const k = Math.min(FACTORS, m);
+  const w = k + 1;
   const folds = groupFolds(table.prompts, Math.min(FOLDS, new Set(table.prompts.map((p) => p.groupId)).size), seed);
+  // On prompts of one kind what differs little may tell most; on many kinds the encoder's own scale is as good or better.
+  const [best] = [unscaled(d), ownSpread(z, n, d)]
+    .map((scale) => fitQuality(table, z, scale, { k, folds, seed, ...options }))
+    .sort((a, b) => a.logLoss - b.logLoss);
+  const { regions, fits, rows, covariance, x, outOfFold } = best!;
 
-  const kinds = fitRegions(table.prompts, z, d, folds, seed);
+  const tokens = fitTokenHead(z, d, table.outputTokens, n, m, folds);
+  const domain = fitDomain(z, n, d, folds, seed, options);
+  const limits = new Float64Array(k * 2);
+  for (let f = 0; f < k; f++) {
+    const sorted = Float64Array.from({ length: n }, (_, i) => x[i * w + f + 1]!).sort();
+    limits[f * 2] = sorted[Math.floor(n * 0.001)]!;
+    limits[f * 2 + 1] = sorted[Math.ceil(n * 0.999) - 1]!;
+  }
+  const heads: Heads = {
+    modelIds: table.modelIds,
+    dimension: d,
+    regions,
+    factors: {
+      count: k,
+      weights: Float64Array.from(fits.flatMap((fit) => [...fit.weights])),
+      bias: Float64Array.from(fits, (fit) => fit.bias),
+      limits,
+      // Leverage of a typical prompt is d / n; what it multiplies is the factor's unexplained variance.
+      variance: Float64Array.from(fits, (fit) => Math.min(1, d / n) * Math.max(0, 1 - fit.r2) || 0),
+    },
+    rows,
+    covariance,
+    tokens: {
+      weights: tokens.weights,
+      bias: tokens.bias,
+      limits: tokens.limits,
+      rows: tokens.rows,
+      logSmear: tokens.logSmear,
+    },
+    domain,
+    evidence,
+  };
+
+  const outputTokens = Float32Array.from(outOfFold, (_, at) => {
+    const j = at % m;
+    const length = tokens.outOfFold[Math.floor(at / m)]!;
+    return tokensOf(tokens.rows[j * 2]! + tokens.rows[j * 2 + 1]! * length + tokens.logSmear[j]!);
+  });
+  return { heads, outOfFold: { quality: outOfFold, outputTokens }, r2: fits.map((f) => f.r2) };
+}
+
+/** Coordinates as heads learn from them: (z − mean) · by. Length d each. */
+interface Scale {
+  readonly mean: Float64Array;
+  readonly by: Float64Array;
+}
+
+const unscaled = (d: number): Scale => ({ mean: new Float64Array(d), by: new Float64Array(d).fill(1) });
+
+/** Each coordinate to mean 0 and variance 1 over these rows; one that never moves here says nothing. */
+function ownSpread(z: Float32Array, n: number, d: number): Scale {
+  const mean = new Float64Array(d);
+  const variance = new Float64Array(d);
+  for (let at = 0; at < n * d; at++) mean[at % d]! += z[at]! / n;
+  for (let at = 0; at < n * d; at++) variance[at % d]! += (z[at]! - mean[at % d]!) ** 2 / n;
+  return { mean, by: variance.map((v) => (v > 1e-10 ? 1 / Math.sqrt(v) : 0)) };
+}
+
+/** Weights on scaled coordinates, as weights on z: r × width, of which the first d are scaled. Changes them in place. */
+function unscale(weights: Float64Array, bias: Float64Array, width: number, { mean, by }: Scale): void {
+  bias.forEach((_, r) => {
+    for (let a = 0; a < mean.length; a++) {
+      weights[r * width + a]! *= by[a]!;
+      bias[r]! -= weights[r * width + a]! * mean[a]!;
+    }
+  });
+}
+
+interface QualityFit {
+  readonly regions: Heads['regions'];
+  /** One per factor, its weights on [z, regions]. */
+  readonly fits: readonly Pick<RidgeFit, 'weights' | 'bias' | 'r2'>[];
+  readonly rows: Float64Array;
+  readonly covariance: Float64Array;
+  /** n × (1 + K): 1 and the factors, as predicted out of fold. */
+  readonly x: Float64Array;
+  /** n × m. */
+  readonly outOfFold: Float32Array;
+  /** Mean over the outcomes, of `outOfFold`. */
+  readonly logLoss: number;
+}
+
+/** Kinds, factors and rows on z as it is scaled; in what is returned they are on z itself. */
+function fitQuality(
+  table: OutcomeTable,
+  z: Float32Array,
+  scale: Scale,
+  { k, folds, seed, knownCoordinate }: { k: number; folds: Int32Array; seed: number; knownCoordinate?: number },
+): QualityFit {
+  const n = table.prompts.length;
+  const m = table.modelIds.length;
+  const d = scale.mean.length;
+  const scaled = z.map((v, at) => (v - scale.mean[at % d]!) * scale.by[at % d]!);
+  const kinds = fitRegions(table.prompts, scaled, d, folds, seed);
   const b = kinds.regions.names.length;
   const inputs = new Float32Array(n * (d + b));
   for (let i = 0; i < n; i++) {
     for (let a = 0; a < d; a++) {
       // How much of a text is known tells of strange texts, and of typos: nothing of which model suits it.
-      if (a !== options.knownCoordinate) inputs[i * (d + b) + a] = SCALE.embedding * z[i * d + a]!;
+      if (a !== knownCoordinate) inputs[i * (d + b) + a] = SCALE.embedding * scaled[i * d + a]!;
     }
     for (let r = 0; r < b; r++) inputs[i * (d + b) + d + r] = SCALE.region * kinds.outOfFold[i * b + r]!;
   }
@@ -83,58 +185,46 @@ export function fitHeads(
   spread[0] = 2;
   const centre = new Float64Array(w);
   centre[1] = 1;
-  const fitted = fitRows(x, w, table.quality, n, m, { centre, learnCentre: [0, 1], spread, strength: 2 });
-
-  const tokens = fitTokenHead(z, d, table.outputTokens, n, m, folds);
-  const domain = fitDomain(z, n, d, folds, seed, options);
-  const limits = new Float64Array(k * 2);
-  const weights = new Float64Array(k * (d + b));
-  fits.forEach((fit, f) => {
-    for (let a = 0; a < d + b; a++) {
-      weights[f * (d + b) + a] = fit.weights[a]! * (a < d ? SCALE.embedding : SCALE.region);
-    }
-    const sorted = Float64Array.from(fit.outOfFold).sort();
-    limits[f * 2] = sorted[Math.floor(n * 0.001)]!;
-    limits[f * 2 + 1] = sorted[Math.ceil(n * 0.999) - 1]!;
+  const { rows, covariance } = fitRows(x, w, table.quality, n, m, {
+    centre,
+    learnCentre: [0, 1],
+    spread,
+    strength: 2,
   });
-  const heads: Heads = {
-    modelIds: table.modelIds,
-    dimension: d,
-    regions: kinds.regions,
-    factors: {
-      count: k,
-      weights,
-      bias: Float64Array.from(fits, (f) => f.bias),
-      limits,
-      // Leverage of a typical prompt is d / n; what it multiplies is the factor's unexplained variance.
-      variance: Float64Array.from(fits, (f) => Math.min(1, d / n) * Math.max(0, 1 - f.r2) || 0),
-    },
-    rows: fitted.rows,
-    covariance: fitted.covariance,
-    tokens: {
-      weights: tokens.weights,
-      bias: tokens.bias,
-      limits: tokens.limits,
-      rows: tokens.rows,
-      logSmear: tokens.logSmear,
-    },
-    domain,
-    evidence,
-  };
 
-  const quality = new Float32Array(n * m);
-  const outputTokens = new Float32Array(n * m);
+  const outOfFold = new Float32Array(n * m);
+  let loss = 0;
+  let count = 0;
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < m; j++) {
       let l = 0;
-      for (let a = 0; a < w; a++) l += fitted.rows[j * w + a]! * x[i * w + a]!;
-      quality[i * m + j] = 1 / (1 + Math.exp(-l));
-      outputTokens[i * m + j] = tokensOf(
-        tokens.rows[j * 2]! + tokens.rows[j * 2 + 1]! * tokens.outOfFold[i]! + tokens.logSmear[j]!,
-      );
+      for (let a = 0; a < w; a++) l += rows[j * w + a]! * x[i * w + a]!;
+      outOfFold[i * m + j] = 1 / (1 + Math.exp(-l));
+      const q = table.quality[i * m + j]!;
+      if (Number.isNaN(q)) continue;
+      // −q ln p − (1 − q) ln(1 − p)
+      loss += Math.log1p(Math.exp(-Math.abs(l))) + Math.max(0, l) - q * l;
+      count++;
     }
   }
-  return { heads, outOfFold: { quality, outputTokens }, r2: fits.map((f) => f.r2) };
+
+  const weights = kinds.regions.weights.slice();
+  const bias = kinds.regions.bias.slice();
+  unscale(weights, bias, d, scale);
+  return {
+    regions: { names: kinds.regions.names, weights, bias },
+    fits: fits.map((fit) => {
+      const own = fit.weights.map((v, a) => v * (a < d ? SCALE.embedding : SCALE.region));
+      const ownBias = Float64Array.of(fit.bias);
+      unscale(own, ownBias, d + b, scale);
+      return { weights: own, bias: ownBias[0]!, r2: fit.r2 };
+    }),
+    rows,
+    covariance,
+    x,
+    outOfFold,
+    logLoss: loss / count,
+  };
 }
 
 /**
