@@ -135,6 +135,8 @@ function version(): string {
 }
 
 async function main(): Promise<void> {
+  // A thread's own environment is out of ONNX Runtime's sight: whoever loads it first, it is not to report usage.
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
   // `--debug` is taken out first so that it may stand anywhere.
   const debug = process.argv.includes('--debug');
   const argv = process.argv.slice(2).filter((word) => word !== '--debug');

@@ -138,3 +138,20 @@ test('ends quietly when the reader of its output leaves', () => {
   );
   expect([status, stderr]).toEqual([0, '']);
 });
+
+test('tells ONNX Runtime to report nothing before any thread can load it', () => {
+  const atExit = 'process.on("exit", () => console.error(`telemetry off: ${process.env.ORT_DISABLE_TELEMETRY}`))';
+  const { stderr } = spawnSync(
+    process.execPath,
+    [
+      '--import',
+      import.meta.resolve('tsx'),
+      '--import',
+      `data:text/javascript,${encodeURIComponent(atExit)}`,
+      join(root, 'server/cli/main.ts'),
+      '--version',
+    ],
+    { encoding: 'utf8', cwd: root, env: { ...process.env, ORT_DISABLE_TELEMETRY: undefined } },
+  );
+  expect(stderr).toContain('telemetry off: 1');
+});
