@@ -140,7 +140,7 @@ test('ends quietly when the reader of its output leaves', () => {
 });
 
 test('tells ONNX Runtime to report nothing before any thread can load it', () => {
-  const atExit = 'process.on("exit", () => console.error(`telemetry off: ${process.env.ORT_DISABLE_TELEMETRY}`))';
+  const atExit = 'process.on("exit", () => console.error("telemetry off:", process.env.ORT_DISABLE_TELEMETRY))';
   const { stderr } = spawnSync(
     process.execPath,
     [
