@@ -40,10 +40,16 @@ export const permutedLabels = (router: Contender): Contender => ({
   },
 });
 
-const permuted = (part: Part, seed: number): Part => ({
-  ...part,
-  table: { ...part.table, prompts: shuffled(part.table.prompts, seededRandom(deriveSeed(seed, 'permuted-labels'))) },
-});
+function permuted(part: Part, seed: number): Part {
+  const rows = part.table.prompts.map((_, i) => i);
+  const from = shuffled(rows, seededRandom(deriveSeed(seed, 'permuted-labels')));
+  return {
+    ...part,
+    table: { ...part.table, prompts: from.map((r) => part.table.prompts[r]!) },
+    // Whether an answer's length is known is a fact of the prompt, too.
+    constantLength: part.constantLength.map((_, i) => part.constantLength[from[i]!]!),
+  };
+}
 
 /** How much of a test outcome leaks into the forecast; the rest is the model's mean. */
 const LEAK = 0.5;

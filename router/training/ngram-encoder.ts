@@ -23,6 +23,8 @@ const TOPICS = 48;
 const MIN_TEXTS = 3;
 /** Beside word vectors directions are heard a quarter as loud: they pay in domain, the vectors beyond it (README). */
 const DIRECTIONS_BESIDE_WORDS = 0.25;
+/** A direction in which texts differ less than this, beside the first, is none. */
+const LEAST_DIRECTION = 1e-4;
 /** a: a word of this share of all tokens gets half the weight of the rarest (Arora et al. 2017). */
 const COMMON = 1e-3;
 
@@ -58,7 +60,9 @@ export function fitNgramEncoder(
   const volume = words === undefined ? 1 : DIRECTIONS_BESIDE_WORDS;
   const scale = (values: ArrayLike<number>, j: number): number => {
     const s = values[j]!;
-    return s > 0 ? volume * (Math.sqrt(n) / s) * Math.sqrt(s / values[Math.min(1, values.length - 1)]!) : 0;
+    const second = Math.max(s, values[Math.min(1, values.length - 1)]!);
+    // Of a few texts, or of texts all alike, the last directions are rounding errors.
+    return s > LEAST_DIRECTION * values[0]! ? volume * (Math.sqrt(n) / s) * Math.sqrt(s / second) : 0;
   };
   const spread = spreadOf(multiply(x, topics.v, topics.r), n, topics.r);
   const width = r + topics.r;

@@ -1,5 +1,5 @@
 /** Word vectors as a file: what `train:vectors` writes and `train` reads. Little-endian, as every machine we run on. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RoutingError } from '../../datasets/index.ts';
@@ -37,6 +37,8 @@ export function readWordVectors(path: string): WordVectors {
   if (!existsSync(path)) {
     throw new RoutingError('MISSING_FILE', `${path}: no such file; make it with: npm run train:vectors`);
   }
+  if (statSync(path).isDirectory())
+    throw new RoutingError('MISSING_FILE', `${path}: is a folder; give the file of vectors`);
   const file = readFileSync(path);
   const bytes = new Uint8Array(file).buffer; // of its own, so that typed arrays may lie on it
   const [magic, dimension, n] = bytes.byteLength < HEADER ? [] : new Uint32Array(bytes, 0, 3);

@@ -113,7 +113,7 @@ Examples:
             `encoder           ${m.encoder.id}, ${m.encoder.dimension} dimensions`,
             `trained on        ${m.metrics.trainingPrompts} prompts, settings chosen on ${m.metrics.calibrationPrompts} others`,
             `text explains     ${(m.metrics.factorR2OutOfFold as number[]).map((r) => `${(100 * r).toFixed(0)} %`).join(', ')} of the prompts' factors (out of fold)`,
-            `tolerance         ${artifact.policy.tolerance} (${standingOf(artifact.policy.certificate)})`,
+            `tolerance         ${artifact.policy.tolerance} (${standingOf(artifact.policy, artifact.manifest.metrics)})`,
             `next              npm run eval -- --data DIR --router ${options.out}`,
             '',
           ].join('\n'),
@@ -137,10 +137,16 @@ async function openEncoder(
   return openTransformerEncoder(folder);
 }
 
-const standingOf = (certificate: Policy['certificate']): string =>
-  certificate?.tolerance == null
-    ? "an estimate, not certified: keeps 98 % of the best single model's quality on the calibration part"
-    : `certified: keeps ${100 * certificate.keep} % of the best single model's quality with ${100 * (1 - certificate.delta)} % confidence, on ${certificate.groups} groups used for nothing else`;
+/** What the tolerance rests on. */
+function standingOf({ certificate }: Policy, metrics: Readonly<Record<string, unknown>>): string {
+  if (certificate?.tolerance != null) {
+    return `certified: keeps ${100 * certificate.keep} % of the best single model's quality with ${100 * (1 - certificate.delta)} % confidence, on ${certificate.groups} groups used for nothing else`;
+  }
+  const { perSource = [] } = (metrics.tolerance ?? {}) as { perSource?: readonly unknown[] };
+  return perSource.length === 0
+    ? 'not measured: it takes two models with prices and outcomes on 20 prompts of the calibration part, a tenth of the data'
+    : "an estimate, not certified: keeps 98 % of the best single model's quality on the calibration part";
+}
 
 /** Embeddings, lengths and outcomes of the report part: what an evaluation needs, and no text. */
 async function writeReplay(
