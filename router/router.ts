@@ -33,7 +33,7 @@ export interface RouteOptions {
   readonly allowed?: readonly string[];
   /** Not these: no key, breaker open. */
   readonly unhealthy?: readonly string[];
-  /** Uniform number in [0, 1) that decides exploration; default: a random one. */
+  /** Uniform number in [0, 1) that decides exploration; default: a random one. Others are refused. */
   readonly draw?: number;
 }
 
@@ -104,6 +104,7 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
     certificate: (outOfDomainShare) => standing(policy, outOfDomainShare),
     close: async () => artifact.encoder.close?.(),
     async route(request, options = {}) {
+      const draw = drawOf(options.draw);
       const knobs = withOverrides(policy, options.policy);
       const mix = solve(knobs);
       const { text, facts } = readRequest(request);
@@ -143,7 +144,7 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
       }
       if (predictions.length === 0) throw nothingLeft(request, facts, candidates, filtered);
       const critical = options.critical === true;
-      const choice = decide(predictions, facts, knobs, outOfDomain, options.draw ?? Math.random(), {
+      const choice = decide(predictions, facts, knobs, outOfDomain, draw, {
         mix,
         critical,
       });
@@ -162,6 +163,13 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
       };
     },
   };
+}
+
+/** @throws `INVALID_CONFIG` for a number outside [0, 1): no propensity would be true of what it picks */
+function drawOf(draw: number | undefined): number {
+  if (draw === undefined) return Math.random();
+  if (typeof draw === 'number' && draw >= 0 && draw < 1) return draw;
+  throw new RoutingError('INVALID_CONFIG', `draw: ${draw} is not in [0, 1)`);
 }
 
 /** A candidate, the artifact's model that speaks for it, and that model's column among the heads. */

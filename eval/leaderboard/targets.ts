@@ -18,8 +18,12 @@ export interface Target {
 
 const NONE: Estimate = { value: null, low: null, high: null };
 
+/** On fewer test prompts than this a board is a try-out, and no target is met or missed. */
+const LEAST_TEST_PROMPTS = 100;
+
 /** Only what the run measured; in the order of the README. */
-export function targetsOf(board: Omit<LeaderBoard, 'targets'>): Target[] {
+export function targetsOf(all: Omit<LeaderBoard, 'targets'>): Target[] {
+  const board = { ...all, boards: all.boards.filter(({ testPrompts }) => testPrompts >= LEAST_TEST_PROMPTS) };
   return [
     ...pairTargets(board),
     ...gapTargets(board),

@@ -67,7 +67,8 @@ export interface DecideOptions {
  * a little exploration. `distribution` is that of both draws together, so that `propensity` is exact.
  *
  * Beyond `maxOutOfDomain` the prompt is not believed: the default model wins or, without one, what the same
- * rule makes of each model's mean quality. That is the zero router's choice.
+ * rule makes of each model's mean quality. That is the zero router's choice. A target then keeps its share of the
+ * means; of a budget the solved tolerances stay in force.
  *
  * @param draw uniform in [0, 1): decides what is taken
  * @throws `NO_CANDIDATE` when nothing is given to choose from
@@ -87,7 +88,8 @@ export function decide(
   const costUsd = predictions.map((p) => expectedCostUsd(p.candidate, facts, p.outputTokens));
   const defaultAt = abstains && policy.defaultModel !== null ? ids.indexOf(policy.defaultModel) : -1;
 
-  const settings = critical ? [{ ...mix[0]!, share: 1 }] : mix;
+  const believed = abstains && policy.target !== null ? meanMix(predictions, policy.target) : mix;
+  const settings = critical ? [{ ...believed[0]!, share: 1 }] : believed;
   const exploration = critical ? 0 : policy.exploration;
   const odds = settings.map(({ tolerance }) =>
     oddsOf(quality, costUsd, { ...policy, tolerance, exploration }, defaultAt >= 0 ? defaultAt : undefined),
@@ -140,6 +142,13 @@ export function decide(
     explored,
     floor,
   };
+}
+
+/** A target's own tolerance among the models' means: the solved one is for forecasts that tell prompts apart. */
+function meanMix(predictions: readonly CandidatePrediction[], { keep, reference }: NonNullable<Policy['target']>): Mix {
+  const best = Math.max(...predictions.map((p) => p.meanQuality));
+  const compared = predictions.find((p) => p.candidate.id === reference)?.meanQuality ?? best;
+  return [{ tolerance: Math.max(0, best - keep * compared), share: 1 }];
 }
 
 /** The setting at `draw`, and where in it the draw fell, in [0, 1). */

@@ -54,7 +54,10 @@ const TRADE_OFFS = ['dial', 'target', 'budget'] as const;
  * @throws `INVALID_CONFIG` naming the knob that is out of range or unknown, or two that contradict each other
  */
 export function withOverrides(base: Policy, overrides: Partial<Knobs> | undefined): Policy {
-  if (overrides === undefined) return base;
+  if (overrides === undefined || overrides === null) return base;
+  if (typeof overrides !== 'object' || Array.isArray(overrides)) {
+    throw new RoutingError('INVALID_CONFIG', 'policy: an object of knobs is wanted');
+  }
   const set = Object.fromEntries(Object.entries(overrides).filter(([, v]) => v !== undefined));
   const given = TRADE_OFFS.filter((name) => set[name] != null);
   if (given.length > 1) {

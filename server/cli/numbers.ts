@@ -1,6 +1,13 @@
 /** Numbers of the command line: what is no such number is refused with what is wanted. */
 import { InvalidArgumentError } from 'commander';
 
+/** Any number; an empty one is a variable that is not set. */
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('give a number.');
+  return value;
+}
+
 /** A whole number of 0 or more. */
 export function natural(text: string): number {
   const value = Number(text);

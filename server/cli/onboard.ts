@@ -1,5 +1,6 @@
 /** `pointsman onboard MODEL`: a row of the heads for one more model, from a few labelled prompts, and what it changes. */
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import ora from 'ora';
 import {
@@ -40,6 +41,7 @@ interface Options {
   like?: string;
   inputUsd?: number;
   outputUsd?: number;
+  replace?: boolean;
   json?: boolean;
 }
 
@@ -76,7 +78,11 @@ export function onboardCommand(): Command {
     .option('--like <id>', 'a model of the artifact that this one is close to')
     .option('--input-usd <price>', 'USD per million tokens read (default: models.json of DIR, else catalog)', price)
     .option('--output-usd <price>', 'USD per million tokens written', price)
-    .option('--catalog <file>', 'candidates that it competes with (default: the shipped catalog)')
+    .option(
+      '--catalog <file>',
+      'candidates that it competes with where DIR prices no other model that the artifact knows (default: the shipped catalog)',
+    )
+    .option('--replace', 'write over a router that lies in --out')
     .option('--json', 'print only JSON')
     .addHelpText('after', HELP)
     .action(run);
@@ -85,6 +91,12 @@ export function onboardCommand(): Command {
 async function run(modelId: string, options: Options): Promise<void> {
   const out = resolve(options.out);
   refuseToReplace(out);
+  if (!options.replace && existsSync(join(out, 'manifest.json'))) {
+    throw new RoutingError(
+      'INVALID_CONFIG',
+      `${options.out}: holds a router already; give a new folder, or --replace to put the new one in its place`,
+    );
+  }
   const spinner = options.json ? null : ora({ text: 'reading labels', stream: process.stderr }).start();
   try {
     const dataset = await readDataset(options.data);
@@ -164,6 +176,9 @@ function candidateOf(
   catalog: readonly Candidate[],
   { inputUsd, outputUsd }: Options,
 ): Candidate | undefined {
+  if ((inputUsd === undefined) !== (outputUsd === undefined)) {
+    throw new RoutingError('INVALID_CONFIG', '--input-usd and --output-usd: give both or neither');
+  }
   const listed = catalog.find((c) => c.id === modelId);
   const info = dataset.models[modelId];
   const prices = {

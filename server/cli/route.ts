@@ -12,6 +12,7 @@ import { openStore } from '../db/store.ts';
 import { encoderFolder } from '../encoder-folder.ts';
 import { baselineOf, usableModels } from '../gateway.ts';
 import { providersFrom } from '../providers/index.ts';
+import { number } from './numbers.ts';
 
 type Explained = ReturnType<typeof explain>;
 
@@ -21,11 +22,11 @@ export function routeCommand(): Command {
     .argument('[prompt]', 'the prompt; without it, or as -, it is read from standard input')
     .option('--json', 'print the whole decision as JSON')
     .option('--all', 'show every candidate, not only the first ten')
-    .option('--dial <n>', '0 cheapest … 10 best; 5 is the tolerance in force', Number)
-    .option('--min-quality <p>', 'least predicted probability of success, 0 to 1', Number)
-    .option('--max-cost <usd>', 'most that the call may be expected to cost', Number)
-    .option('--keep <share>', 'share of the best model’s quality to keep on average, e.g. 0.98', Number)
-    .option('--budget <usd>', 'USD per 1 000 requests to spend on average', Number)
+    .option('--dial <n>', '0 cheapest … 10 best; 5 is the tolerance in force', number)
+    .option('--min-quality <p>', 'least predicted probability of success, 0 to 1', number)
+    .option('--max-cost <usd>', 'most that the call may be expected to cost', number)
+    .option('--keep <share>', 'share of the best model’s quality to keep on average, e.g. 0.98', number)
+    .option('--budget <usd>', 'USD per 1 000 requests to spend on average', number)
     .option('--critical', 'leave nothing to chance: no exploration')
     .option('--config <file>', 'options file (default: pointsman.yaml, if there)')
     .option('--data-dir <dir>', 'where a promoted router lies (default: .pointsman)')

@@ -107,6 +107,8 @@ Examples:
           );
         }
         const m = artifact.manifest;
+        const used = new Set(datasets.flatMap((d) => Object.keys(d.models)));
+        const listed = new Set((await readCatalog()).models.map((c) => c.id));
         process.stdout.write(
           [
             `models            ${m.models.length}`,
@@ -114,6 +116,10 @@ Examples:
             `trained on        ${m.metrics.trainingPrompts} prompts, settings chosen on ${m.metrics.calibrationPrompts} others`,
             `text explains     ${(m.metrics.factorR2OutOfFold as number[]).map((r) => `${(100 * r).toFixed(0)} %`).join(', ')} of the prompts' factors (out of fold)`,
             `tolerance         ${artifact.policy.tolerance} (${standingOf(artifact.policy, artifact.manifest.metrics)})`,
+            ...strangers(
+              m.models.filter((id) => used.has(id)),
+              listed,
+            ),
             `next              npm run eval -- --data DIR --router ${options.out}`,
             '',
           ].join('\n'),
@@ -135,6 +141,16 @@ async function openEncoder(
   // Loaded late: only who trains over a transformer needs what it runs on.
   const { openTransformerEncoder } = await import('../../router/encoder/transformer/transformer.ts');
   return openTransformerEncoder(folder);
+}
+
+/** A router chooses among the models of a catalog: those of the data may be none of them. */
+function strangers(modelIds: readonly string[], listed: ReadonlySet<string>): string[] {
+  const missing = modelIds.filter((id) => !listed.has(id));
+  if (missing.length === 0) return [];
+  const some = `${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}`;
+  return [
+    `candidates        ${missing.length} models of the data are not in the shipped catalog (${some}): to route among them, give --catalog FILE`,
+  ];
 }
 
 /** What the tolerance rests on. */

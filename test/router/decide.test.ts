@@ -100,6 +100,13 @@ describe('decide', () => {
       expect(choose({ dial: 10 }).model).toBe('x/big');
       expect(choose({ minQuality: 0.68 }).model).toBe('x/big');
       expect(choose({ tolerance: 0.06 }).model).toBe('x/small');
+      // A target keeps its share of the means, whatever tolerance was solved for forecasts: 0.9 of 0.7 is 0.63, of mid's 0.62 0.558.
+      const solved = { mix: [{ tolerance: 0.3, share: 1 }] };
+      const keep = (target: Policy['target']) =>
+        decide(far, facts, knobs({ maxOutOfDomain: 0.8, defaultModel, target }), 0.9, 0, solved).model;
+      expect(keep({ keep: 0.98 })).toBe('x/big');
+      expect(keep({ keep: 0.9 })).toBe('x/small');
+      expect(keep({ keep: 1, reference: 'x/small' })).toBe('x/small');
     },
   );
 

@@ -12,7 +12,7 @@ import { type Heads, NO_REGIONS, predictHeads, selectHeads, tokensOf } from '../
 import { headsGraph, unpackHeads } from '../../router/heads/onnx.ts';
 import { GraphBuilder } from '../../router/onnx/graph.ts';
 import { openSession, type Session } from '../../router/onnx/session.ts';
-import { encodeAll } from '../../router/training/ngram-encoder.ts';
+import { encodeAll, fitNgramEncoder } from '../../router/training/ngram-encoder.ts';
 import { unitLength } from '../../router/training/unit-length.ts';
 import { failureOf, smallEncoder } from './fixtures.ts';
 
@@ -68,6 +68,19 @@ describe('the encoder', () => {
       expect(all.slice(i * encoder.dimension, (i + 1) * encoder.dimension)).toEqual(await encoder.encode([text]));
     }
     expect(await encoder.encode([])).toHaveLength(0);
+  });
+
+  test.each([
+    ['one text', ['one']],
+    ['five that differ by a number', Array.from({ length: 5 }, (_, i) => `what is ${i} plus ${i * 7}`)],
+    ['a hundred of the same', Array.from({ length: 100 }, () => 'all the same text')],
+  ])('fitted on %s keeps to sizes that float32 can tell', async (_, texts) => {
+    const few = fitNgramEncoder(texts, { seed: 1, kinds: texts.map((_, i) => (i % 2 ? 'a' : 'b')) });
+    const z = await (await openNgramEncoder(ngramGraph(few))).encode([...texts, 'something else']);
+    expect(z.every((v) => Math.abs(v) < 100)).toBe(true);
+    expect([...z.subarray(0, z.length - ngramDimension(few))]).toEqual(
+      [...encodeAll(few, texts)].map((v) => expect.closeTo(v, 4)),
+    );
   });
 
   test('falls on its known coordinate when nothing of a text was seen in training', async () => {

@@ -49,6 +49,12 @@ describe('a decision', () => {
     expect(d.ranked[0]!.costUsd).toBe(Math.min(...adequate.map((r) => r.costUsd)));
   });
 
+  test.each([1, -0.1, 2, Number.NaN, Number.POSITIVE_INFINITY, '0.5'])('refuses %s as a draw', async (draw) => {
+    const failure = await failureOf(() => router.route(HELLO, { draw: draw as number }));
+    expect(failure.code).toBe('INVALID_CONFIG');
+    expect(failure.message).toContain('draw');
+  });
+
   test('is decided by the draw, and only by it', async () => {
     const draws = [0, 0.3, 0.97, 0.985, 0.9999];
     const first = await Promise.all(draws.map((draw) => router.route(HELLO, { draw })));
@@ -275,7 +281,8 @@ describe('any prompt', () => {
     const adequate = d.ranked.filter((r) => r.adequate);
     expect(d.ranked[0]!.costUsd).toBe(Math.min(...adequate.map((r) => r.costUsd)));
     const english = await router.route(ask('Why is the sky blue, and why is the sunset red? Explain in detail.'));
-    expect(english.outOfDomain).toBe(0);
+    // A question of everyday life lies at the edge of what was trained on, well short of abstaining (0.5).
+    expect(english.outOfDomain).toBeLessThan(0.1);
     expect(d.outOfDomain).toBeGreaterThan(0.2);
   });
 });

@@ -42,6 +42,21 @@ test('prints the same as JSON, by the running gateway where one runs', async () 
   }
 });
 
+test.each(['--dial', '--min-quality', '--budget'])(
+  '%s without a number is refused, as a variable that is not set',
+  async (option) => {
+    const command = routeCommand()
+      .exitOverride()
+      .configureOutput({ writeErr: () => {} });
+    await expect(command.parseAsync(['--data-dir', dataDir, option, '', 'hi'], { from: 'user' })).rejects.toMatchObject(
+      {
+        code: 'commander.invalidArgument',
+        message: expect.stringContaining(option),
+      },
+    );
+  },
+);
+
 test('asks for a prompt when there is none', async () => {
   await expect(run('  ')).rejects.toMatchObject({
     code: 'INVALID_REQUEST',

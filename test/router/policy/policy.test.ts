@@ -53,6 +53,13 @@ describe('overrides', () => {
     expect(withOverrides(base({ budget: 2 }), more)).toMatchObject(expected);
   });
 
+  test('of a request without any are none, and what is no object of knobs is refused', () => {
+    expect(withOverrides(base(), null as never)).toEqual(base());
+    for (const knobs of [[], 'dial', 7]) {
+      expect(() => withOverrides(base(), knobs as never)).toThrow(expect.objectContaining({ code: 'INVALID_CONFIG' }));
+    }
+  });
+
   test('that set two trade-offs at once are refused, and both are named', () => {
     expect(() => withOverrides(base(), { dial: 3, budget: 1 })).toThrow(
       expect.objectContaining({ code: 'INVALID_CONFIG', message: expect.stringContaining('dial and budget') }),

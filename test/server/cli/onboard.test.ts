@@ -58,6 +58,18 @@ describe('pointsman onboard', () => {
     expect(fresh.manifest.training.data.at(-1)).toMatchObject({ prompts: 120, groups: 60 });
   });
 
+  test('writes over another router only when told to', async () => {
+    const out = join(temporaryFolder(), 'artifact');
+    const args = ['openai/gpt-4o-2024-05-13', '--data', labels(40), '--out', out];
+    await printed(onboardCommand(), ...args);
+    const { hash } = (await loadArtifact(out)).manifest;
+    const failure = await failureOf(() => printed(onboardCommand(), ...args));
+    expect(failure).toMatchObject({ code: 'INVALID_CONFIG', message: expect.stringContaining('--replace') });
+    expect((await loadArtifact(out)).manifest.hash).toBe(hash);
+    await printed(onboardCommand(), ...args, '--artifact', out, '--replace');
+    expect((await loadArtifact(out)).manifest.parent).toBe(hash);
+  });
+
   test('adds to a model that is known already, and tells it in words', async () => {
     const out = join(temporaryFolder(), 'artifact');
     const text = await printed(onboardCommand(), 'openai/gpt-4o-2024-05-13', '--data', labels(60), '--out', out);
@@ -82,6 +94,8 @@ describe('pointsman onboard', () => {
     expect(like.code).toBe('UNKNOWN_MODEL');
     const used = await failure('new/apprentice', '--data', labels(40), '--out', folderOf({ 'mine.txt': '' }), '--json');
     expect(used.code).toBe('INVALID_CONFIG');
+    const price = await failure('new/apprentice', '--data', labels(40), '--out', out, '--input-usd', '1', '--json');
+    expect(price).toMatchObject({ code: 'INVALID_CONFIG', message: expect.stringContaining('both or neither') });
     expect(existsSync(out)).toBe(false);
   });
 });
