@@ -66,7 +66,7 @@ export const Router = {
       const candidates = options.candidates ? checked(options.candidates) : (await readCatalog()).models;
       const router = createRouter(artifact, candidates, withOverrides(artifact.policy, options.policy));
       // An encoder that cannot run says so now, and the first request finds it warm.
-      await artifact.encoder.encode(['text']);
+      await artifact.predict('text');
       return router;
     } catch (error) {
       await artifact.encoder.close?.();
@@ -121,10 +121,8 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
       }
       if (eligible.length === 0) throw nothingLeft(request, facts, candidates, filtered);
 
-      const embedding = await artifact.encoder.encode([text]);
-      const z = { data: embedding, dims: [1, embedding.length] };
-      const { all } = await artifact.headsSession.run({ z }, ['all']);
-      const { logits, logTokens, qualitySd, outOfDomain, difficulty } = unpackHeads(all!);
+      const { embedding, all } = await artifact.predict(text);
+      const { logits, logTokens, qualitySd, outOfDomain, difficulty } = unpackHeads(all);
       const predictions: CandidatePrediction[] = [];
       for (const { candidate, like, column: j } of eligible) {
         const outputTokens = tokensOf(logTokens[j]!);

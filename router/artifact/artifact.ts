@@ -66,7 +66,10 @@ export interface Artifact {
   readonly manifest: Manifest;
   readonly encoder: Encoder;
   readonly heads: Heads;
+  /** The graph of the heads alone. */
   readonly headsSession: Session;
+  /** One text → its embedding, and the heads' output `all` of it (`unpackHeads`). */
+  predict(text: string): Promise<{ embedding: Float32Array; all: Float32Array }>;
   readonly policy: Policy;
 }
 
@@ -137,7 +140,8 @@ export async function loadArtifact(dir: string = defaultArtifactDir(), options: 
     throw new RoutingError('ARTIFACT_DAMAGED', `${manifestPath}: the manifest does not match its own hash`);
   }
   const heads = headsFromJson(text(files['heads.json']!));
-  const encoder = await openEncoder(manifest.encoder, files['encoder.onnx'], options);
+  const headsSession = await openSession(files['heads.onnx']!, 'heads.onnx');
+  const { encoder, predict } = await openEncoder(manifest.encoder, files, headsSession, options);
   if (manifest.encoder.id !== encoder.id || encoder.dimension !== heads.dimension) {
     throw new RoutingError(
       'ARTIFACT_MISMATCH',
@@ -147,19 +151,38 @@ export async function loadArtifact(dir: string = defaultArtifactDir(), options: 
   const policy = Policy.safeParse(parseJson(join(dir, 'policy.json')));
   if (!policy.success)
     throw new RoutingError('ARTIFACT_DAMAGED', `${dir}/policy.json: ${policy.error.issues[0]!.message}`);
-  const headsSession = await openSession(files['heads.onnx']!, 'heads.onnx');
-  return { hash: manifest.hash, dir, manifest, encoder, heads, headsSession, policy: policy.data };
+  return { hash: manifest.hash, dir, manifest, encoder, heads, headsSession, predict, policy: policy.data };
 }
 
+/** The encoder, and the way from a text through it and the heads: in one session where both are graphs of ours. */
 async function openEncoder(
   encoder: Manifest['encoder'],
-  bytes: Uint8Array | undefined,
+  files: Readonly<Record<string, Uint8Array>>,
+  headsSession: Session,
   { encoderDir }: LoadOptions,
-): Promise<Encoder> {
-  if (encoder.kind === 'ngram') return openNgramEncoder(bytes!);
+): Promise<Pick<Artifact, 'encoder' | 'predict'>> {
+  if (encoder.kind === 'ngram') {
+    const model = files['encoder.onnx']!;
+    const joined = await openNgramEncoder(model, files['heads.onnx']!).catch(async (error) => {
+      // Heads of another encoder? Alone it says what it is.
+      const alone = await openNgramEncoder(model);
+      if (alone.dimension === headsSession.inputs.z?.[1]) throw error;
+      return alone;
+    });
+    return { encoder: joined, predict: joined.predict };
+  }
   // Loaded late: who routes with n-grams needs nothing of it.
   const { reopenTransformerEncoder } = await import('../encoder/transformer/transformer.ts');
-  return reopenTransformerEncoder(encoder, encoderDir);
+  const transformer = await reopenTransformerEncoder(encoder, encoderDir);
+  return {
+    encoder: transformer,
+    async predict(text) {
+      const embedding = await transformer.encode([text]);
+      const z = { data: embedding, dims: [1, embedding.length] };
+      const { all } = await headsSession.run({ z }, ['all']);
+      return { embedding, all: all! };
+    },
+  };
 }
 
 /** An artifact's encoder, for an artifact refitted from it. */

@@ -3,6 +3,8 @@
  * @see onnx/onnx.proto (ONNX IR), field numbers named beside each writer
  */
 
+import { concat as joinBytes, varint } from './bytes.ts';
+
 const FLOAT = 1;
 const INT8 = 3;
 const INT32 = 6;
@@ -112,17 +114,6 @@ function valueInfo(name: string, elementType: number, dims: readonly Dim[]): Byt
   return concat(stringField(1, name), bytesField(2, bytesField(1, tensor)));
 }
 
-function varint(value: number): number[] {
-  const out: number[] = [];
-  let v = value;
-  while (v >= 128) {
-    out.push((v % 128) + 128);
-    v = Math.floor(v / 128);
-  }
-  out.push(v);
-  return out;
-}
-
 const varintField = (field: number, value: number): Bytes => Uint8Array.from([...varint(field * 8), ...varint(value)]);
 
 function bytesField(field: number, data: Bytes): Bytes {
@@ -131,12 +122,4 @@ function bytesField(field: number, data: Bytes): Bytes {
 
 const stringField = (field: number, text: string): Bytes => bytesField(field, utf8.encode(text));
 
-function concat(...parts: Bytes[]): Bytes {
-  const out = new Uint8Array(parts.reduce((sum, p) => sum + p.length, 0));
-  let at = 0;
-  for (const p of parts) {
-    out.set(p, at);
-    at += p.length;
-  }
-  return out;
-}
+const concat = (...parts: Bytes[]): Bytes => joinBytes(parts);

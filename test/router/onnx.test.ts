@@ -11,10 +11,11 @@ import { encodeNgrams, ngramDimension, ngramGraph, openNgramEncoder } from '../.
 import { type Heads, NO_REGIONS, predictHeads, selectHeads, tokensOf } from '../../router/heads/heads.ts';
 import { headsGraph, unpackHeads } from '../../router/heads/onnx.ts';
 import { GraphBuilder } from '../../router/onnx/graph.ts';
+import { joinModels } from '../../router/onnx/join.ts';
 import { openSession, type Session } from '../../router/onnx/session.ts';
 import { encodeAll, fitNgramEncoder } from '../../router/training/ngram-encoder.ts';
 import { unitLength } from '../../router/training/unit-length.ts';
-import { failureOf, smallEncoder } from './fixtures.ts';
+import { failureOf, generatedTexts, smallEncoder } from './fixtures.ts';
 
 const PARITY = 1e-4;
 
@@ -164,6 +165,42 @@ test('an encoder fitted when character n-grams lay among the others gets them th
   const [words, characters] = await older.encode(['How many eggs are left?']);
   expect(words).toBeCloseTo(0.5, 5);
   expect(characters).toBeCloseTo(0.5, 5);
+});
+
+describe('encoder and heads in one graph', () => {
+  test('say what they say one after the other', async () => {
+    const { encoder, headsSession, predict } = await loadArtifact();
+    for (const text of ['', 'Why?', ...generatedTexts(5, 3)]) {
+      const { embedding, all } = await predict(text);
+      expect(embedding).toEqual(await encoder.encode([text]));
+      const z = { data: embedding, dims: [1, embedding.length] };
+      const alone = await headsSession.run({ z }, ['all']);
+      all.forEach((v, at) => {
+        expect(v).toBeCloseTo(alone.all![at]!, 5);
+      });
+    }
+  });
+
+  test('refuse what is no model, wherever it breaks off', async () => {
+    const { model } = await smallEncoder();
+    const heads = headsGraph(handHeads(null));
+    const size = heads.length;
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: size - 1 }), fc.integer({ min: 0, max: 255 }), (at, byte) => {
+        for (const broken of [heads.subarray(0, at), heads.with(at, byte)]) {
+          try {
+            expect(joinModels(model, broken, 'z').length).toBeGreaterThan(0);
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'ARTIFACT_DAMAGED' });
+          }
+        }
+      }),
+      { numRuns: 300, seed: 1 },
+    );
+    expect(() => joinModels(new Uint8Array(0), heads, 'z')).toThrow(
+      expect.objectContaining({ code: 'ARTIFACT_DAMAGED' }),
+    );
+  });
 });
 
 describe('the heads', () => {

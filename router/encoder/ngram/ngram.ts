@@ -9,6 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import { GraphBuilder } from '../../onnx/graph.ts';
+import { joinModels } from '../../onnx/join.ts';
 import { type Feed, openSession, type Session } from '../../onnx/session.ts';
 import type { Encoder } from '../encoder.ts';
 import { DENSE_FACTS } from './facts.ts';
@@ -140,9 +141,18 @@ export function ngramGraph(weights: NgramWeights): Uint8Array {
 export const encoderIdOf = (model: Uint8Array): string =>
   `ngram-${createHash('sha256').update(model).digest('hex').slice(0, 16)}`;
 
-/** Loads the encoder from its ONNX file. @throws `ARTIFACT_DAMAGED` */
-export async function openNgramEncoder(model: Uint8Array): Promise<Encoder> {
-  const session = await openSession(model, 'encoder.onnx');
+export interface NgramEncoder extends Encoder {
+  /** With heads only: one text → its embedding, and what the heads' output `all` says of it. */
+  predict(text: string): Promise<{ embedding: Float32Array; all: Float32Array }>;
+}
+
+/**
+ * Loads the encoder from its ONNX file.
+ * @param heads the ONNX file of heads to run in the same session
+ * @throws `ARTIFACT_DAMAGED`
+ */
+export async function openNgramEncoder(model: Uint8Array, heads?: Uint8Array): Promise<NgramEncoder> {
+  const session = await openSession(heads === undefined ? model : joinModels(model, heads, 'z'), 'encoder.onnx');
   const hashes = session.outputs.includes('vocabulary') ? await session.run(feedsOf(session, ''), ['vocabulary']) : {};
   const vocabulary = hashes.vocabulary && new Vocabulary(hashes.vocabulary);
   const encodeOne = async (text: string): Promise<Float32Array> => {
@@ -154,6 +164,10 @@ export async function openNgramEncoder(model: Uint8Array): Promise<Encoder> {
     id: encoderIdOf(model),
     dimension,
     knownCoordinate: dimension - 1,
+    async predict(text) {
+      const { z, all } = await session.run(feedsOf(session, text, vocabulary), ['z', 'all']);
+      return { embedding: z!, all: all! };
+    },
     async encode(texts) {
       const out = new Float32Array(texts.length * dimension);
       for (const [i, text] of texts.entries()) out.set(await encodeOne(text), i * dimension);
