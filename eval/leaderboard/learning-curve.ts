@@ -26,9 +26,10 @@ export async function learningCurve(entry: Entry, options: RankOptions): Promise
     const standings = combineSplits(splits, { seed: options.seed, rivals: [], reference: 'mean-quality' });
     points.push({
       trainPrompts: Math.round(splits.reduce((sum, s) => sum + s.trainPrompts, 0) / splits.length),
-      methods: standings
-        .filter(({ name }) => options.names.includes(name))
-        .map(({ name, minusZero, gap }) => ({ name, minusZero, gap })),
+      // In the order asked for: measures that were kept have an order of their own.
+      methods: options.names.flatMap((asked) =>
+        standings.filter(({ name }) => name === asked).map(({ name, minusZero, gap }) => ({ name, minusZero, gap })),
+      ),
     });
   }
   return { source: entry.task.name, splits: options.splits, points };

@@ -18,9 +18,12 @@ export function curveSection({ curves, ours }: LeaderBoard): Section {
     tables: curves.map((curve) => ({
       name: `Learning curve on ${curve.source}`,
       head: [curve.source, ...curve.points.map((p) => whole(p.trainPrompts))],
-      rows: curve.points[0]!.methods.map(({ name }, k) => [
+      rows: curve.points[0]!.methods.map(({ name }) => [
         cell(name === ours ? `${name} (ours)` : name),
-        ...curve.points.map((p) => estimate(p.methods[k]!.minusZero, signedPercent)),
+        ...curve.points.map((p) => {
+          const one = p.methods.find((method) => method.name === name);
+          return one ? estimate(one.minusZero, signedPercent) : cell(DASH);
+        }),
       ]),
       classes: curve.points[0]!.methods.map(({ name }) => (name === ours ? 'learned' : 'row')),
     })),

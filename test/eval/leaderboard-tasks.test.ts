@@ -3,8 +3,9 @@ import { type Dataset, seededRandom } from '../../datasets/index.ts';
 import { adaptedSummary, measureAdapted } from '../../eval/leaderboard/adapted.ts';
 import { entriesOf } from '../../eval/leaderboard/entry.ts';
 import type { Methods } from '../../eval/leaderboard/field.ts';
+import type { SplitMeasure } from '../../eval/leaderboard/measure.ts';
 import { heldOutModels } from '../../eval/leaderboard/onboarding.ts';
-import { type LeaderBoard, leaderBoard, type TaskName } from '../../eval/leaderboard/rank.ts';
+import { type LeaderBoard, type LeaderBoardOptions, leaderBoard, type TaskName } from '../../eval/leaderboard/rank.ts';
 import { leaderBoardText } from '../../eval/leaderboard/text.ts';
 import { trueEase } from '../../eval/leaderboard/true-difficulty.ts';
 import { unseenFolds } from '../../eval/leaderboard/unseen.ts';
@@ -24,7 +25,12 @@ const METHODS: Methods = {
   guessing: () => knowing(noise),
 };
 
-const run = (datasets: readonly Dataset[], tasks: readonly TaskName[], methods: Methods = METHODS) =>
+const run = (
+  datasets: readonly Dataset[],
+  tasks: readonly TaskName[],
+  methods: Methods = METHODS,
+  more: Partial<LeaderBoardOptions> = {},
+) =>
   leaderBoard(datasets, {
     methods,
     ours: Object.keys(methods)[0]!,
@@ -35,6 +41,7 @@ const run = (datasets: readonly Dataset[], tasks: readonly TaskName[], methods: 
     labels: 200,
     seed: 1,
     replicates: 60,
+    ...more,
   });
 
 /** Embeddings that tell difficulty; five models, of which b/gem is much the best for its price. */
@@ -59,6 +66,27 @@ describe('the learning curve', () => {
     expect(names).toEqual(['knows the chances', 'mean-quality', 'true shared difficulty']);
     for (const { methods } of curves[0]!.points) expect(methods[0]!.minusZero.value).toBeGreaterThan(0.02);
   });
+});
+
+test('each figure of a learning curve stands in its own row, in whatever order measures were kept', async () => {
+  const kept = new Map<string, object>();
+  const turned = (measure: object | undefined) =>
+    measure && {
+      ...measure,
+      contenders: Object.fromEntries(Object.entries((measure as SplitMeasure).contenders).reverse()),
+    };
+  const straight = {
+    get: (key: string) => kept.get(key),
+    set: (key: string, m: unknown) => kept.set(key, m as object),
+  };
+  const data = [world({ prompts: 400 })];
+  const first = await run(data, ['learning-curve'], METHODS, { store: straight });
+  expect(kept.size).toBeGreaterThan(0);
+  const again = await run(data, ['learning-curve'], METHODS, {
+    store: { ...straight, get: (key) => turned(kept.get(key)) },
+  });
+  expect(again.curves).toEqual(first.curves);
+  expect(leaderBoardText(again)).toBe(leaderBoardText(first));
 });
 
 describe('unseen benchmarks', () => {
