@@ -63,7 +63,8 @@ export function derivePool(dataset: Dataset): Pool {
   };
 }
 
-const groupsSha256 = (prompts: readonly Prompt[]): string =>
+/** Names the groups of these prompts, in whatever order. */
+export const groupsSha256 = (prompts: readonly Prompt[]): string =>
   createHash('sha256')
     .update([...new Set(prompts.map((p) => p.groupId))].sort().join('\n'))
     .digest('hex');

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { threadId } from 'node:worker_threads';
 import { type Dataset, type ErrorCode, RoutingError, readDataset } from '../../datasets/index.ts';
 import type { MeasureStore } from '../../eval/leaderboard/in-domain.ts';
+import { groupsSha256 } from '../../eval/leaderboard/pool.ts';
 import { type LeaderBoard, leaderBoard, type TaskName } from '../../eval/leaderboard/rank.ts';
 import { OURS, ZOO, type ZooName } from '../../router/estimators/index.ts';
 import { quotes, readTexts } from '../../router/training/read-texts.ts';
@@ -68,7 +69,7 @@ function vectorsWithout(source: Dataset, { texts, out, seed, code }: BoardJob, s
   let done: Promise<WordVectors> | undefined;
   const learn = async (): Promise<WordVectors> => {
     const key = createHash('sha256')
-      .update(`${code}|${seed}|${groupsHash(source)}`)
+      .update(`${code}|${seed}|${groupsSha256(source.prompts)}`)
       .digest('hex')
       .slice(0, 24);
     const path = join(out, 'measured', `${source.name}-${key}.bin`);
@@ -90,11 +91,6 @@ function vectorsWithout(source: Dataset, { texts, out, seed, code }: BoardJob, s
     from: 'word vectors from texts that do not quote its prompts',
   };
 }
-
-const groupsHash = (source: Dataset): string =>
-  createHash('sha256')
-    .update(JSON.stringify(source.prompts.map((p) => p.groupId)))
-    .digest('hex');
 
 export interface WorkerReply {
   readonly error?: { readonly code: string; readonly message: string };

@@ -95,7 +95,8 @@ Examples:
         });
         await encoder?.close();
         // Models on sale that nobody's outcomes know yet get a row from what is published of them.
-        const heads = priorRows(parts.heads, (await readCatalog()).models, await readScores());
+        const catalog = (await readCatalog()).models;
+        const heads = priorRows(parts.heads, catalog, await readScores());
         const { hash, dir } = saveArtifact(resolve(options.out), { ...parts, heads });
         const artifact = await loadArtifact(dir);
         const seconds = ((performance.now() - started) / 1000).toFixed(0);
@@ -108,7 +109,7 @@ Examples:
         }
         const m = artifact.manifest;
         const used = new Set(datasets.flatMap((d) => Object.keys(d.models)));
-        const listed = new Set((await readCatalog()).models.map((c) => c.id));
+        const listed = new Set(catalog.map((c) => c.id));
         process.stdout.write(
           [
             `models            ${m.models.length}`,

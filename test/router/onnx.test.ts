@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { normal, seededRandom } from '../../datasets/index.ts';
 import { loadArtifact } from '../../router/artifact/artifact.ts';
 import { DENSE_FACTS } from '../../router/encoder/ngram/facts.ts';
-import { BUCKETS, ngramFeatures } from '../../router/encoder/ngram/features.ts';
+import { ngramFeatures } from '../../router/encoder/ngram/features.ts';
 import { encodeNgrams, ngramDimension, ngramGraph, openNgramEncoder } from '../../router/encoder/ngram/ngram.ts';
 import { type Heads, NO_REGIONS, predictHeads, selectHeads, tokensOf } from '../../router/heads/heads.ts';
 import { headsGraph, unpackHeads } from '../../router/heads/onnx.ts';
@@ -148,23 +148,6 @@ test('an encoder fitted when there were fewer facts still gets those it knows', 
   const older = await openNgramEncoder(g.build());
   const text = 'How many of 12 eggs are left?';
   expect([...(await older.encode([text]))]).toEqual([...ngramFeatures(text).dense.subarray(0, 3)]);
-});
-
-test('an encoder fitted when character n-grams lay among the others gets them there', async () => {
-  const g = new GraphBuilder('older');
-  const ids = g.op('Cast', [g.input('ids', 'int32', ['L'])], { to: 1 });
-  const weights = g.input('weights', 'float', ['L']);
-  g.input('dense', 'float', [1, 36]);
-  const blocks = ['Less', 'GreaterOrEqual'].map((op) => {
-    const inBlock = g.op(op, [ids, g.scalar(BUCKETS)]);
-    const own = g.op('Where', [inBlock, weights, g.scalar(0)]);
-    return g.op('ReduceSum', [g.op('Mul', [own, own])]);
-  });
-  g.output('z', g.op('Concat', blocks, { axis: 0 }), [2]);
-  const older = await openNgramEncoder(g.build());
-  const [words, characters] = await older.encode(['How many eggs are left?']);
-  expect(words).toBeCloseTo(0.5, 5);
-  expect(characters).toBeCloseTo(0.5, 5);
 });
 
 describe('encoder and heads in one graph', () => {

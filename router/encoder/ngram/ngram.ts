@@ -177,26 +177,13 @@ export async function openNgramEncoder(model: Uint8Array, heads?: Uint8Array): P
 }
 
 function feedsOf(session: Session, text: string, vocabulary?: Vocabulary): Record<string, Feed> {
-  const { dense, ...f } = ngramFeatures(text, vocabulary);
+  const { dense, ...lists } = ngramFeatures(text, vocabulary);
   // An encoder fitted before some facts were added has inputs for the first of them.
   const facts = session.inputs.dense?.[1];
   const known = typeof facts === 'number' ? dense.subarray(0, facts) : dense;
-  const lists = session.inputs.grams === undefined ? { ...f, ...withGrams(f) } : f;
   const feeds: Record<string, Feed> = { dense: { data: known, dims: [1, known.length] } };
   for (const name of ['ids', 'weights', 'grams', 'words'] as const) {
     if (session.inputs[name] !== undefined) feeds[name] = { data: lists[name], dims: [lists[name].length] };
   }
   return feeds;
-}
-
-/** Encoders fitted before `grams` was an input have character n-grams among the others, each block of length √½. */
-function withGrams({ ids, weights, grams }: Omit<NgramFeatures, 'dense'>): Pick<NgramFeatures, 'ids' | 'weights'> {
-  const all = new Int32Array(ids.length + grams.length);
-  all.set(ids);
-  all.set(
-    grams.map((gram) => BUCKETS + (gram % BUCKETS)),
-    ids.length,
-  );
-  const each = Math.SQRT1_2 / Math.sqrt(grams.length);
-  return { ids: all, weights: Float32Array.from(all, (_, l) => (l < ids.length ? Math.SQRT1_2 * weights[l]! : each)) };
 }
