@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { RoutingError } from './errors.ts';
+import { OutcomeColumns } from './outcome-columns.ts';
 import { readNumberedJsonl } from './read-jsonl.ts';
 import { type Dataset, ModelInfos, Outcome, Prompt } from './schema.ts';
 
@@ -52,8 +53,8 @@ export async function readDataset(dir: string, options: ReadOptions = {}): Promi
     });
   }
 
-  const outcomes: Outcome[] = [];
-  const pairs = new Map<string, Set<string>>();
+  const outcomes = new OutcomeColumns();
+  const pairs = new Pairs(prompts);
   for await (const { row, line } of readNumberedJsonl(outcomesFile, Outcome, unknown(outcomesFile, Outcome))) {
     if (!seen.has(row.promptId)) {
       throw new RoutingError(
@@ -61,14 +62,12 @@ export async function readDataset(dir: string, options: ReadOptions = {}): Promi
         `${outcomesFile}:${line}: outcome of prompt ${row.promptId}, which ${basename(promptsFile)} does not have`,
       );
     }
-    const models = pairs.get(row.promptId) ?? new Set();
-    if (models.has(row.modelId)) {
+    if (!pairs.add(row.promptId, row.modelId)) {
       throw new RoutingError(
         'DUPLICATE_ROW',
         `${outcomesFile}:${line}: (${row.promptId}, ${row.modelId}) stands there twice`,
       );
     }
-    pairs.set(row.promptId, models.add(row.modelId));
     outcomes.push(row);
   }
   return { name: basename(resolve(dir)), prompts, outcomes, models: readModels(join(dir, 'models.json')) };
@@ -88,9 +87,37 @@ export function mergeDatasets(datasets: readonly Dataset[]): Dataset {
   return {
     name: datasets.map((d) => d.name).join('+'),
     prompts: datasets.flatMap((d) => d.prompts),
-    outcomes: datasets.flatMap((d) => d.outcomes),
+    outcomes: OutcomeColumns.from(everyOutcome(datasets)),
     models: Object.assign({}, ...datasets.map((d) => d.models)),
   };
+}
+
+function* everyOutcome(datasets: readonly Dataset[]): Generator<Outcome> {
+  for (const { outcomes } of datasets) yield* outcomes;
+}
+
+/** Which (prompt, model) pairs were read: a bit each, for there can be millions. */
+class Pairs {
+  readonly #row: ReadonlyMap<string, number>;
+  readonly #seen = new Map<string, Uint8Array>();
+
+  constructor(prompts: readonly Prompt[]) {
+    this.#row = new Map(prompts.map(({ id }, i) => [id, i]));
+  }
+
+  /** @returns false where the pair was there already */
+  add(promptId: string, modelId: string): boolean {
+    let bits = this.#seen.get(modelId);
+    if (bits === undefined) {
+      bits = new Uint8Array(Math.ceil(this.#row.size / 8));
+      this.#seen.set(modelId, bits);
+    }
+    const row = this.#row.get(promptId)!;
+    const bit = 1 << (row % 8);
+    if ((bits[row >> 3]! & bit) !== 0) return false;
+    bits[row >> 3]! |= bit;
+    return true;
+  }
 }
 
 function unknownFields({ shape }: { shape: object }, tell: (field: string) => void): (row: object) => void {

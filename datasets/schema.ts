@@ -61,12 +61,20 @@ export type ModelInfo = z.infer<typeof ModelInfo>;
 export const ModelInfos = z.record(z.string(), ModelInfo);
 export type ModelInfos = z.infer<typeof ModelInfos>;
 
+/** Outcomes as they are handed on: an array of rows, or columns that take a fifth of its memory. */
+export interface OutcomeRows extends Iterable<Outcome> {
+  readonly length: number;
+  filter(keep: (outcome: Outcome) => boolean): OutcomeRows;
+  map<T>(to: (outcome: Outcome) => T): T[];
+  some(holds: (outcome: Outcome) => boolean): boolean;
+}
+
 /** A dataset in memory: rows as read, before they become a table. */
 export interface Dataset {
   /** Folder name, or the sources joined by `+`. */
   readonly name: string;
   readonly prompts: readonly Prompt[];
-  readonly outcomes: readonly Outcome[];
+  readonly outcomes: OutcomeRows;
   readonly models: ModelInfos;
 }
 

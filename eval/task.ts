@@ -93,7 +93,7 @@ export function prepareTask(dataset: Dataset, options: TaskOptions = {}): Task {
       noOutcome: clean.length - rows.length,
       hiddenReasoningModels: hidden,
       unpricedModels: unpriced,
-      baseModels: [...new Set(kept.outcomes.map((o) => o.modelId).filter(isBaseModel))].sort(),
+      baseModels: [...new Set(kept.outcomes.map((o) => o.modelId))].filter(isBaseModel).sort(),
     },
   };
 }

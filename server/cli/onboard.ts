@@ -144,7 +144,7 @@ async function run(modelId: string, options: Options): Promise<void> {
 /** @throws `UNKNOWN_MODEL` where the folder has no outcome of it, `EMPTY_TABLE` where it has too few */
 function labelsOf(dataset: Dataset, modelId: string, dir: string): Labels {
   const usable = new Map(dataset.prompts.filter((p) => !p.contaminated).map((p) => [p.id, p]));
-  const outcomes = dataset.outcomes.filter((o) => o.modelId === modelId && usable.has(o.promptId));
+  const outcomes = [...dataset.outcomes.filter((o) => o.modelId === modelId && usable.has(o.promptId))];
   if (outcomes.length === 0) {
     const others = [...new Set(dataset.outcomes.map((o) => o.modelId))].sort();
     throw new RoutingError(

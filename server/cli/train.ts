@@ -180,8 +180,8 @@ async function writeReplay(
   const outcomes = dataset.outcomes.filter((o) => kept.has(o.promptId) && !isBaseModel(o.modelId));
   const used = new Set(outcomes.map((o) => o.modelId));
   mkdirSync(dir, { recursive: true });
-  const write = (name: string, rows: readonly unknown[]): void => {
-    writeFileSync(join(dir, name), gzipSync(rows.map((r) => `${JSON.stringify(r)}\n`).join(''), { level: 9 }));
+  const write = (name: string, rows: Iterable<unknown>): void => {
+    writeFileSync(join(dir, name), gzipSync(Array.from(rows, (r) => `${JSON.stringify(r)}\n`).join(''), { level: 9 }));
   };
   write(
     'prompts.jsonl.gz',

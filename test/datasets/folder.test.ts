@@ -26,13 +26,13 @@ test('reads a folder, gzipped or not, and fills in what a row may leave out', as
     { id: 'p1', text: 'one', benchmark: 'sums', groupId: 'g1', source: 'local' },
     { id: 'p2', text: 'two', benchmark: 'default', groupId: 'p2', source: 'local' },
   ]);
-  expect(plain.outcomes).toEqual(outcomes);
+  expect([...plain.outcomes]).toEqual(outcomes);
   expect(plain.models['a/x']?.outputUsdPerMTok).toBe(2);
   const zipped = await readDataset(
     folderOf({ 'prompts.jsonl.gz': gzipSync(jsonl(prompts)), 'outcomes.jsonl.gz': gzipSync(jsonl(outcomes)) }),
   );
   expect(zipped.prompts).toEqual(plain.prompts);
-  expect(zipped.outcomes).toEqual(plain.outcomes);
+  expect([...zipped.outcomes]).toEqual([...plain.outcomes]);
   expect(zipped.models).toEqual({});
 });
 
@@ -138,7 +138,7 @@ test('merges datasets, and refuses a prompt id that stands in two of them', asyn
   const both = mergeDatasets([first, second]);
   expect(both.name).toBe(`${first.name}+${second.name}`);
   expect(both.prompts.map((p) => p.id)).toEqual(['p1', 'p2']);
-  expect(both.outcomes).toEqual(outcomes);
+  expect([...both.outcomes]).toEqual(outcomes);
   const error = await failureOf(async () => mergeDatasets([first, first]));
   expect(error.code).toBe('DUPLICATE_ROW');
 });

@@ -37,7 +37,7 @@ test('puts outcomes in a matrix of prompts × sorted models, NaN where a model w
 });
 
 test('knows a table whose tokens are all guessed from characters', () => {
-  expect(outcomeTable(datasetOf([data.outcomes[1]!])).tokensRecorded).toBe(false);
+  expect(outcomeTable(datasetOf([[...data.outcomes][1]!])).tokensRecorded).toBe(false);
 });
 
 test('leaves base models out unless asked for', () => {
@@ -56,7 +56,7 @@ test('refuses to make a table of nothing', () => {
     return 'no error';
   };
   expect(code(() => outcomeTable(datasetOf([])))).toBe('EMPTY_TABLE');
-  expect(code(() => outcomeTable(datasetOf([data.outcomes[3]!])))).toBe('EMPTY_TABLE');
+  expect(code(() => outcomeTable(datasetOf([[...data.outcomes][3]!])))).toBe('EMPTY_TABLE');
   expect(code(() => outcomeTable({ ...data, prompts: [] }))).toBe('EMPTY_TABLE');
 });
 

@@ -160,7 +160,7 @@ describe('leader board', () => {
     const tenfold: Dataset = {
       ...one,
       prompts: one.prompts.flatMap((p) => copies.map((k) => ({ ...p, id: `${p.id}/${k}` }))),
-      outcomes: one.outcomes.flatMap((o) => copies.map((k) => ({ ...o, promptId: `${o.promptId}/${k}` }))),
+      outcomes: [...one.outcomes].flatMap((o) => copies.map((k) => ({ ...o, promptId: `${o.promptId}/${k}` }))),
     };
     const copied = router(await run(tenfold, { routers: ['default'] }), 'default').aiq;
     expect(copied.value!).toBeCloseTo(single.value!, 9);

@@ -18,7 +18,7 @@ function labels(n: number): string {
   const lines = (rows: readonly object[]): string => rows.map((r) => `${JSON.stringify(r)}\n`).join('');
   return folderOf({
     'prompts.jsonl': lines(prompts),
-    'outcomes.jsonl': lines(outcomes),
+    'outcomes.jsonl': lines([...outcomes]),
     'models.json': JSON.stringify(models),
   });
 }
