@@ -7,6 +7,7 @@
  */
 import { deriveSeed, type Prompt, sampleRows } from '../../datasets/index.ts';
 import { NO_REGIONS, type Regions, regionShares, softmax } from '../heads/heads.ts';
+import { blockedProducts } from './blocked-products.ts';
 import { minimise } from './lbfgs.ts';
 
 /** Fewer prompts than this do not make a kind. */
@@ -77,27 +78,16 @@ export function fitRegions(
   /** Log loss with ridge, and its gradient. */
   function loss(x: Float64Array, on: readonly number[]): { value: number; gradient: Float64Array } {
     const gradient = new Float64Array(x.length);
-    const share = new Float64Array(b);
     let value = 0;
     for (let k = 0; k < d * b; k++) {
       value += (RIDGE / 2) * x[k]! ** 2;
       gradient[k] = RIDGE * x[k]!;
     }
-    for (const i of on) {
-      for (let r = 0; r < b; r++) share[r] = x[d * b + r]!;
-      for (let a = 0; a < d; a++) {
-        const v = z[i * d + a]!;
-        for (let r = 0, at = a * b; r < b; r++, at++) share[r]! += v * x[at]!;
-      }
+    blockedProducts(z, on, d, b, x, gradient, (share, i) => {
       softmax(share);
       value -= Math.log(Math.max(1e-300, share[label[i]!]!));
       share[label[i]!]! -= 1;
-      for (let a = 0; a < d; a++) {
-        const v = z[i * d + a]!;
-        for (let r = 0, at = a * b; r < b; r++, at++) gradient[at]! += v * share[r]!;
-      }
-      for (let r = 0; r < b; r++) gradient[d * b + r]! += share[r]!;
-    }
+    });
     return { value, gradient };
   }
 }
