@@ -4,6 +4,7 @@ export * from './catalog/catalog.ts';
 export * from './catalog/scores.ts';
 export * from './errors.ts';
 export * from './folder.ts';
+export * from './near-duplicates.ts';
 export * from './outcome-columns.ts';
 export * from './outcome-table.ts';
 export * from './random.ts';
