@@ -2,6 +2,7 @@
 import type { Prompt } from '../datasets/index.ts';
 import type { FrozenPoint } from './curve.ts';
 import type { Part } from './part.ts';
+import type { PolicyKnobs } from './result.ts';
 import type { SingleModels } from './single-models.ts';
 
 /**
@@ -35,6 +36,8 @@ export interface Frozen {
   readonly baselineQuality: number;
   /** What setting k of {@link points} is called in a report. */
   label(setting: number): string;
+  /** What makes a gateway with this router decide as setting k does; absent where there is no such knob. */
+  knobs?(setting: number): PolicyKnobs;
   /** Measures the frozen points. Reads outcomes of the test part only to look up what was chosen. */
   measure(test: Part): Promise<Measurement>;
 }
@@ -44,6 +47,8 @@ export interface Measurement {
   readonly outcomes: ReadonlyMap<number, SettingOutcome>;
   /** n × m predicted quality, for calibration; absent for routers that predict none. */
   readonly predicted?: Float32Array | Float64Array;
+  /** n × m expected cost, USD, and tokens of an answer; absent for routers that forecast neither. */
+  readonly expected?: { readonly costUsd: Float64Array; readonly outputTokens?: Float32Array | Float64Array };
   /**
    * n × m: how much rather this model than another, for the strong-or-weak figures of two-model data;
    * absent for routers that do not rank.

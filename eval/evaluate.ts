@@ -1,9 +1,10 @@
 /** The whole run: dataset → task → folds → fitted and frozen routers → measured on the test parts → figures. */
-import { type Dataset, RoutingError } from '../datasets/index.ts';
-import { baselineModel, dearest } from './baselines/fixed.ts';
+import { type Dataset, languageDetector, RoutingError } from '../datasets/index.ts';
+import { baselineModel, dearest, worstSingle } from './baselines/fixed.ts';
 import { type FoldResult, runFold } from './fold.ts';
 import type { Evaluation } from './result.ts';
 import { type LoadSource, rosterOf } from './routers.ts';
+import type { SingleModels } from './single-models.ts';
 import { foldRows, type SplitName } from './split.ts';
 import { statistics } from './statistics.ts';
 import { summarise } from './summarise.ts';
@@ -25,6 +26,8 @@ export interface EvaluateOptions {
   readonly replicates?: number;
   /** Loads artifacts. */
   readonly load: LoadSource;
+  /** Lists of single prompts carry their text; default: ids alone. */
+  readonly showText?: boolean;
   /** Told what is going on, a line at a time. */
   readonly onProgress?: (message: string) => void;
 }
@@ -50,8 +53,8 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
     ...(options.trainPrompts !== undefined && { trainPrompts: options.trainPrompts }),
   });
 
-  // No row is printed for the dear end of the cost axis and the baseline, but every figure needs them.
-  const contenders = [...roster.contenders, dearest(), baselineModel()];
+  // No row is printed for the ends of the axes and the baseline, but every figure needs them.
+  const contenders = [...roster.contenders, dearest(), worstSingle(), baselineModel()];
   const folds: FoldResult[] = [];
   for (const [f, fold] of rows.entries()) {
     const place = rows.length > 1 ? `${f + 1} of ${rows.length}, without ${fold.name}: ` : '';
@@ -86,6 +89,9 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
       {
         cheapest: tallies.get('cheapest')!,
         dearest: tallies.get('dearest')!,
+        worst: tallies.get('worst')!,
+        best: tallies.get('best-single')!,
+        random: tallies.get('random')!,
         baseline: tallies.get('baseline')!,
         zero: tallies.get('zero')!,
         oracle: tallies.get('oracle')!,
@@ -108,6 +114,9 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
     trainedGroups: new Set(prompts.map((p) => p.groupId).filter(seen)).size,
     unfit,
     artifacts: roster.sources.map((source) => source.hash),
+    tests,
+    languageOf: await languageDetector(),
+    showText: options.showText ?? false,
   });
 }
 
@@ -128,6 +137,16 @@ function checkAsked(asked: readonly string[], unfit: readonly { name: string; re
   if (failed) throw new RoutingError('INVALID_CONFIG', `router "${failed.name}" cannot be evaluated: ${failed.reason}`);
 }
 
+/**
+ * Quality that one USD is worth where the cheapest and the best single model are equally good a choice on the training
+ * part: there it pays most to tell prompts apart. 0 where money buys nothing.
+ */
+function exchangeRate({ byRisingCost, byFallingQuality, quality, costUsd }: SingleModels): number {
+  const [cheap, good] = [byRisingCost[0]!, byFallingQuality[0]!];
+  const spread = costUsd[good]! - costUsd[cheap]!;
+  return spread > 0 ? Math.max(0, (quality[good]! - quality[cheap]!) / spread) : 0;
+}
+
 /** Test parts with their resampling units: a group inside one test part. */
 function testParts(folds: readonly FoldResult[], twoModels: boolean): { tests: TestPart[]; units: Units } {
   const prompts: number[] = [];
@@ -146,7 +165,7 @@ function testParts(folds: readonly FoldResult[], twoModels: boolean): { tests: T
     });
     const [strong, weak] = fold.singles.byFallingQuality;
     const pair = twoModels && weak !== undefined ? { strong: strong!, weak } : undefined;
-    return { part: fold.test, unitOf, ...(pair && { pair }) };
+    return { part: fold.test, unitOf, qualityPerUsd: exchangeRate(fold.singles), ...(pair && { pair }) };
   });
   return {
     tests,

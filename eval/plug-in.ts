@@ -31,7 +31,8 @@ export const plugIn = (forecaster: Forecaster, kind: ContenderKind): Contender =
     const tuning = { quality: fitted.tuning.forecast.quality, costUsd: price(part, fitted.tuning.forecast) };
     return freezeSweep(tuning, part, training, async (test) => {
       const forecast = await fitted.forecast(test.table.prompts);
-      return { quality: forecast.quality, costUsd: price(test, forecast) };
+      const { quality, outputTokens } = forecast;
+      return { quality, costUsd: price(test, forecast), ...(outputTokens && { outputTokens }) };
     });
   },
 });
@@ -57,6 +58,11 @@ export function freezeSweep(
     points,
     baselineQuality: mean(fixedOrder(part, training.baseline).quality),
     label: (s) => (s === cheapest ? 'always cheapest' : `λ=${formatLambda(swept[s]!.lambda)}`),
+    // With every candidate within the tolerance, `qualityPerUsd` is λ, and without one the cheapest wins.
+    knobs: (s) => {
+      const lambda = swept[s]?.lambda ?? Number.POSITIVE_INFINITY;
+      return { tolerance: 1, qualityPerUsd: Number.isFinite(lambda) ? lambda : null };
+    },
     async measure(test): Promise<Measurement> {
       const beliefs = await believe(test);
       const used = [...new Set(points.flatMap((p) => [p.a, p.b]))].sort((a, b) => a - b);
@@ -71,7 +77,7 @@ export function freezeSweep(
       if (used.includes(cheapest)) outcomes.set(cheapest, fixedOrder(test, singles.byRisingCost));
       return {
         outcomes,
-        ...(options.predicts !== false && { predicted: beliefs.quality }),
+        ...(options.predicts !== false && { predicted: beliefs.quality, expected: beliefs }),
         preference: beliefs.quality,
         ...(options.hindsight !== false && { hindsight: sweep(beliefs, test, singles.byRisingCost) }),
       };

@@ -4,6 +4,7 @@
  */
 import type { ContenderKind } from './contender.ts';
 import type { CostBasis } from './costs.ts';
+import type { FigureName } from './figures.ts';
 import type { SplitName } from './split.ts';
 
 export interface Estimate {
@@ -13,11 +14,83 @@ export interface Estimate {
   readonly high: number | null;
 }
 
+/** What to put under `policy:` in the configuration so that the gateway decides as one setting does. */
+export interface PolicyKnobs {
+  readonly tolerance: number;
+  /** Null: the cheapest adequate model, whatever the quality. */
+  readonly qualityPerUsd: number | null;
+}
+
 export interface CurveEntry {
   /** The frozen setting: one trade-off λ, or a random mix of two. */
   readonly setting: string;
   readonly costUsd: number;
   readonly quality: number;
+  /** 95 % bootstrap intervals; absent for the {@link START_SETTING}. */
+  readonly interval?: { readonly costUsd: Bounds; readonly quality: Bounds };
+  /** The settings of the mix as knobs, with the share of prompts each gets; absent where no knob stands for one. */
+  readonly knobs?: readonly { readonly share: number; readonly policy: PolicyKnobs }[];
+}
+
+export interface Bounds {
+  readonly low: number | null;
+  readonly high: number | null;
+}
+
+/** One bin of a reliability curve over all forecasts. */
+export interface ReliabilityBin {
+  readonly predicted: number;
+  readonly observed: number;
+  /** 95 % interval of what was observed; null for a bin of one graded answer. */
+  readonly low: number | null;
+  readonly high: number | null;
+  /** Answers. */
+  readonly n: number;
+}
+
+/** Prompts of one kind at the operating point, beside the baseline on the same prompts. */
+export interface Slice {
+  readonly name: string;
+  readonly prompts: number;
+  readonly groups: number;
+  readonly quality: number;
+  readonly baselineQuality: number;
+  /** Quality minus the baseline's. */
+  readonly qualityChange: Estimate;
+  /** Cost / the baseline's cost; null where that is 0. */
+  readonly costShare: Estimate;
+}
+
+export interface RegrettedCell {
+  readonly model: string;
+  readonly quality: number;
+  readonly costUsd: number;
+  /** Quality that the router forecast. */
+  readonly predicted: number | null;
+}
+
+/** A prompt on which another choice would have been worth more. */
+export interface Regretted {
+  readonly promptId: string;
+  readonly benchmark: string;
+  /** In quality, money counted at the exchange rate. */
+  readonly regret: number;
+  readonly chosen: RegrettedCell;
+  readonly better: RegrettedCell;
+  /** Only where texts may be shown. */
+  readonly text?: string;
+}
+
+/** A router where it is asked to keep 98 % of the baseline's quality. */
+export interface OperatingPoint {
+  /** False where it keeps so much nowhere on the training part: then the baseline answers everything. */
+  readonly reached: boolean;
+  readonly costUsd: number;
+  readonly quality: number;
+  readonly knobs: readonly { readonly share: number; readonly policy: PolicyKnobs }[];
+  readonly byBenchmark: readonly Slice[];
+  readonly byLanguage: readonly Slice[];
+  readonly mostRegretted: readonly Regretted[];
 }
 
 /** The start of a curve whose own first point costs more: every router may send prompts to the cheapest model. */
@@ -57,6 +130,12 @@ export interface RouterResult {
   readonly chosen: { readonly predicted: number; readonly observed: number } | null;
   /** Share of prompts that go to another model than with the zero router at the same operating point. */
   readonly differsFromZero: number | null;
+  /** Every figure by name (`figures.ts`), each with its interval. */
+  readonly metrics: Readonly<Record<FigureName, Estimate>>;
+  /** Forecasts against outcomes; null for routers that forecast none. */
+  readonly reliability: readonly ReliabilityBin[] | null;
+  /** Of learned routers; null for the others. */
+  readonly operatingPoint: OperatingPoint | null;
   /** AIQ if settings and hull had been chosen on the test part: optimistic, never the headline. */
   readonly hindsightAiq: number | null;
 }

@@ -1,80 +1,43 @@
 /** Figures of every router on one set of units, each with an interval from one paired bootstrap. */
+import type { CellSum } from './cell-sums.ts';
+import { FIGURE_INFO, FIGURES, type FigureName, type Figures } from './figures.ts';
 import { aiq, aiqLinear, type CostRange, curveFrom } from './metrics/aiq.ts';
 import { apgr, cpt, type DeferralPoint } from './metrics/apgr.ts';
+import { aucFrom } from './metrics/auc.ts';
 import { forEachResample, type Interval, percentileInterval } from './metrics/bootstrap.ts';
+import { costSave } from './metrics/cost-save.ts';
 import type { CurvePoint } from './metrics/curve-point.ts';
+import { deferralArea } from './metrics/deferral-area.ts';
+import { gain, gapAtOracle } from './metrics/gains.ts';
+import { hypervolumeRatio, type PoolBox } from './metrics/hypervolume.ts';
+import { rowWeights } from './metrics/paired-bootstrap.ts';
+import { paretoDist } from './metrics/pareto.ts';
+import { perfGain } from './metrics/perf-gain.ts';
+import { costApgr, costCpt } from './metrics/pgr.ts';
 import { qualityNeutralCost } from './metrics/quality-neutral-cost.ts';
+import { arenaScore } from './metrics/router-arena.ts';
+import { routerBenchAiq } from './metrics/routerbench-aiq.ts';
 import { savingAt } from './metrics/savings.ts';
+import { KEEP_SHARES, OPERATING_SHARE } from './operating-point.ts';
 import {
   calibrationColumn,
   costColumn,
   deferralColumn,
   promiseColumn,
   qualityColumn,
+  type Ranking,
   type Tally,
   type Units,
   weightedSums,
 } from './tally.ts';
 
-/** Every figure of one router; null where it is not defined. */
-export interface Figures {
-  readonly aiq: number | null;
-  readonly aiqMinusZero: number | null;
-  readonly aiqLinear: number | null;
-  readonly gapRecovered: number | null;
-  readonly apgr: number | null;
-  readonly cpt50: number | null;
-  readonly cpt80: number | null;
-  readonly qualityNeutralCost: number | null;
-  readonly saving95: number | null;
-  readonly saving98: number | null;
-  readonly saving100: number | null;
-  readonly ece: number | null;
-  /** Asked on the training part to keep 95 % of the baseline's quality: what it saved and kept on the test part. */
-  readonly promisedSaving95: number | null;
-  readonly promisedSaving98: number | null;
-  readonly promisedSaving100: number | null;
-  readonly keptQuality95: number | null;
-  readonly keptQuality98: number | null;
-  readonly keptQuality100: number | null;
-}
-
-export type FigureName = keyof Figures;
-export const FIGURES: readonly FigureName[] = [
-  'aiq',
-  'aiqMinusZero',
-  'aiqLinear',
-  'gapRecovered',
-  'apgr',
-  'cpt50',
-  'cpt80',
-  'qualityNeutralCost',
-  'saving95',
-  'saving98',
-  'saving100',
-  'ece',
-  'promisedSaving95',
-  'promisedSaving98',
-  'promisedSaving100',
-  'keptQuality95',
-  'keptQuality98',
-  'keptQuality100',
-];
-
-/** Where an undefined replicate counts: a router that does not reach the baseline costs more than any that does. */
-const UNDEFINED_AT: Readonly<Partial<Record<FigureName, number>>> = {
-  qualityNeutralCost: Number.POSITIVE_INFINITY,
-  saving95: Number.NEGATIVE_INFINITY,
-  saving98: Number.NEGATIVE_INFINITY,
-  saving100: Number.NEGATIVE_INFINITY,
-  cpt50: Number.POSITIVE_INFINITY,
-  cpt80: Number.POSITIVE_INFINITY,
-};
-
 /** What all routers are measured against; each a tally of its own. */
 export interface References {
   readonly cheapest: Tally;
   readonly dearest: Tally;
+  readonly worst: Tally;
+  readonly best: Tally;
+  readonly random: Tally;
   readonly baseline: Tally;
   readonly zero: Tally;
   readonly oracle: Tally;
@@ -86,9 +49,16 @@ const ROUNDING = 1e-9;
 /** Resamples worked on at once. */
 const BLOCK = 64;
 
+/** Intervals of one operating point. */
+export interface PointInterval {
+  readonly costUsd: Interval;
+  readonly quality: Interval;
+}
+
 export interface RouterStatistics {
   readonly name: string;
   readonly points: readonly CurvePoint[];
+  readonly pointIntervals: readonly PointInterval[];
   readonly figures: Figures;
   readonly intervals: Readonly<Record<FigureName, Interval>>;
 }
@@ -115,6 +85,12 @@ export function statistics(
   const replicated = tallies.map(
     () => Object.fromEntries(FIGURES.map((f) => [f, new Float64Array(replicates)])) as Record<FigureName, Float64Array>,
   );
+  const replicatedPoints = tallies.map((t) =>
+    Array.from({ length: t.points }, () => ({
+      costUsd: new Float64Array(replicates),
+      quality: new Float64Array(replicates),
+    })),
+  );
   const block = new Float64Array(Math.min(BLOCK, replicates) * units.count);
   forEachResample(
     kept.length,
@@ -127,9 +103,14 @@ export function statistics(
       if (filled < BLOCK && r + 1 < replicates) return;
       evaluateAll(tallies, references, units, block, filled).forEach(({ routers }, b) => {
         routers.forEach((router, t) => {
+          const at = r + 1 - filled + b;
           for (const f of FIGURES) {
-            replicated[t]![f][r + 1 - filled + b] = router.figures[f] ?? UNDEFINED_AT[f] ?? Number.NaN;
+            replicated[t]![f][at] = router.figures[f] ?? FIGURE_INFO[f].undefinedAt ?? Number.NaN;
           }
+          router.points.forEach(({ costUsd, quality }, k) => {
+            replicatedPoints[t]![k]!.costUsd[at] = costUsd;
+            replicatedPoints[t]![k]!.quality[at] = quality;
+          });
         });
       });
     },
@@ -142,6 +123,10 @@ export function statistics(
     baseline: value.baseline,
     routers: value.routers.map((router, t) => ({
       ...router,
+      pointIntervals: replicatedPoints[t]!.map(({ costUsd, quality }) => ({
+        costUsd: percentileInterval(costUsd),
+        quality: percentileInterval(quality),
+      })),
       intervals: Object.fromEntries(
         FIGURES.map((f) => [f, router.figures[f] === null ? none : percentileInterval(replicated[t]![f])]),
       ) as Record<FigureName, Interval>,
@@ -163,7 +148,14 @@ function evaluateAll(
   return Array.from({ length: replicates }, (_, r) => {
     let prompts = 0;
     for (let u = 0; u < units.count; u++) prompts += weights[r * units.count + u]! * units.prompts[u]!;
-    return figuresOf(tallies, references, prompts, (t) => sums.get(t)!.subarray(r * t.columns, (r + 1) * t.columns));
+    const own = weights.subarray(r * units.count, (r + 1) * units.count);
+    return figuresOf(
+      tallies,
+      references,
+      prompts,
+      (t) => sums.get(t)!.subarray(r * t.columns, (r + 1) * t.columns),
+      ({ unit, weights: into }) => rowWeights(own, unit, into),
+    );
   });
 }
 
@@ -172,6 +164,7 @@ function figuresOf(
   references: References,
   prompts: number,
   sumsOf: (t: Tally) => Float64Array,
+  weightsOf: (ranking: Ranking) => Float64Array,
 ) {
   const pointsOf = (t: Tally): CurvePoint[] => {
     const s = sumsOf(t);
@@ -180,44 +173,139 @@ function figuresOf(
       quality: s[qualityColumn(k)]! / prompts,
     }));
   };
-  const cheapest = pointsOf(references.cheapest)[0]!;
+  const one = (t: Tally) => pointsOf(t)[0]!;
+  const cheapest = one(references.cheapest);
   const range: CostRange = {
     lowUsd: cheapest.costUsd,
-    highUsd: pointsOf(references.dearest)[0]!.costUsd,
+    highUsd: one(references.dearest).costUsd,
     lowQuality: cheapest.quality,
   };
-  const baseline = pointsOf(references.baseline)[0]!;
-  const zero = aiq(pointsOf(references.zero), range);
-  const oracle = aiq(pointsOf(references.oracle), range);
-  const routers = tallies.map((t) => {
-    const points = pointsOf(t);
-    const curve = curveFrom(points, range);
-    const own = aiq(points, range);
-    const gain = own === null || zero === null ? null : own - zero;
-    const deferral = deferralOf(t, sumsOf(t));
+  const baseline = one(references.baseline);
+  const oraclePoints = pointsOf(references.oracle);
+  const curves = tallies.map(pointsOf);
+  const pool: Pool = {
+    range,
+    baseline,
+    best: one(references.best),
+    random: one(references.random),
+    box: { ...range, lowQuality: one(references.worst).quality, highQuality: one(references.best).quality },
+    zeroAiq: aiq(pointsOf(references.zero), range),
+    oracleAiq: aiq(oraclePoints, range),
+    oraclePoints,
+    routerBench: routerBenchAiq(curves.map((points, t) => (tallies[t]!.kind === 'hindsight' ? [] : points))),
+    rivals: tallies.flatMap((t, k) => (t.kind === 'hindsight' ? [] : curves[k]!)),
+  };
+  const routers = tallies.map((t, k) => {
+    const points = curves[k]!;
+    const sums = sumsOf(t);
     const figures: Figures = {
-      aiq: own,
-      aiqMinusZero: gain,
-      aiqLinear: aiqLinear(points, range),
-      gapRecovered: gapRecovered(own, zero, oracle),
-      apgr: deferral && apgr(deferral),
-      cpt50: deferral && cpt(deferral, 0.5),
-      cpt80: deferral && cpt(deferral, 0.8),
-      qualityNeutralCost: qualityNeutralCost(curve, baseline),
-      saving95: savingAt(curve, baseline, 0.95),
-      saving98: savingAt(curve, baseline, 0.98),
-      saving100: savingAt(curve, baseline, 1),
-      ece: eceOf(t, sumsOf(t)),
-      promisedSaving95: complement(ratio(sumsOf(t)[promiseColumn(t, 0)]! / prompts, baseline.costUsd)),
-      promisedSaving98: complement(ratio(sumsOf(t)[promiseColumn(t, 1)]! / prompts, baseline.costUsd)),
-      promisedSaving100: complement(ratio(sumsOf(t)[promiseColumn(t, 2)]! / prompts, baseline.costUsd)),
-      keptQuality95: ratio(sumsOf(t)[promiseColumn(t, 0) + 1]! / prompts, baseline.quality),
-      keptQuality98: ratio(sumsOf(t)[promiseColumn(t, 1) + 1]! / prompts, baseline.quality),
-      keptQuality100: ratio(sumsOf(t)[promiseColumn(t, 2) + 1]! / prompts, baseline.quality),
+      ...curveFigures(points, pool, pool.routerBench[k] ?? null),
+      ...promiseFigures(t, sums, prompts, pool),
+      ...pairFigures(deferralOf(t, sums)),
+      ...cellFigures(t, sums, prompts),
+      ece: eceOf(t, sums),
+      withinAuc: t.ranking && aucFrom(t.ranking.order, t.ranking.observed, weightsOf(t.ranking), 'rows'),
     };
     return { name: t.name, points, figures };
   });
   return { routers, range, baseline };
+}
+
+/** What a curve is read against, on the same resample. */
+interface Pool {
+  readonly range: CostRange;
+  readonly baseline: CurvePoint;
+  readonly best: CurvePoint;
+  readonly random: CurvePoint;
+  readonly box: PoolBox;
+  readonly zeroAiq: number | null;
+  readonly oracleAiq: number | null;
+  readonly oraclePoints: readonly CurvePoint[];
+  /** RouterBench's AIQ of each router: it depends on the others. */
+  readonly routerBench: readonly (number | null)[];
+  /** Points of all routers that do not see the outcomes. */
+  readonly rivals: readonly CurvePoint[];
+}
+
+function curveFigures(points: readonly CurvePoint[], pool: Pool, routerBench: number | null) {
+  const { range, baseline, best, box } = pool;
+  const curve = curveFrom(points, range);
+  const own = aiq(points, range);
+  const top = points.at(-1)!;
+  const gap = { ...range, highQuality: best.quality };
+  const only = (x: number) => Float64Array.of(x);
+  return {
+    aiq: own,
+    aiqMinusZero: own === null || pool.zeroAiq === null ? null : own - pool.zeroAiq,
+    aiqLinear: aiqLinear(points, range),
+    gapRecovered: gapRecovered(own, pool.zeroAiq, pool.oracleAiq),
+    qualityNeutralCost: qualityNeutralCost(curve, baseline),
+    saving95: savingAt(curve, baseline, 0.95),
+    saving98: savingAt(curve, baseline, 0.98),
+    saving100: savingAt(curve, baseline, 1),
+    costApgr: costApgr(points, gap),
+    costCpt50: costCpt(points, gap, 0.5),
+    costCpt80: costCpt(points, gap, 0.8),
+    routerBenchAiq: routerBench,
+    deferralArea: deferralArea(curve, range.highUsd),
+    deferralAreaHalf: deferralArea(curve, range.highUsd, 0.5),
+    hypervolume: hypervolumeRatio(curve, pool.oraclePoints, box),
+    hypervolumeLog: hypervolumeRatio(curve, pool.oraclePoints, box, 'log'),
+    gainAtRandom: gain(only(top.quality), only(pool.random.quality)).ratioOfMeans,
+    gainAtBest: gain(only(top.quality), only(best.quality)).ratioOfMeans,
+    gapAtOracle: gapAtOracle(only(top.quality), only(pool.oraclePoints.at(-1)!.quality)).ratioOfMeans,
+    perfGain: perfGain(points, best),
+    costSave: costSave(points, best),
+    paretoDist: paretoDist(points, pool.rivals, box),
+  };
+}
+
+function promiseFigures(t: Tally, sums: Float64Array, prompts: number, { baseline }: Pool) {
+  const cost = (k: number) => sums[promiseColumn(t, k)]! / prompts;
+  const quality = (k: number) => sums[promiseColumn(t, k) + 1]! / prompts;
+  const operating = KEEP_SHARES.indexOf(OPERATING_SHARE);
+  return {
+    promisedSaving95: complement(ratio(cost(0), baseline.costUsd)),
+    promisedSaving98: complement(ratio(cost(1), baseline.costUsd)),
+    promisedSaving100: complement(ratio(cost(2), baseline.costUsd)),
+    keptQuality95: ratio(quality(0), baseline.quality),
+    keptQuality98: ratio(quality(1), baseline.quality),
+    keptQuality100: ratio(quality(2), baseline.quality),
+    arenaScore: t.reached ? arenaScore(quality(operating), 1000 * cost(operating)) : null,
+  };
+}
+
+const pairFigures = (deferral: DeferralPoint[] | null) => ({
+  apgr: deferral && apgr(deferral),
+  cpt50: deferral && cpt(deferral, 0.5),
+  cpt80: deferral && cpt(deferral, 0.8),
+});
+
+function cellFigures(t: Tally, sums: Float64Array, prompts: number) {
+  const of = (name: CellSum): number | null => {
+    const column = t.named.get(name);
+    return column === undefined ? null : sums[column]!;
+  };
+  const mean = (name: CellSum, count: CellSum): number | null => {
+    const [x, n] = [of(name), of(count)];
+    return x === null || n === null ? null : ratio(x, n);
+  };
+  const difference = (a: number | null, b: number | null) => (a === null || b === null ? null : a - b);
+  const regret = of('regret');
+  const costs = mean('costForecast', 'costOutcome');
+  return {
+    optSel: mean('optimalPicks', 'solvable'),
+    optCost: mean('rightOptimalCost', 'rightCost'),
+    optAcc: mean('solvableQuality', 'solvable'),
+    regret: regret === null ? null : regret / prompts,
+    brier: mean('squaredError', 'cells'),
+    logLoss: mean('logLoss', 'cells'),
+    excessLogLoss: difference(mean('logLoss', 'cells'), mean('entropy', 'cells')),
+    decisionBias: difference(mean('chosenForecast', 'chosen'), mean('chosenOutcome', 'chosen')),
+    costBias: costs === null ? null : costs - 1,
+    costError: mean('costLogError', 'costCells'),
+    tokenError: mean('tokenLogError', 'tokenCells'),
+  };
 }
 
 const ratio = (x: number, to: number): number | null => (to > 0 ? x / to : null);

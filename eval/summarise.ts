@@ -1,25 +1,32 @@
 /** Everything measured → the result that is printed, drawn and written as JSON. */
+import type { LanguageOf, Prompt } from '../datasets/index.ts';
 import { chosenSums, differenceSum, type MeasuredPart } from './choices.ts';
 import type { Frozen } from './contender.ts';
 import { mainBasis } from './costs.ts';
+import { FIGURES, type FigureName } from './figures.ts';
 import type { FoldResult } from './fold.ts';
 import { aiq, type CostRange, curveFrom } from './metrics/aiq.ts';
 import type { Interval } from './metrics/bootstrap.ts';
 import { calibrationError } from './metrics/calibration-error.ts';
 import { byCost } from './metrics/curve-point.ts';
+import { reliabilityCurve } from './metrics/reliability.ts';
 import { upperHull } from './metrics/upper-hull.ts';
+import { cheapestKeeping, OPERATING_SHARE, type SettingShare, settingShares } from './operating-point.ts';
 import {
   type BenchmarkResult,
   type CurveEntry,
   type Estimate,
   type Evaluation,
+  type OperatingPoint,
+  type ReliabilityBin,
   type RouterResult,
   START_SETTING,
 } from './result.ts';
 import { singleModels } from './single-models.ts';
+import { mostRegretted, type OperatingPart, operatingMeans, slices } from './slices.ts';
 import type { SplitName } from './split.ts';
-import { FIGURES, type FigureName, type RouterStatistics, type Statistics } from './statistics.ts';
-import type { MeasuredRouter, Units } from './tally.ts';
+import type { RouterStatistics, Statistics } from './statistics.ts';
+import type { MeasuredRouter, TestPart, Units } from './tally.ts';
 import type { Task } from './task.ts';
 
 export interface Measured {
@@ -40,6 +47,10 @@ export interface Measured {
   readonly trainedGroups: number;
   readonly unfit: readonly { readonly name: string; readonly reason: string }[];
   readonly artifacts: readonly string[];
+  readonly tests: readonly TestPart[];
+  readonly languageOf: LanguageOf;
+  /** Prompts may be shown with their text. */
+  readonly showText: boolean;
 }
 
 export function summarise(run: Measured): Evaluation {
@@ -87,8 +98,8 @@ function routerResult(router: MeasuredRouter, run: Measured, own: RouterStatisti
   const differs = parts.map((part, p) => differenceSum(part, zero[p]!));
   const { figures, intervals } = own;
   const estimate = (name: FigureName): Estimate => ({ value: figures[name], ...intervals[name] });
-  const plain = FIGURES.filter((f) => f !== 'aiq' && f !== 'aiqMinusZero' && !/^(promised|kept)/.test(f));
-  const named: Record<string, Interval> = Object.fromEntries(plain.map((f) => [f, intervals[f]]));
+  const named: Record<string, Interval> = Object.fromEntries(PLAIN.map((f) => [f, intervals[f]]));
+  const metrics = Object.fromEntries(FIGURES.map((f) => [f, estimate(f)])) as Record<FigureName, Estimate>;
   return {
     name: router.name,
     kind: router.kind,
@@ -118,8 +129,71 @@ function routerResult(router: MeasuredRouter, run: Measured, own: RouterStatisti
         }
       : null,
     differsFromZero: differs.every((d) => d !== null) ? sum(differs.map((d) => d!)) / prompts : null,
+    metrics,
+    reliability: reliabilityOf(parts, run.folds),
+    operatingPoint: router.kind === 'learned' ? operatingPointOf(router, run) : null,
     hindsightAiq: parts.length === 1 ? hindsight(parts[0]!, run.pooled.range) : null,
   };
+}
+
+/** Figures that stand as plain numbers in the result, their intervals under `intervals`. */
+const PLAIN: readonly FigureName[] = [
+  'aiqLinear',
+  'gapRecovered',
+  'apgr',
+  'cpt50',
+  'cpt80',
+  'qualityNeutralCost',
+  'saving95',
+  'saving98',
+  'saving100',
+  'ece',
+];
+
+function operatingPointOf(router: MeasuredRouter, run: Measured): OperatingPoint {
+  const baseline = run.measured.get('baseline')!;
+  const parts = router.parts.map((measured, f): OperatingPart => {
+    const { unitOf, qualityPerUsd, part } = run.tests[f]!;
+    return { part, unitOf, qualityPerUsd, router: measured, baseline: baseline.parts[f]! };
+  });
+  const { replicates, seed, languageOf } = run;
+  const [first] = router.parts;
+  const mix = router.parts.length === 1 ? cheapestKeeping(first!.frozen, OPERATING_SHARE) : null;
+  const language = (prompt: Prompt) => languageOf(prompt.text);
+  const texts = parts.every(({ part }) => part.table.prompts.every(({ text }) => text !== ''));
+  return {
+    reached: router.parts.every(({ frozen }) => cheapestKeeping(frozen, OPERATING_SHARE) !== null),
+    ...operatingMeans(parts),
+    knobs: mix ? knobsOf(first!.frozen, settingShares(first!.frozen, mix)) : [],
+    byBenchmark: slices(parts, (p) => p.benchmark, { replicates, seed }),
+    byLanguage: texts ? slices(parts, language, { replicates, seed }) : [],
+    mostRegretted: mostRegretted(parts, MOST_REGRETTED, run.showText),
+  };
+}
+
+/** Prompts in the list of a router's worst choices. */
+const MOST_REGRETTED = 20;
+
+/** Settings as knobs of the gateway's policy; none where one of them has no such knob. */
+function knobsOf(frozen: Frozen, settings: readonly SettingShare[]): NonNullable<CurveEntry['knobs']> {
+  if (!frozen.knobs) return [];
+  return settings.map(({ setting, share }) => ({ share, policy: frozen.knobs!(setting) }));
+}
+
+/** Forecasts of all models together. */
+function reliabilityOf(parts: readonly MeasuredPart[], folds: readonly FoldResult[]): ReliabilityBin[] | null {
+  const predicted: number[] = [];
+  const observed: number[] = [];
+  parts.forEach(({ measurement }, p) => {
+    measurement.predicted?.forEach((forecast, at) => {
+      const y = folds[p]!.test.table.quality[at]!;
+      if (Number.isNaN(forecast) || Number.isNaN(y)) return;
+      predicted.push(Math.min(1, Math.max(0, forecast)));
+      observed.push(y);
+    });
+  });
+  if (predicted.length === 0) return null;
+  return reliabilityCurve(Float64Array.from(predicted), Float64Array.from(observed));
 }
 
 /** Distinct points by rising cost, from where AIQ starts. */
@@ -127,12 +201,19 @@ function curveOf(parts: readonly MeasuredPart[], own: RouterStatistics, range: C
   const entries = own.points.map((point, k) => ({
     setting: parts.length === 1 ? settingOf(parts[0]!.frozen, k) : `operating point ${k + 1} of ${own.points.length}`,
     ...point,
+    interval: own.pointIntervals[k]!,
+    ...(parts.length === 1 && withKnobs(parts[0]!.frozen, k)),
   }));
   const distinct = byCost(entries).filter((p, k, all) => {
     const last = all[k - 1];
     return !last || last.costUsd !== p.costUsd || last.quality !== p.quality;
   });
   return curveFrom(distinct, range).map((point) => ({ setting: START_SETTING, ...point }));
+}
+
+function withKnobs(frozen: Frozen, k: number): Pick<CurveEntry, 'knobs'> {
+  const knobs = knobsOf(frozen, settingShares(frozen, { a: k, b: k, weight: 0 }));
+  return knobs.length > 0 ? { knobs } : {};
 }
 
 function settingOf({ points, label }: Frozen, k: number): string {

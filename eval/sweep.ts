@@ -11,6 +11,8 @@ export interface Beliefs {
   readonly quality: Float32Array | Float64Array;
   /** n × m expected cost, USD. */
   readonly costUsd: Float64Array;
+  /** n × m tokens of an answer; absent or NaN where not forecast. */
+  readonly outputTokens?: Float32Array | Float64Array;
 }
 
 /** A prompt's choices as λ falls from ∞ to 0: `models[0]` first, `models[k]` once λ < `lambdas[k − 1]`. */

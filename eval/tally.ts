@@ -2,10 +2,13 @@
  * Sums per resampling unit: everything a figure needs, small enough to be recomputed a thousand times.
  * A unit is a group of near-duplicate prompts inside one test part; all routers share the units.
  */
+import { addCellSums, type CellSum } from './cell-sums.ts';
 import type { MeasuredPart } from './choices.ts';
 import type { ContenderKind, Frozen, Measurement } from './contender.ts';
 import { decileThresholds } from './metrics/apgr.ts';
+import { type AucOrder, aucOrder } from './metrics/auc.ts';
 import { equalMassBins } from './metrics/calibration-error.ts';
+import { cheapestKeeping, KEEP_SHARES, OPERATING_SHARE } from './operating-point.ts';
 import type { Part } from './part.ts';
 
 const BINS = 15;
@@ -23,6 +26,8 @@ export interface Units {
 export interface TestPart {
   readonly part: Part;
   readonly unitOf: Int32Array;
+  /** Quality that one USD is worth: where the cheapest and the best single model are equally good a choice in training. */
+  readonly qualityPerUsd: number;
   /** Columns of the weak and the strong model by the training part; only for two-model data. */
   readonly pair?: { readonly weak: number; readonly strong: number };
 }
@@ -35,19 +40,32 @@ export interface MeasuredRouter {
   readonly parts: readonly MeasuredPart[];
 }
 
-/** Shares of the baseline's quality that a router is asked to keep. */
-export const KEEP_SHARES = [0.95, 0.98, 1] as const;
-
-/** Columns: cost and quality of each point, then of each promise; then calibration; then the deferral curve. */
+/** Columns: cost and quality of each point, then of each promise; calibration; the deferral curve; sums of cells. */
 export interface Tally {
   readonly name: string;
   readonly kind: ContenderKind;
   readonly points: number;
+  /** It keeps {@link OPERATING_SHARE} of the baseline's quality somewhere on every training part. */
+  readonly reached: boolean;
   readonly calibrationBins: number;
   readonly thresholds: number;
   readonly columns: number;
+  /** Columns of the sums that go by name; absent where the router has no say on one. */
+  readonly named: ReadonlyMap<CellSum, number>;
+  /** Forecasts in the order in which an AUC reads them; null where there are none. */
+  readonly ranking: Ranking | null;
   /** One array per column, length units. Points that are the same setting share their arrays. */
   readonly sums: Float64Array[];
+}
+
+/** Tried cells with a forecast, compared only with cells of the same benchmark and model. */
+export interface Ranking {
+  readonly order: AucOrder;
+  readonly observed: Float64Array;
+  /** Unit of each cell. */
+  readonly unit: Int32Array;
+  /** Room for the weights of the cells in a resample. */
+  readonly weights: Float64Array;
 }
 
 export const costColumn = (k: number): number => 2 * k;
@@ -78,13 +96,27 @@ export function tally(
     name: router.name,
     kind: router.kind,
     points,
+    reached: router.parts.every(({ frozen }) => cheapestKeeping(frozen, OPERATING_SHARE) !== null),
     calibrationBins: cells ? BINS : 0,
     thresholds: thresholds?.length ?? 0,
   };
   const columns =
     2 * (points + KEEP_SHARES.length) + (cells ? 1 + BINS : 0) + (thresholds ? 1 + 2 * thresholds.length : 0);
-  const out: Tally = { ...shape, columns, sums: [] };
-  for (let c = 0; c < columns; c++) out.sums.push(new Float64Array(units.count));
+  const named = new Map<CellSum, number>();
+  const sums: Float64Array[] = Array.from({ length: columns }, () => new Float64Array(units.count));
+  router.parts.forEach((measured, f) => {
+    addCellSums({ measured, ...tests[f]! }, (name) => {
+      if (!named.has(name)) named.set(name, sums.push(new Float64Array(units.count)) - 1);
+      return sums[named.get(name)!]!;
+    });
+  });
+  const ranking = cells && {
+    order: aucOrder(cells.predicted, cells.kind),
+    observed: cells.observed,
+    unit: cells.unit,
+    weights: new Float64Array(cells.unit.length),
+  };
+  const out: Tally = { ...shape, columns: sums.length, named, sums, ranking };
   router.parts.forEach((entry, f) => {
     addPoints(out, entry.frozen, entry.measurement, tests[f]!.unitOf);
     addPromises(out, entry.frozen, baseline.parts[f]!.measurement, tests[f]!.unitOf);
@@ -152,22 +184,18 @@ function addPromises(out: Tally, frozen: Frozen, baseline: Measurement, unitOf: 
   const fixed = baseline.outcomes.get(0)!;
   KEEP_SHARES.forEach((share, s) => {
     const to = promiseColumn(out, s);
-    const target = share * frozen.baselineQuality;
-    const { points } = frozen;
-    const k = points.findIndex((p) => p.trainQuality >= target - 1e-9);
-    if (k < 0) {
+    const mix = cheapestKeeping(frozen, share);
+    if (!mix) {
       for (let i = 0; i < unitOf.length; i++) {
         out.sums[to]![unitOf[i]!]! += fixed.costUsd[i]!;
         out.sums[to + 1]![unitOf[i]!]! += fixed.quality[i]!;
       }
       return;
     }
-    const a = Math.max(0, k - 1);
-    const rise = points[k]!.trainQuality - points[a]!.trainQuality;
-    const weight = rise > 0 ? Math.min(1, (target - points[a]!.trainQuality) / rise) : 1;
+    const { a, b, weight } = mix;
     for (const c of [0, 1]) {
       const low = out.sums[costColumn(a) + c]!;
-      const high = out.sums[costColumn(k) + c]!;
+      const high = out.sums[costColumn(b) + c]!;
       for (const u of own) out.sums[to + c]![u] = (1 - weight) * low[u]! + weight * high[u]!;
     }
   });
@@ -175,6 +203,8 @@ function addPromises(out: Tally, frozen: Frozen, baseline: Measurement, unitOf: 
 
 interface Cells {
   readonly unit: Int32Array;
+  /** Number of the (benchmark, model) pair. */
+  readonly kind: Int32Array;
   readonly predicted: Float64Array;
   readonly observed: Float64Array;
 }
@@ -182,6 +212,8 @@ interface Cells {
 /** Every tried cell of the test parts that the router predicted. */
 function calibrationCells(router: MeasuredRouter, tests: readonly TestPart[]): Cells | null {
   const unit: number[] = [];
+  const kind: number[] = [];
+  const kinds = new Map<string, number>();
   const predicted: number[] = [];
   const observed: number[] = [];
   router.parts.forEach((entry, f) => {
@@ -192,7 +224,15 @@ function calibrationCells(router: MeasuredRouter, tests: readonly TestPart[]): C
     for (let at = 0; at < forecast.length; at++) {
       const y = part.table.quality[at]!;
       if (Number.isNaN(y) || Number.isNaN(forecast[at]!)) continue;
-      unit.push(unitOf[Math.floor(at / m)]!);
+      const row = Math.floor(at / m);
+      unit.push(unitOf[row]!);
+      const name = `${part.table.prompts[row]!.benchmark}\0${part.table.modelIds[at % m]!}`;
+      let number = kinds.get(name);
+      if (number === undefined) {
+        number = kinds.size;
+        kinds.set(name, number);
+      }
+      kind.push(number);
       predicted.push(forecast[at]!);
       observed.push(y);
     }
@@ -200,6 +240,7 @@ function calibrationCells(router: MeasuredRouter, tests: readonly TestPart[]): C
   if (unit.length === 0) return null;
   return {
     unit: Int32Array.from(unit),
+    kind: Int32Array.from(kind),
     predicted: Float64Array.from(predicted),
     observed: Float64Array.from(observed),
   };

@@ -55,7 +55,11 @@ describe('JSON', () => {
       expect(r.aiq.low).toBeLessThanOrEqual(r.aiq.value);
       expect(r.aiq.high).toBeGreaterThanOrEqual(r.aiq.value);
       for (const p of r.curve) {
-        expect(p).toEqual({ setting: expect.any(String), costUsd: expect.any(Number), quality: expect.any(Number) });
+        expect(p).toMatchObject({
+          setting: expect.any(String),
+          costUsd: expect.any(Number),
+          quality: expect.any(Number),
+        });
         expect(p.quality).toBeGreaterThanOrEqual(0);
         expect(p.quality).toBeLessThanOrEqual(1);
       }
