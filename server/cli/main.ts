@@ -18,6 +18,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'replay recorded outcomes and compare routers, with intervals',
     load: async () => (await import('./eval.ts')).evalCommand(),
   },
+  replay: {
+    summary: 'live through recorded outcomes in order, learning as it goes',
+    load: async () => (await import('./replay.ts')).replayCommand(),
+  },
   leaderboard: {
     summary: 'fit and rank every routing method on your data',
     load: async () => (await import('./leaderboard.ts')).leaderboardCommand(),

@@ -1,0 +1,361 @@
+/** A replay for people and programs: text for a terminal, one HTML file with the curves, JSON. */
+import { RoutingError } from '../../datasets/index.ts';
+import { eventLabel } from '../replay/events.ts';
+import type { Estimate, ReplayResult, ReplayRow } from '../replay/result.ts';
+import { DASH, decimals, interval, list, percent, signedPercent, usd, usdPerThousand, whole } from './format.ts';
+import { htmlTable, small } from './html-table.ts';
+import { type Curve, replayChart } from './replay-chart.ts';
+import { STYLE_SHEET } from './style-sheet.ts';
+import { escapeHtml } from './svg.ts';
+
+/** @throws `INTERNAL` naming the field that is NaN or infinite */
+export function replayJson(result: ReplayResult): string {
+  const text = JSON.stringify(
+    result,
+    (key, value: unknown) => {
+      if (typeof value === 'number' && !Number.isFinite(value)) {
+        throw new RoutingError('INTERNAL', `replay: ${key} is ${value}; please report this`);
+      }
+      return value;
+    },
+    2,
+  );
+  return `${text}\n`;
+}
+
+export function replayText(r: ReplayResult): string {
+  return [
+    `Replay of ${r.dataset}`,
+    ...facts(r).map((line) => `  ${line}`),
+    ...warnings(r).map((line) => `  ! ${line}`),
+    '',
+    'How it learned (means per window; [middle 95 % of the seeds])',
+    ...columns([
+      ['decisions', 'quality, %', '', '$/1k', 'utility', '', 'regret', 'explored', 'most asked'],
+      ...r.windows.map((w) => [
+        `${w.from}-${w.to}`,
+        percent(w.quality.value),
+        interval(w.quality, (x) => percent(x)),
+        usdPerThousand(w.costUsd.value),
+        decimals(w.utility.value, 3),
+        interval(w.utility, (x) => decimals(x, 3)),
+        decimals(w.regret.value, 3),
+        `${percent(w.explored)} %`,
+        mostAsked(w.traffic),
+      ]),
+    ]),
+    '',
+    `In the end, over all decisions ([95 %], bootstrap over groups and seeds)`,
+    ...columns([
+      ['', 'quality, %', '', '$/1k paid', 'utility', '− best fixed', '', '− blind mix, %', '', 'saved, %'],
+      ...r.rows.map((row) => [
+        name(row),
+        percent(row.quality.value),
+        interval(row.quality, (x) => percent(x)),
+        usdPerThousand(row.costUsd.value),
+        decimals(row.utility.value, 3),
+        signed(row.minusBestFixed.value),
+        interval(row.minusBestFixed, signed),
+        signedPercent(row.minusBlindMix.value),
+        interval(row.minusBlindMix, (x) => signedPercent(x)),
+        percent(row.saved.value),
+      ]),
+    ]),
+    '',
+    ...sentences(r).map((line) => `  ${line}`),
+    ...(r.sessions ? ['', 'Conversations, by what the router does about the cache', ...columns(sessionRows(r))] : []),
+    '',
+    ...reading(r).map((line) => `  ${line}`),
+  ]
+    .map((line) => line.trimEnd())
+    .join('\n');
+}
+
+export function replayHtml(r: ReplayResult): string {
+  const title = `Replay of ${r.dataset}`;
+  const last = r.regret.at(-1)!;
+  const learning: Curve[] = [
+    { name: 'utility', points: r.windows.map((w) => ({ x: (w.from + w.to) / 2, ...w.utility })) },
+    { name: 'quality', points: r.windows.map((w) => ({ x: (w.from + w.to) / 2, ...w.quality })) },
+  ];
+  const cost: Curve[] = [
+    {
+      name: 'router',
+      points: r.windows.map((w) => ({ x: (w.from + w.to) / 2, ...scaled(w.costUsd, 1000) })),
+    },
+  ];
+  const regret: Curve[] = (['oracle', 'bestFixed', 'bestSingle', 'cheapest'] as const).map((key) => ({
+    name: { oracle: 'oracle', bestFixed: 'best fixed', bestSingle: 'best single', cheapest: 'cheapest' }[key],
+    points: [{ x: 0, value: 0, low: 0, high: 0 }, ...r.regret.map((p) => ({ x: p.at, ...p[key] }))],
+  }));
+  const pictures: [string, string, Curve[], string, string][] = [
+    ['learning', 'Quality and utility', learning, 'mean per window', 'Bands: the middle 95 % of the seeds.'],
+    ['cost', 'Cost', cost, 'USD per 1 000 prompts', 'Calls, routing, audits and judges.'],
+    [
+      'regret',
+      'Cumulative regret',
+      regret,
+      'utility lost so far',
+      'Against the best choice of each moment (oracle), and against always the same model. Below 0 the router is ahead.',
+    ],
+  ];
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escapeHtml(title)}</title>
+<style>${STYLE_SHEET}
+.event { stroke: var(--warn); stroke-dasharray: 4 3; }
+.outage { fill: var(--warn); opacity: .14; }
+.band { fill: var(--c); opacity: .16; stroke: none; }
+svg .mark-text { fill: var(--warn); font-size: 11px; }
+</style>
+</head>
+<body>
+<main>
+<h1>${escapeHtml(title)}</h1>
+<p class="verdict">${escapeHtml(sentences(r)[0]!)}</p>
+<ul class="facts">${items(facts(r))}</ul>
+${warnings(r)
+  .map((line) => `<p class="warning"><strong>Warning:</strong> ${escapeHtml(line)}.</p>`)
+  .join('')}
+${pictures
+  .map(
+    ([id, heading, curves, unit, caption]) => `<h2>${heading}</h2>
+<figure>
+<div class="wide">${replayChart(curves, r, { width: 860, height: 320 }, `${id}-wide`, unit)}</div>
+<div class="narrow">${replayChart(curves, r, { width: 380, height: 300 }, `${id}-narrow`, unit)}</div>
+<figcaption>${caption}${r.events.length > 0 ? ` Marked: ${escapeHtml(r.events.map((e, k) => `${k + 1}: ${eventLabel(e)}`).join('; '))}.` : ''}</figcaption>
+</figure>`,
+  )
+  .join('\n')}
+<p>At the end: ${decimals(last.oracle.value, 1)} behind the oracle, ${signedOf(last.bestFixed.value, 1)} behind the best fixed model.</p>
+<h2>In the end</h2>
+${htmlTable(
+  'comparison',
+  [
+    '',
+    'quality, %',
+    '$/1k paid',
+    'of it calls',
+    'utility',
+    '− best fixed',
+    '− blind mix, %',
+    'saved, %',
+    'before overhead, %',
+    'failed calls, %',
+  ],
+  r.rows.map((row) => [
+    escapeHtml(name(row)),
+    `${percent(row.quality.value)} ${small(interval(row.quality, (x) => percent(x)))}`,
+    usdPerThousand(row.costUsd.value),
+    usdPerThousand(row.callsUsd.value),
+    `${decimals(row.utility.value, 3)} ${small(interval(row.utility, (x) => decimals(x, 3)))}`,
+    `${signed(row.minusBestFixed.value)} ${small(interval(row.minusBestFixed, signed))}`,
+    `${signedPercent(row.minusBlindMix.value)} ${small(interval(row.minusBlindMix, (x) => signedPercent(x)))}`,
+    `${percent(row.saved.value)} ${small(interval(row.saved, (x) => percent(x)))}`,
+    percent(row.savedBeforeOverhead.value),
+    percent(row.failures),
+  ]),
+  (k) => (r.rows[k]!.kind === 'router' ? 'learned' : ''),
+)}
+<ul>${items(sentences(r).slice(1))}</ul>
+${
+  r.sessions
+    ? `<h2>Conversations</h2>${htmlTable(
+        'conversations',
+        sessionRows(r)[0]!,
+        sessionRows(r)
+          .slice(1)
+          .map((row) => row.map(escapeHtml)),
+      )}`
+    : ''
+}
+<h2>Windows</h2>
+${htmlTable(
+  'windows',
+  ['decisions', 'quality, %', '$/1k', 'utility', 'regret', 'explored, %', 'most asked'],
+  r.windows.map((w) => [
+    `${w.from}–${w.to}`,
+    `${percent(w.quality.value)} ${small(interval(w.quality, (x) => percent(x)))}`,
+    usdPerThousand(w.costUsd.value),
+    `${decimals(w.utility.value, 3)} ${small(interval(w.utility, (x) => decimals(x, 3)))}`,
+    `${decimals(w.regret.value, 3)} ${small(interval(w.regret, (x) => decimals(x, 3)))}`,
+    percent(w.explored),
+    escapeHtml(mostAsked(w.traffic)),
+  ]),
+)}
+${reading(r)
+  .map((line) => `<p>${escapeHtml(line)}</p>`)
+  .join('\n')}
+</main>
+</body>
+</html>
+`;
+}
+
+function facts(r: ReplayResult): string[] {
+  const order = {
+    time: 'in the order of their times',
+    rows: 'in the order of the rows',
+    shuffle: 'groups in random order, another one for each seed',
+  }[r.order];
+  const feedback =
+    r.feedback === 'full'
+      ? 'told the outcome of every model'
+      : r.feedback === 'bandit'
+        ? 'told the outcome of the chosen model only'
+        : `told the outcome of the chosen model for ${percent(r.feedback, 0)} % of the answers`;
+  const start =
+    r.start === 'cold'
+      ? 'starts knowing nothing'
+      : r.start === 'artifact'
+        ? `starts as router ${r.artifact.slice(0, 8)}`
+        : `learns by ${r.start}, from nothing`;
+  return [
+    `${whole(r.decisions)} decisions over ${whole(r.groups)} groups and ${r.modelIds.length} models, ${order}; seeds ${list(r.seeds.map(String), 8)}`,
+    `the router ${start}${r.warm.prompts > 0 ? ` but for ${whole(r.warm.prompts)} prompts labelled beforehand (${usd(r.warm.costUsd.value)} of calls)` : ''}, is ${feedback}, learns anew every ${whole(r.retrainEvery)} decisions (${decimals(r.retrainings.value, 1)} times), explores ${percent(r.explorationShare)} %`,
+    `utility = quality − λ · USD, λ = ${decimals(r.qualityPerUsd, 2)}: ${r.qualityPerUsdFrom}`,
+    ...r.events.map((e, k) => `event ${k + 1}: ${eventLabel(e)}`),
+    ...(r.untriedShare > 0
+      ? [`${percent(r.untriedShare)} % of the pairs of prompt and model were never tried: nobody can choose them`]
+      : []),
+    ...(r.seenLeftOut > 0
+      ? [
+          `${whole(r.seenLeftOut)} prompts are left out because the encoder has learned from their groups (--include-seen keeps them)`,
+        ]
+      : []),
+    ...(r.unpricedModels.length > 0 ? [`without a price, left out: ${list(r.unpricedModels)}`] : []),
+    ...(r.hiddenReasoningModels.length > 0
+      ? [`hidden reasoning tokens, left out: ${list(r.hiddenReasoningModels)}`]
+      : []),
+    ...(r.contaminated > 0 ? [`${whole(r.contaminated)} near-copies of training data left out`] : []),
+  ];
+}
+
+function warnings(r: ReplayResult): string[] {
+  return [
+    ...(r.seenKept > 0
+      ? [
+          `the encoder has learned from ${whole(r.seenKept)} of these prompts, so what the router makes of them is too good`,
+        ]
+      : []),
+    ...((r.costBasisShares.constant ?? 0) > 0.5
+      ? [
+          'most costs are constants: the length of the answers is not known, so a model costs the same on prompts of one length',
+        ]
+      : []),
+    ...((r.unanswered.value ?? 0) > 0
+      ? [
+          `${decimals(r.unanswered.value, 1)} decisions had nobody to answer them: every model that was tried on the prompt was out`,
+        ]
+      : []),
+    ...(r.seeds.length < 2 ? ['one seed has no interval; give --seeds 5'] : []),
+  ];
+}
+
+/** What a hurried reader takes away; the first one is the verdict. */
+function sentences(r: ReplayResult): string[] {
+  const row = (which: string) => r.rows.find((x) => x.name === which)!;
+  const router = row('router');
+  const fixed = row('best fixed');
+  const { value, low, high } = router.minusBestFixed;
+  const how =
+    low !== null && low > 0
+      ? 'gained'
+      : high !== null && high < 0
+        ? 'lost'
+        : value! >= 0
+          ? 'gained, within chance,'
+          : 'lost, within chance,';
+  const first = r.windows[0]!;
+  const end = r.windows.at(-1)!;
+  const { expected, drawn, decisions } = r.exploration;
+  const over = r.overhead;
+  const out = [
+    `Over its whole life the router ${how} ${decimals(Math.abs(value!), 3)} of utility a decision ${interval(router.minusBestFixed, signed)} against always ${fixed.models}, the best fixed model in hindsight; regret went from ${decimals(first.regret.value, 3)} a decision in the first window to ${decimals(end.regret.value, 3)} in the last.`,
+    `Exploring: ${decimals(decisions.value, 1)} decisions were not the greedy ones. It was to cost ${signedOf(negated(expected.value), 2)} of utility in all ${interval(flipped(expected), (x) => signedOf(x, 2))} and cost ${signedOf(negated(drawn.value), 2)}; what it taught is in the later windows.`,
+    `Saved against always ${row('best single').models}: ${percent(router.saved.value)} % ${interval(router.saved, (x) => percent(x))} of what was paid, all told; ${percent(router.savedBeforeOverhead.value)} % before routing and audits.`,
+  ];
+  if (over.auditShare > 0 || over.routerUsd > 0) {
+    out.push(
+      `Charged beside the calls: routing ${usd(over.routerUsd)} a decision` +
+        (over.auditShare > 0
+          ? `, ${decimals(over.audits.value, 1)} audits by ${over.auditModel} for ${usd(over.auditUsd.value)} in all.`
+          : '.'),
+    );
+  }
+  if (r.cascade !== null) {
+    out.push(
+      `Cascade ${r.cascade.chain.join(' → ')}: ${percent(r.cascade.judgements.value)} judgements per 100 prompts at ${usd(r.cascade.judgeUsd)}, wrong ${percent(r.cascade.judgeError)} % of the time; ${percent(r.cascade.escalated.value)} escalations per 100 prompts.`,
+    );
+  }
+  if (r.events.some((e) => e.kind === 'outage' && !e.known)) {
+    out.push(
+      `Calls that an outage let fail: ${percent(router.failures, 2)} per 100 decisions, ${decimals(router.failedAttemptMs, 0)} ms of waiting a decision at ${whole(r.attemptMs)} ms each.`,
+    );
+  }
+  return out;
+}
+
+const reading = (r: ReplayResult): string[] => [
+  'Best fixed: the single model of greatest utility over these very decisions. Utility is linear, so no random mix of models is above it.',
+  'Blind mix: what the same money buys when models are drawn without looking at the prompt, known in hindsight.',
+  `Means only: the same router, learning each model's mean and nothing of the prompt. * sees the outcomes; nothing can reach it.`,
+  ...(r.sessions
+    ? [
+        `Earlier turns are input again: at the cached price (${percent(r.sessions.cachedShare, 0)} % of the input price where none is known) if the same model answered the turn before, else at the full one. What a provider charges for writing its cache, and how long it keeps it, is not counted.`,
+      ]
+    : []),
+];
+
+function sessionRows(r: ReplayResult): string[][] {
+  const names = { none: 'ignored', priced: 'counted in the price', pinned: 'first model kept' };
+  return [
+    ['cache', 'quality, %', '$/1k', '', 'of it for switching', 'utility', 'turns switched, %'],
+    ...r.sessions!.rows.map((row) => [
+      `${names[row.stickiness]}${row.stickiness === r.sessions!.stickiness ? ' (above)' : ''}`,
+      percent(row.quality.value),
+      usdPerThousand(row.costUsd.value),
+      interval(row.costUsd, usdPerThousand),
+      usdPerThousand(row.switchUsd.value),
+      decimals(row.utility.value, 3),
+      percent(row.switched.value),
+    ]),
+  ];
+}
+
+const name = (row: ReplayRow): string =>
+  `${row.name}${row.kind === 'hindsight' ? ' *' : ''}${row.kind === 'fixed' ? `: ${row.models}` : ''}`;
+
+const mostAsked = (traffic: Readonly<Record<string, number>>): string =>
+  Object.entries(traffic)
+    .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
+    .slice(0, 2)
+    .map(([model, share]) => `${model.slice(model.lastIndexOf('/') + 1)} ${percent(share, 0)} %`)
+    .join(', ');
+
+const signedOf = (x: number | null, digits: number): string =>
+  x === null ? DASH : `${Number(x.toFixed(digits)) > 0 ? '+' : ''}${decimals(x, digits)}`;
+const signed = (x: number | null): string => signedOf(x, 3);
+const negated = (x: number | null): number | null => (x === null ? null : -x);
+const flipped = ({ value, low, high }: Estimate): Estimate => ({
+  value: negated(value),
+  low: negated(high),
+  high: negated(low),
+});
+const scaled = ({ value, low, high }: Estimate, by: number): Estimate => {
+  const times = (x: number | null) => (x === null ? null : by * x);
+  return { value: times(value), low: times(low), high: times(high) };
+};
+const items = (lines: readonly string[]): string => lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('');
+
+function columns(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, c) => Math.max(...rows.map((row) => row[c]!.length)));
+  const last = rows[0]!.length - 1;
+  return rows.map(
+    (row) =>
+      `  ${row.map((cell, c) => (c === 0 || (c === last && /[a-z]/.test(rows[1]?.[c] ?? '')) ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!))).join('  ')}`,
+  );
+}
