@@ -197,11 +197,16 @@ async function eachEntry(zip: yauzl.ZipFile, file: string, visit: (entry: yauzl.
 /** Newer logs compress by Zstandard, which zip readers and older versions of Node do not know. */
 const ZSTANDARD = 93;
 const MAX_ENTRY = 500e6;
+/** Functions that not every version of Node 20 has. */
+interface Newer {
+  zstdDecompressSync?: (bytes: Uint8Array) => Buffer;
+  crc32?: (bytes: Uint8Array) => number;
+}
 
 async function readEntry(zip: yauzl.ZipFile, entry: yauzl.Entry, file: string): Promise<unknown> {
   const where = `${file}: ${entry.fileName}`;
   if (entry.uncompressedSize > MAX_ENTRY) throw new RoutingError('INVALID_ROW', `${where}: is too large to read`);
-  const zstd = (zlib as { zstdDecompressSync?: (bytes: Uint8Array) => Buffer }).zstdDecompressSync;
+  const { zstdDecompressSync: zstd, crc32 } = zlib as Newer;
   const packed = entry.compressionMethod === ZSTANDARD;
   if (packed && zstd === undefined) {
     throw new RoutingError(
@@ -225,12 +230,13 @@ async function readEntry(zip: yauzl.ZipFile, entry: yauzl.Entry, file: string): 
       reject(damaged(where, cause as Error));
     }
   });
-  if (!packed) return parseDocument(bytes, where);
   let plain: Buffer;
   try {
-    plain = zstd!(bytes);
+    plain = packed ? zstd!(bytes) : bytes;
   } catch (cause) {
     throw damaged(where, cause as Error);
   }
+  if (crc32 !== undefined && crc32(plain) !== entry.crc32)
+    throw damaged(where, new Error('its checksum does not match'));
   return parseDocument(plain, where);
 }

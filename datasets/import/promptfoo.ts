@@ -125,7 +125,7 @@ function isFailure(row: unknown): boolean {
   const reason = fieldOf(row, 'failureReason');
   if (typeof reason === 'number') return reason === ERROR;
   const error = fieldOf(row, 'error') ?? fieldOf(fieldOf(row, 'response'), 'error');
-  return typeof error === 'string' && error !== '' && typeof fieldOf(row, 'gradingResult') !== 'object';
+  return typeof error === 'string' && error !== '' && (fieldOf(row, 'gradingResult') ?? undefined) === undefined;
 }
 
 function scoreOf(row: unknown, where: Where, { score }: ImportOptions): { value: unknown; field: string } {
