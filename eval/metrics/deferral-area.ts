@@ -5,8 +5,8 @@ import { byCost, type CurvePoint, qualityAt } from './curve-point.ts';
  *     Area = ∫ Q(x) dx,   x = C / C_max from 0 to `upTo`
  *
  * Linear between points, level after the last one. Left of the first point there is nothing: with less money than
- * the cheapest setting costs no prompt can be answered, so Q = 0 there. (Papers draw their curves from the cheapest
- * model on and do not say; for a pool whose cheapest model is nearly free it makes no difference.)
+ * the cheapest setting costs no prompt can be answered, so Q = 0 there. (Our reading; where the cheapest model is
+ * nearly free it makes no difference.)
  * Truncated at 0.5 it asks what a router does with half of the dearest model's money; divide by `upTo` for a mean
  * quality.
  *

@@ -54,7 +54,7 @@ export interface ArenaOptimality {
   readonly optSel: number | null;
   /** OptCost: Σ c_optimal / Σ c_pick over the solvable queries that the pick gets right. In [0, 1], 1 is best. */
   readonly optCost: number | null;
-  /** The same as a mean of each query's ratio, which their page describes; expensive queries do not dominate it. */
+  /** The mean of c_optimal / c_pick over the same queries: expensive ones do not dominate it. In [0, 1]. */
   readonly optCostMeanOfRatios: number | null;
   /** OptAcc: Σ quality of the pick / Σ quality of the cheapest right model over the solvable queries. In [0, 1]. */
   readonly optAcc: number | null;
