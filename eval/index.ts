@@ -1,5 +1,6 @@
 /** Was it right? Replays recorded outcomes, compares routers, and says how sure that is. */
 export { artifactSource, sourceOf } from './artifact-source.ts';
+export { cardText, type DatasetCard, datasetCard } from './card.ts';
 export { type EvaluationData, matching, readEvaluationData } from './data.ts';
 export { DEFAULT_REPLICATES, type EvaluateOptions, evaluate } from './evaluate.ts';
 export type { LearnedSource } from './learned.ts';
