@@ -1,5 +1,5 @@
 /** Area under the deferral curve: quality over cost as a share of the dearest model's. */
-import { byCost, type CurvePoint, qualityAt } from './curve-point.ts';
+import { byCost, type CurvePoint } from './curve-point.ts';
 
 /**
  *     Area = ∫ Q(x) dx,   x = C / C_max from 0 to `upTo`
@@ -24,10 +24,12 @@ export function deferralArea(points: readonly CurvePoint[], maxCostUsd: number, 
   if (costUsd >= end) return 0;
   let area = 0;
   for (const next of sorted) {
-    if (next.costUsd >= end) break;
+    if (next.costUsd >= end) {
+      const atEnd = quality + ((next.quality - quality) * (end - costUsd)) / (next.costUsd - costUsd);
+      return (area + ((quality + atEnd) / 2) * (end - costUsd)) / maxCostUsd;
+    }
     area += ((quality + next.quality) / 2) * (next.costUsd - costUsd);
     ({ costUsd, quality } = next);
   }
-  area += ((quality + qualityAt(sorted, end)) / 2) * (end - costUsd);
-  return area / maxCostUsd;
+  return (area + quality * (end - costUsd)) / maxCostUsd;
 }

@@ -118,6 +118,13 @@ describe('deferral area', () => {
     expect(deferralArea([at(9, 1)], 4)).toBe(0);
   });
 
+  test('of settings at one cost the line leads to the worst and goes on from the best', () => {
+    // (0, 0) → (2, .2), jump to .8, level to 4: ½ · .1 + ½ · .8
+    const curve = [at(2, 0.8), at(0, 0), at(2, 0.2)];
+    expect(deferralArea(curve, 4)).toBeCloseTo(0.45, 12);
+    expect(deferralArea(curve, 4, 0.5)).toBeCloseTo(0.05, 12);
+  });
+
   test('is undefined without points or a cost to divide by', () => {
     expect(deferralArea([], 4)).toBeNull();
     expect(deferralArea([at(1, 0.5)], 0)).toBeNull();
