@@ -10,6 +10,9 @@ export const ERROR_CODES = [
   'DUPLICATE_ROW', // the same prompt, or (prompt, model), twice
   'UNKNOWN_PROMPT', // an outcome whose prompt is not there
   'MISSING_FILE', // a file or folder that should be there is not
+  'WRONG_FORMAT', // a file is not of the format that is read there, or a pickle, which is never read
+  'WRONG_CHECKSUM', // a file is not, byte for byte, the one that was fetched before
+  'EVALUATION_ONLY', // a dataset from which nothing may be learned
   'EMPTY_TABLE', // no outcomes where some are needed
   'UNDEFINED_METRIC', // a metric has no value on this input
   // routing
