@@ -1,14 +1,19 @@
 /** The whole run: dataset → task → folds → fitted and frozen routers → measured on the test parts → figures. */
 import { type Dataset, languageDetector, RoutingError } from '../datasets/index.ts';
 import { baselineModel, dearest, worstSingle } from './baselines/fixed.ts';
+import type { Contender } from './contender.ts';
+import { controlContenders, controlRows } from './control-rows.ts';
+import type { FigureName } from './figures.ts';
 import { type FoldResult, runFold } from './fold.ts';
-import type { Evaluation } from './result.ts';
+import type { Evaluation, SensitivityRow } from './result.ts';
 import { type LoadSource, rosterOf } from './routers.ts';
+import { measureVariant, variantsOf } from './sensitivity.ts';
 import type { SingleModels } from './single-models.ts';
 import { foldRows, type SplitName } from './split.ts';
-import { statistics } from './statistics.ts';
+import { splitDuplicates } from './split-duplicates.ts';
+import { type RouterStatistics, type Statistics, statistics } from './statistics.ts';
 import { summarise } from './summarise.ts';
-import { type MeasuredRouter, type TestPart, tally, type Units } from './tally.ts';
+import { type MeasuredRouter, type Tally, type TestPart, tally, type Units } from './tally.ts';
 import { prepareTask, type Task } from './task.ts';
 
 export interface EvaluateOptions {
@@ -28,6 +33,8 @@ export interface EvaluateOptions {
   readonly load: LoadSource;
   /** Lists of single prompts carry their text; default: ids alone. */
   readonly showText?: boolean;
+  /** Negative controls beside the routers, and the lead under other analyses; default: yes. */
+  readonly checks?: boolean;
   /** Told what is going on, a line at a time. */
   readonly onProgress?: (message: string) => void;
 }
@@ -54,13 +61,15 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
   });
 
   // No row is printed for the ends of the axes and the baseline, but every figure needs them.
-  const contenders = [...roster.contenders, dearest(), worstSingle(), baselineModel()];
+  const references = [dearest(), worstSingle(), baselineModel()];
+  const controls = options.checks === false ? [] : controlContenders();
+  const contenders = [...roster.contenders, ...references, ...controls];
+  const runOptions = { seed, ...(options.baseline !== undefined && { baseline: options.baseline }) };
   const folds: FoldResult[] = [];
   for (const [f, fold] of rows.entries()) {
     const place = rows.length > 1 ? `${f + 1} of ${rows.length}, without ${fold.name}: ` : '';
     const result = await runFold(task.part, fold, contenders, {
-      seed,
-      ...(options.baseline !== undefined && { baseline: options.baseline }),
+      ...runOptions,
       onProgress: (message) => onProgress(place + message),
     });
     if (result) folds.push(result);
@@ -70,35 +79,47 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
   }
 
   onProgress(`figures and ${replicates} bootstrap resamples`);
-  const { tests, units } = testParts(folds, task.part.table.modelIds.length === 2);
-  const unfit: { name: string; reason: string }[] = [];
-  const measured = new Map<string, MeasuredRouter>();
-  for (const { name, kind } of contenders) {
-    const parts = folds.map((fold) => fold.measured.get(name)!);
-    const reason = parts.find((part) => typeof part === 'string');
-    if (reason !== undefined) unfit.push({ name, reason });
-    else measured.set(name, { name, kind, parts: parts.filter((part) => typeof part !== 'string') });
-  }
-  checkAsked(options.routers ?? [], unfit);
-  const baseline = measured.get('baseline')!;
-  const tallies = new Map([...measured].map(([name, router]) => [name, tally(router, baseline, tests, units)]));
-  const shown = roster.contenders.filter(({ name }) => measured.has(name)).map(({ name }) => measured.get(name)!);
+  const names = roster.contenders.map(({ name }) => name);
+  const board = measuredBoard(folds, contenders);
+  checkAsked(options.routers ?? [], board.unfit);
+  const shown = names.filter((name) => board.measured.has(name)).map((name) => board.measured.get(name)!);
   const figures = (keep?: (unit: number) => boolean) =>
-    statistics(
-      shown.map(({ name }) => tallies.get(name)!),
-      {
-        cheapest: tallies.get('cheapest')!,
-        dearest: tallies.get('dearest')!,
-        worst: tallies.get('worst')!,
-        best: tallies.get('best-single')!,
-        random: tallies.get('random')!,
-        baseline: tallies.get('baseline')!,
-        zero: tallies.get('zero')!,
-        oracle: tallies.get('oracle')!,
-      },
-      units,
-      { replicates, seed, ...(keep ? { keep } : { hierarchical: folds.length > 1 }) },
-    );
+    boardStatistics(board, shown, { replicates, seed, ...(keep ? { keep } : { hierarchical: folds.length > 1 }) });
+  const pooled = figures();
+
+  const few = { replicates: Math.min(replicates, CHECK_REPLICATES), seed, hierarchical: folds.length > 1 };
+  const learned = shown.filter(({ kind }) => kind === 'learned');
+  const sensitivity: SensitivityRow[] = [];
+  if (options.checks !== false && learned.length > 0) {
+    onProgress('the same under other analyses');
+    const again = contenders.filter((c) => !controls.includes(c) && (c.kind !== 'baseline' || NEEDED.has(c.name)));
+    for (const variant of variantsOf(folds, task.hiddenReasoningIncluded)) {
+      const changed = await measureVariant(variant, folds, again, runOptions);
+      if (!changed) continue;
+      const other = measuredBoard(changed, again);
+      const { routers } = boardStatistics(
+        other,
+        learned.map(({ name }) => other.measured.get(name)!),
+        few,
+      );
+      sensitivity.push({ analysis: variant.analysis, leads: routers.map((r) => leadOf(r, 'aiqMinusZero')) });
+    }
+    sensitivity.push({
+      analysis: 'AIQ over cost instead of its logarithm',
+      leads: pooled.routers.filter((_, k) => shown[k]!.kind === 'learned').map((r) => leadOf(r, 'aiqLinearMinusZero')),
+    });
+  }
+  const control = (name: string) => board.measured.get(name)!;
+  const controlled =
+    controls.length === 0
+      ? []
+      : boardStatistics(
+          board,
+          controls.filter(({ name }) => board.measured.has(name)).map(({ name }) => control(name)),
+          few,
+        ).routers;
+
+  onProgress('slices and near-duplicates');
   return summarise({
     task,
     split,
@@ -106,19 +127,34 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
     seed,
     replicates,
     folds,
-    units,
+    units: board.units,
     shown,
-    measured,
-    pooled: figures(),
-    byPart: split === 'benchmark' ? folds.map((_, p) => figures((u) => units.part[u] === p)) : [],
+    measured: board.measured,
+    pooled,
+    byPart: split === 'benchmark' ? folds.map((_, p) => figures((u) => board.units.part[u] === p)) : [],
     trainedGroups: new Set(prompts.map((p) => p.groupId).filter(seen)).size,
-    unfit,
+    unfit: board.unfit.filter(({ name }) => names.includes(name)),
     artifacts: roster.sources.map((source) => source.hash),
-    tests,
+    tests: board.tests,
     languageOf: await languageDetector(),
     showText: options.showText ?? false,
+    sensitivity,
+    controls: controlRows(controlled),
+    duplicates: splitDuplicates(
+      folds.map(({ train, test }) => ({ train: train.table.prompts, test: test.table.prompts })),
+    ),
   });
 }
+
+/** Replicates of what is only checked, not claimed. */
+const CHECK_REPLICATES = 300;
+/** Baselines that a lead cannot do without. */
+const NEEDED = new Set(['cheapest', 'best-single', 'zero', 'random', 'dearest', 'worst', 'baseline']);
+
+const leadOf = ({ name, figures, intervals }: RouterStatistics, figure: FigureName) => ({
+  router: name,
+  lead: { value: figures[figure], ...intervals[figure] },
+});
 
 function checkBaseline(task: Task, baseline: string | undefined): void {
   const { modelIds } = task.part.table;
@@ -135,6 +171,53 @@ function checkBaseline(task: Task, baseline: string | undefined): void {
 function checkAsked(asked: readonly string[], unfit: readonly { name: string; reason: string }[]): void {
   const failed = unfit.find(({ name }) => asked.includes(name));
   if (failed) throw new RoutingError('INVALID_CONFIG', `router "${failed.name}" cannot be evaluated: ${failed.reason}`);
+}
+
+/** Contenders as measured on the folds, ready for figures. */
+interface Board {
+  readonly tests: TestPart[];
+  readonly units: Units;
+  readonly measured: ReadonlyMap<string, MeasuredRouter>;
+  readonly tallies: ReadonlyMap<string, Tally>;
+  readonly unfit: readonly { readonly name: string; readonly reason: string }[];
+}
+
+function measuredBoard(folds: readonly FoldResult[], contenders: readonly Contender[]): Board {
+  const { tests, units } = testParts(folds, folds[0]!.test.table.modelIds.length === 2);
+  const unfit: { name: string; reason: string }[] = [];
+  const measured = new Map<string, MeasuredRouter>();
+  for (const { name, kind } of contenders) {
+    const parts = folds.map((fold) => fold.measured.get(name)!);
+    const reason = parts.find((part) => typeof part === 'string');
+    if (reason !== undefined) unfit.push({ name, reason });
+    else measured.set(name, { name, kind, parts: parts.filter((part) => typeof part !== 'string') });
+  }
+  const baseline = measured.get('baseline')!;
+  const tallies = new Map([...measured].map(([name, router]) => [name, tally(router, baseline, tests, units)]));
+  return { tests, units, measured, tallies, unfit };
+}
+
+function boardStatistics(
+  { tallies, units }: Board,
+  shown: readonly MeasuredRouter[],
+  options: Parameters<typeof statistics>[3],
+): Statistics {
+  const of = (name: string) => tallies.get(name)!;
+  return statistics(
+    shown.map(({ name }) => of(name)),
+    {
+      cheapest: of('cheapest'),
+      dearest: of('dearest'),
+      worst: of('worst'),
+      best: of('best-single'),
+      random: of('random'),
+      baseline: of('baseline'),
+      zero: of('zero'),
+      oracle: of('oracle'),
+    },
+    units,
+    options,
+  );
 }
 
 /**

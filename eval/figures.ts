@@ -26,6 +26,7 @@ const INFO = {
   aiq: share('AIQ over log cost', 'high', 'ours; metrics/aiq.ts'),
   aiqMinusZero: share('AIQ minus the zero router’s', 'high', 'ours'),
   aiqLinear: share('AIQ over cost', 'high', 'RouterBench, over the pool’s full cost range'),
+  aiqLinearMinusZero: share('AIQ over cost minus the zero router’s', 'high', 'ours'),
   gapRecovered: share('share of the way from zero router to oracle', 'high', 'ours'),
   apgr: { ...share('APGR', 'high', 'RouteLLM, both ends fixed'), unit: 'number' },
   cpt50: share('CPT(50 %)', 'low', 'RouteLLM, both ends fixed', NEVER),

@@ -10,12 +10,15 @@ import type { FoldRows } from './split.ts';
 export interface FoldOptions {
   readonly seed: number;
   readonly baseline?: string;
+  /** Operating points of a curve; default {@link GRID_POINTS}. */
+  readonly gridPoints?: number;
   readonly onProgress: (message: string) => void;
 }
 
 export interface FoldResult {
   readonly name: string;
   readonly trainPrompts: number;
+  readonly train: Part;
   readonly test: Part;
   readonly singles: SingleModels;
   /** By contender's name; a text says why it has no say. */
@@ -35,12 +38,27 @@ export async function runFold(
   const train = triedRows(selectPartModels(trainAll, pool));
   const test = triedRows(selectPartModels(selectPartRows(whole, rows.test), pool));
   if (train.table.prompts.length === 0 || test.table.prompts.length === 0) return null;
+  return runParts({ name: rows.name, train, test }, contenders, options);
+}
 
+/** The same for parts in hand: every model of them has an outcome in training, every prompt one of them. */
+export async function runParts(
+  { name, train, test }: { readonly name: string; readonly train: Part; readonly test: Part },
+  contenders: readonly Contender[],
+  options: FoldOptions,
+): Promise<FoldResult> {
+  const pool = train.table.modelIds;
   const singles = singleModels(train);
   const named = options.baseline === undefined ? -1 : pool.indexOf(options.baseline);
   const baseline = singles.byFallingQuality.filter((j) => j !== named);
   if (named >= 0) baseline.unshift(named);
-  const training = { part: train, singles, baseline, gridPoints: GRID_POINTS, seed: options.seed };
+  const training = {
+    part: train,
+    singles,
+    baseline,
+    gridPoints: options.gridPoints ?? GRID_POINTS,
+    seed: options.seed,
+  };
   const measured = new Map<string, MeasuredPart | string>();
   for (const contender of contenders) {
     if (contender.kind === 'learned') {
@@ -51,7 +69,7 @@ export async function runFold(
     if (isUnfit(frozen)) options.onProgress(`${contender.name} is left out: ${frozen.unfit}`);
     measured.set(contender.name, isUnfit(frozen) ? frozen.unfit : { frozen, measurement: await frozen.measure(test) });
   }
-  return { name: rows.name, trainPrompts: train.table.prompts.length, test, singles, measured };
+  return { name, trainPrompts: train.table.prompts.length, train, test, singles, measured };
 }
 
 const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
@@ -64,7 +82,7 @@ const isTried = ({ table }: Part, column: number): boolean => {
 };
 
 /** Without the prompts that no model of the part was tried on. */
-function triedRows(part: Part): Part {
+export function triedRows(part: Part): Part {
   const m = part.table.modelIds.length;
   const rows: number[] = [];
   part.table.prompts.forEach((_: Prompt, i: number) => {

@@ -2,7 +2,7 @@
  * The plug-in router: forecast quality and cost of every model, then take argmax p̂ − λ · ĉ. Every learned
  * router and most baselines are this with another forecaster, so they differ in what they know and in nothing else.
  */
-import { promptChars } from '../datasets/index.ts';
+import { type OutcomeTable, type Prompt, promptChars } from '../datasets/index.ts';
 import {
   type Contender,
   type ContenderKind,
@@ -20,22 +20,52 @@ import { type Part, selectPartRows } from './part.ts';
 import type { SingleModels } from './single-models.ts';
 import { type Beliefs, choicesAt, sweep } from './sweep.ts';
 
-export const plugIn = (forecaster: Forecaster, kind: ContenderKind): Contender => ({
-  name: forecaster.name,
-  kind,
-  async prepare(training) {
-    const fitted = await forecaster.fit(training);
-    if (isUnfit(fitted)) return fitted;
-    const part = selectPartRows(training.part, fitted.tuning.rows);
-    const price = costForecaster(part, training.singles, fitted.tuning.forecast);
-    const tuning = { quality: fitted.tuning.forecast.quality, costUsd: price(part, fitted.tuning.forecast) };
-    return freezeSweep(tuning, part, training, async (test) => {
-      const forecast = await fitted.forecast(test.table.prompts);
-      const { quality, outputTokens } = forecast;
-      return { quality, costUsd: price(test, forecast), ...(outputTokens && { outputTokens }) };
+export const plugIn = (forecaster: Forecaster, kind: ContenderKind): Contender => {
+  const fitOnce = once(forecaster);
+  return {
+    name: forecaster.name,
+    kind,
+    async prepare(training) {
+      const fitted = await fitOnce(training);
+      if (isUnfit(fitted)) return fitted;
+      const part = selectPartRows(training.part, fitted.tuning.rows);
+      const price = costForecaster(part, training.singles, fitted.tuning.forecast);
+      const tuning = { quality: fitted.tuning.forecast.quality, costUsd: price(part, fitted.tuning.forecast) };
+      return freezeSweep(tuning, part, training, async (test) => {
+        const forecast = await fitted.forecast(test.table.prompts);
+        const { quality, outputTokens } = forecast;
+        return { quality, costUsd: price(test, forecast), ...(outputTokens && { outputTokens }) };
+      });
+    },
+  };
+};
+
+/**
+ * Fits once for a table: the same answers analysed at other prices or operating points need no other forecasts. What
+ * was fitted goes when its table does.
+ */
+function once(forecaster: Forecaster): Forecaster['fit'] {
+  const fits = new WeakMap<OutcomeTable, ReturnType<Forecaster['fit']>>();
+  return (training) => {
+    const { table } = training.part;
+    const known = fits.get(table);
+    if (known) return known;
+    const fitting = forecaster.fit(training).then((fitted) => {
+      if (isUnfit(fitted)) return fitted;
+      const forecasts = new WeakMap<readonly Prompt[], Promise<Forecast>>();
+      return {
+        ...fitted,
+        forecast: (prompts: readonly Prompt[]) => {
+          const done = forecasts.get(prompts) ?? fitted.forecast(prompts);
+          forecasts.set(prompts, done);
+          return done;
+        },
+      };
     });
-  },
-});
+    fits.set(table, fitting);
+    return fitting;
+  };
+}
 
 /** Freezes the curve of beliefs on `part`; `believe` gives the beliefs of a test part. */
 export function freezeSweep(

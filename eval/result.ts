@@ -140,6 +140,45 @@ export interface RouterResult {
   readonly hindsightAiq: number | null;
 }
 
+export const FLAG_CODES = [
+  'LEAKY_ROUTER', // nothing that does not see the outcomes is known to recover so much
+  'IN_SAMPLE_FORECASTS', // settings were chosen on forecasts that are better than those of the test part
+  'BELOW_ZERO', // a random mix of single models does better
+  'NEAR_DUPLICATES_ACROSS_SPLIT', // test prompts whose twin was trained on
+  'CONTROL_FAILED', // noise beats the zero router, or a router that sees the outcomes does not stand out
+  'SIGN_CHANGES', // the lead's sign hangs on a choice of the analysis
+  'HIDDEN_REASONING', // costs lack hidden tokens
+  'BENCHMARKS_NOT_NEW', // an artifact was trained on other prompts of the benchmarks left out
+  'FEW_TRAINING_PROMPTS',
+  'FEW_TEST_GROUPS',
+  'NOTHING_TO_ROUTE', // the oracle is no better than the best mix of single models
+] as const;
+export type FlagCode = (typeof FLAG_CODES)[number];
+
+/** Something that a reader must not miss. `red`: do not trust the figures concerned. */
+export interface Flag {
+  readonly code: FlagCode;
+  readonly severity: 'red' | 'note';
+  readonly message: string;
+  /** The router concerned; absent where it is the whole comparison. */
+  readonly router?: string;
+}
+
+/** The lead over the zero router under one other way to analyse the same answers. */
+export interface SensitivityRow {
+  readonly analysis: string;
+  readonly leads: readonly { readonly router: string; readonly lead: Estimate }[];
+}
+
+/** A router whose place is known beforehand. */
+export interface ControlRow {
+  readonly name: string;
+  readonly lead: Estimate;
+  readonly gapRecovered: number | null;
+  readonly expected: string;
+  readonly passed: boolean;
+}
+
 export interface BenchmarkResult {
   readonly benchmark: string;
   readonly prompts: number;
@@ -162,7 +201,27 @@ export interface Dropped {
   readonly routers: readonly { readonly name: string; readonly reason: string }[];
 }
 
+/** Test prompts that are nearly the same as a training prompt. */
+export interface SplitDuplicates {
+  readonly testPrompts: number;
+  /** In [0, 1], of the test prompts that have a text. */
+  readonly share: number;
+  /** Ids of a test prompt and of a training prompt. */
+  readonly examples: readonly (readonly [string, string])[];
+  /** Test prompts without text, which cannot be compared. */
+  readonly unchecked: number;
+}
+
 export interface Evaluation {
+  /** Of this result's form; a field that changes its meaning raises it. */
+  readonly schemaVersion: 1;
+  /** Results are comparable only under the same one (`task-file.ts`). */
+  readonly taskHash: string;
+  readonly flags: readonly Flag[];
+  readonly splitDuplicates: SplitDuplicates;
+  /** Empty where they were not asked for. */
+  readonly sensitivity: readonly SensitivityRow[];
+  readonly controls: readonly ControlRow[];
   readonly dataset: string;
   readonly split: SplitName;
   readonly benchmark: string | null;

@@ -190,6 +190,7 @@ function figuresOf(
     random: one(references.random),
     box: { ...range, lowQuality: one(references.worst).quality, highQuality: one(references.best).quality },
     zeroAiq: aiq(pointsOf(references.zero), range),
+    zeroAiqLinear: aiqLinear(pointsOf(references.zero), range),
     oracleAiq: aiq(oraclePoints, range),
     oraclePoints,
     routerBench: routerBenchAiq(curves.map((points, t) => (tallies[t]!.kind === 'hindsight' ? [] : points))),
@@ -219,6 +220,7 @@ interface Pool {
   readonly random: CurvePoint;
   readonly box: PoolBox;
   readonly zeroAiq: number | null;
+  readonly zeroAiqLinear: number | null;
   readonly oracleAiq: number | null;
   readonly oraclePoints: readonly CurvePoint[];
   /** RouterBench's AIQ of each router: it depends on the others. */
@@ -231,13 +233,15 @@ function curveFigures(points: readonly CurvePoint[], pool: Pool, routerBench: nu
   const { range, baseline, best, box } = pool;
   const curve = curveFrom(points, range);
   const own = aiq(points, range);
+  const linear = aiqLinear(points, range);
   const top = points.at(-1)!;
   const gap = { ...range, highQuality: best.quality };
   const only = (x: number) => Float64Array.of(x);
   return {
     aiq: own,
     aiqMinusZero: own === null || pool.zeroAiq === null ? null : own - pool.zeroAiq,
-    aiqLinear: aiqLinear(points, range),
+    aiqLinear: linear,
+    aiqLinearMinusZero: linear === null || pool.zeroAiqLinear === null ? null : linear - pool.zeroAiqLinear,
     gapRecovered: gapRecovered(own, pool.zeroAiq, pool.oracleAiq),
     qualityNeutralCost: qualityNeutralCost(curve, baseline),
     saving95: savingAt(curve, baseline, 0.95),

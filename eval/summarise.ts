@@ -4,6 +4,7 @@ import { chosenSums, differenceSum, type MeasuredPart } from './choices.ts';
 import type { Frozen } from './contender.ts';
 import { mainBasis } from './costs.ts';
 import { FIGURES, type FigureName } from './figures.ts';
+import { flagsOf } from './flags.ts';
 import type { FoldResult } from './fold.ts';
 import { aiq, type CostRange, curveFrom } from './metrics/aiq.ts';
 import type { Interval } from './metrics/bootstrap.ts';
@@ -14,12 +15,15 @@ import { upperHull } from './metrics/upper-hull.ts';
 import { cheapestKeeping, OPERATING_SHARE, type SettingShare, settingShares } from './operating-point.ts';
 import {
   type BenchmarkResult,
+  type ControlRow,
   type CurveEntry,
   type Estimate,
   type Evaluation,
   type OperatingPoint,
   type ReliabilityBin,
   type RouterResult,
+  type SensitivityRow,
+  type SplitDuplicates,
   START_SETTING,
 } from './result.ts';
 import { singleModels } from './single-models.ts';
@@ -51,6 +55,9 @@ export interface Measured {
   readonly languageOf: LanguageOf;
   /** Prompts may be shown with their text. */
   readonly showText: boolean;
+  readonly sensitivity: readonly SensitivityRow[];
+  readonly controls: readonly ControlRow[];
+  readonly duplicates: SplitDuplicates;
 }
 
 export function summarise(run: Measured): Evaluation {
@@ -60,7 +67,12 @@ export function summarise(run: Measured): Evaluation {
     const all = new Set(run.measured.get(name)!.parts.map((part) => part.frozen.label(0)));
     return all.size === 1 ? [...all][0]! : `${all.size} models, by left-out benchmark`;
   };
-  return {
+  const judged: Omit<Evaluation, 'flags'> = {
+    schemaVersion: 1,
+    taskHash: '',
+    splitDuplicates: run.duplicates,
+    sensitivity: run.sensitivity,
+    controls: run.controls,
     dataset: task.name,
     split: run.split,
     benchmark: run.benchmark,
@@ -89,6 +101,7 @@ export function summarise(run: Measured): Evaluation {
     singleModels: folds.length === 1 ? singlesOf(folds[0]!) : [],
     byBenchmark: run.byPart.map((part, p) => benchmarkResult(part, folds[p]!, run.units, p)),
   };
+  return { ...judged, flags: flagsOf(judged) };
 }
 
 function routerResult(router: MeasuredRouter, run: Measured, own: RouterStatistics, prompts: number): RouterResult {
