@@ -41,17 +41,17 @@ export interface IntervalOptions {
 }
 
 /**
- * Value and 95 % interval of each θ = Σₖ (Σ aₖ / Σ bₖ), by the bootstrap-t over units:
+ * Value and 95 % interval of each θ = Σₖ (Σ aₖ / Σ bₖ), by the symmetric bootstrap-t over units:
  *
- *     [θ − t₀.₉₇₅ s, θ − t₀.₀₂₅ s],   t* = (θ* − θ) / s*,   s² = Σ_u (Σₖ (a_ku − θₖ b_ku) / Σ bₖ)²
+ *     θ ± q s,   q = 95 % point of |θ* − θ| / s*,   s² = Σ_u (Σₖ (a_ku − θₖ b_ku) / Σ bₖ)²
  *
- * a_ku sums over the rows of unit u. Percentiles of θ* itself would be too narrow and lie on the wrong side: a few
- * great weights skew θ, and where they are missed its spread is underestimated along with it. Dividing by each
- * resample's own s* takes both into account. All statistics share the resamples.
+ * a_ku sums over the rows of unit u. Percentiles of θ* are too narrow: where a few great weights were missed, the
+ * spread is underestimated along with the value. Dividing by each resample's own s* takes that into account, and the
+ * symmetric form errs by O(1/n²) in coverage, where that with a quantile on each side errs by O(1/n). All
+ * statistics share the resamples.
  *
  * @returns in the order given; bounds null where the resamples do not determine them: one unit, or weights on hardly any
- * @see Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, §12.5; Hall, "Theoretical Comparison of Bootstrap
- *      Confidence Intervals", Annals of Statistics 1988
+ * @see Hall, "On Symmetric Bootstrap Confidence Intervals", JRSS B 1988; README.md for the coverage measured
  */
 export function ratioEstimates(statistics: readonly Statistic[], units: Units, options: IntervalOptions): Estimate[] {
   const ones = new Uint16Array(units.count).fill(1);
@@ -69,29 +69,24 @@ export function ratioEstimates(statistics: readonly Statistic[], units: Units, o
     for (const { sums, value, varies, t } of measured) {
       if (!varies) continue;
       const drawn = measure(sums, weights);
-      t[r] = distance(drawn.value - value, drawn.error, r);
+      // A resample without spread, or without a value, is as far off as can be.
+      t[r] = drawn.error > 0 ? Math.abs(drawn.value - value) / drawn.error : Number.POSITIVE_INFINITY;
     }
   });
   return measured.map(({ value, error, varies, t, range: [least, most] = UNBOUNDED }) => {
     if (!varies) return units.count > 1 ? { value, low: value, high: value } : { value, low: null, high: null };
-    const { low, high } = percentileInterval(t);
+    // Of a symmetric pair of ends at level 0.9 the upper one is the 95 % point.
+    const q = percentileInterval(t, 0.9).high;
     const cut = (x: number) => Math.min(most, Math.max(least, x));
     return {
       value,
-      low: high === null ? null : cut(value - high * error),
-      high: low === null ? null : cut(value - low * error),
+      low: q === null ? null : cut(value - q * error),
+      high: q === null ? null : cut(value + q * error),
     };
   });
 }
 
 const UNBOUNDED = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] as const;
-
-/** In standard errors. A resample without spread is as far off as can be; those without a value, on both sides in turn. */
-function distance(from: number, error: number, replicate: number): number {
-  if (error > 0) return from / error;
-  const above = Number.isNaN(from) ? replicate % 2 === 0 : from > 0;
-  return above ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
-}
 
 interface Sums {
   readonly a: Float64Array;
@@ -100,23 +95,22 @@ interface Sums {
 
 /** θ and its standard error by the linearisation of the ratios, on a resample. */
 function measure(sums: readonly Sums[], weights: Uint16Array): { value: number; error: number } {
-  const parts = sums.map(({ a, b }) => {
+  const influence = new Float64Array(weights.length);
+  let value = 0;
+  for (const { a, b } of sums) {
     let sumA = 0;
     let sumB = 0;
     for (let u = 0; u < a.length; u++) {
       sumA += weights[u]! * a[u]!;
       sumB += weights[u]! * b[u]!;
     }
-    return { a, b, sumB, theta: sumA / sumB };
-  });
-  const value = parts.reduce((sum, { theta }) => sum + theta, 0);
-  let squares = 0;
-  for (let u = 0; u < weights.length; u++) {
-    if (weights[u] === 0) continue;
-    let influence = 0;
-    for (const { a, b, sumB, theta } of parts) influence += (a[u]! - theta * b[u]!) / sumB;
-    squares += weights[u]! * influence * influence;
+    const theta = sumA / sumB;
+    const scale = 1 / sumB;
+    value += theta;
+    for (let u = 0; u < a.length; u++) influence[u]! += (a[u]! - theta * b[u]!) * scale;
   }
+  let squares = 0;
+  for (let u = 0; u < influence.length; u++) squares += weights[u]! * influence[u]! * influence[u]!;
   return { value, error: Math.sqrt(squares) };
 }
 

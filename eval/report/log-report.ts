@@ -168,7 +168,7 @@ function reading(j: LogJudgement): string[] {
   return [
     `Quality and cost: doubly robust, with forecasts by "${j.rewardModel}" that never saw the row’s session (${j.folds} folds); ` +
       '− log: against what was done, on the same rows. ' +
-      `Intervals: 95 %, bootstrap-t over sessions, ${whole(j.replicates)} resamples, seed ${j.seed}. ` +
+      `Intervals: 95 %, symmetric bootstrap-t over sessions, ${whole(j.replicates)} resamples, seed ${j.seed}. ` +
       'At all times: may be looked at after every decision.',
     'Effective rows: (Σw)²/Σw². Mean weight: 1 when propensities are right. Untried: share of its choices that the log made ' +
       `with a probability under 1 %. Switch-DR leaves weights over ${j.maxWeight} to the forecast.`,
