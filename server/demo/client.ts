@@ -1,35 +1,51 @@
 /** The demo's client: asks the gateway over HTTP, checks each answer and, where wanted, tells it. */
 import { RoutingError } from '../../datasets/index.ts';
-import { isRight, type Task } from './tasks.ts';
 
-export interface Result {
-  readonly task: Task;
-  /** The program that answered. */
+/** What can be asked. */
+export interface Asked {
+  /** All that an upstream gets to see. */
+  readonly prompt: string;
+}
+
+export interface Result<T extends Asked = Asked> {
+  readonly task: T;
+  /** The model that answered. */
   readonly model: string;
-  readonly right: boolean;
+  /** How good the answer is, in [0, 1]. */
+  readonly score: number;
   readonly costUsd: number;
+}
+
+/** How an answer is judged. */
+export interface Checker<T extends Asked> {
+  /** In [0, 1]. @param model who gave the reply */
+  score(task: T, reply: string, model: string): number;
+  /** The source that feedback names. */
+  readonly source: string;
 }
 
 /** Requests under way at once. */
 const AT_ONCE = 8;
 
-export class DemoClient {
+export class DemoClient<T extends Asked> {
   readonly #url: string;
   readonly #stop: AbortSignal;
+  readonly #checker: Checker<T>;
 
-  constructor(url: string, stop: AbortSignal) {
+  constructor(url: string, stop: AbortSignal, checker: Checker<T>) {
     this.#url = url;
     this.#stop = stop;
+    this.#checker = checker;
   }
 
   /** Results in the order of the tasks. */
   async askAll(
     model: string,
-    tasks: readonly Task[],
+    tasks: readonly T[],
     judge: boolean,
     progress: (done: number) => void,
-  ): Promise<Result[]> {
-    const results: Result[] = new Array(tasks.length);
+  ): Promise<Result<T>[]> {
+    const results: Result<T>[] = new Array(tasks.length);
     let next = 0;
     let done = 0;
     const worker = async () => {
@@ -50,18 +66,18 @@ export class DemoClient {
     return (body as { artifact: string }).artifact;
   }
 
-  async #ask(model: string, task: Task, judge: boolean): Promise<Result> {
+  async #ask(model: string, task: T, judge: boolean): Promise<Result<T>> {
     const { headers, body } = await this.#post('/v1/chat/completions', {
       model,
       messages: [{ role: 'user', content: task.prompt }],
     });
     const { choices, model: answered } = body as { choices: { message: { content: string } }[]; model: string };
-    const right = isRight(task, choices[0]?.message.content ?? '');
+    const score = this.#checker.score(task, choices[0]?.message.content ?? '', answered);
     if (judge) {
       const decisionId = headers.get('x-pointsman-decision-id');
-      await this.#post('/v1/feedback', { decisionId, score: right ? 1 : 0, source: 'checker' });
+      await this.#post('/v1/feedback', { decisionId, score, source: this.#checker.source });
     }
-    return { task, model: answered, right, costUsd: Number(headers.get('x-pointsman-cost-usd')) };
+    return { task, model: answered, score, costUsd: Number(headers.get('x-pointsman-cost-usd')) };
   }
 
   async #post(path: string, body: unknown): Promise<{ headers: Headers; body: unknown }> {

@@ -1,9 +1,10 @@
 /** The demo's result as a newcomer reads it. */
 import type { Result } from './client.ts';
 import type { DemoOutcome } from './run.ts';
+import type { Task } from './tasks.ts';
 
 export interface Figures {
-  /** Share of right answers, in [0, 1]. */
+  /** Share of right answers, or mean quality where answers are graded; in [0, 1]. */
   readonly right: number;
   readonly usdPerThousand: number;
   /** Share of the cost of always asking the dearest program that was not spent; may be negative. */
@@ -14,7 +15,7 @@ export function figures(results: readonly Result[], dearest: readonly Result[]):
   const cost = sum(results.map((r) => r.costUsd));
   const most = sum(dearest.map((r) => r.costUsd));
   return {
-    right: results.filter((r) => r.right).length / results.length,
+    right: sum(results.map((r) => r.score)) / results.length,
     usdPerThousand: (cost / results.length) * 1000,
     saved: most === 0 ? 0 : 1 - cost / most,
   };
@@ -83,7 +84,7 @@ export function demoText(outcome: DemoOutcome): string {
     'programs of really different skill, with prices like those of hosted models; each gets only the text of a',
     'prompt and computes its answer, right or wrong. Gateway, log, feedback, retraining and hot swap are the real',
     'ones; to learn within a minute the policy explores more than the shipped one (25 % of requests, not 2 %) and',
-    'is looser (tolerance 0.15, not 0.1). It shows that the loop works; what it saves for you, only your own',
+    'is looser (tolerance 0.15, not 0.02). It shows that the loop works; what it saves for you, only your own',
     'traffic can tell.',
     `Choices are drawn at random, so figures differ a little from run to run. Took ${outcome.seconds.toFixed(0)} s; nothing is left behind.`,
   ].join('\n');
@@ -109,16 +110,16 @@ function verdict({ retrain, before, after, single, artifacts }: DemoOutcome): st
 function byFamily({ before, after, single }: DemoOutcome): string[] {
   const names = single.map(({ model }) => model);
   const families = [...new Set(before.map((r) => r.task.family))].sort();
-  const shares = (results: readonly Result[]) =>
+  const shares = (results: readonly Result<Task>[]) =>
     names.map((name) => Math.round((100 * results.filter((r) => r.model === name).length) / results.length)).join('/');
-  const right = (results: readonly Result[]) => percent(results.filter((r) => r.right).length / results.length);
+  const right = (results: readonly Result<Task>[]) => percent(sum(results.map((r) => r.score)) / results.length);
   const legend = names.map((name) => name.split('/')[0]).join('/');
   return columns([
     ['family', 'right before', 'after', `${legend} before`, 'after'],
     ...families.map((family) => {
       const [b, a] = [before, after].map((list) => list.filter((r) => r.task.family === family)) as [
-        Result[],
-        Result[],
+        Result<Task>[],
+        Result<Task>[],
       ];
       return [family, right(b), right(a), shares(b), shares(a)];
     }),
@@ -126,7 +127,7 @@ function byFamily({ before, after, single }: DemoOutcome): string[] {
 }
 
 /** First and last column to the left if they hold words, numbers to the right. */
-function columns(rows: readonly string[][]): string[] {
+export function columns(rows: readonly string[][]): string[] {
   const widths = rows[0]!.map((_, c) => Math.max(...rows.map((row) => row[c]!.length)));
   const words = rows[0]!.map((_, c) => c === 0 || rows.slice(1).every((row) => /^[a-z]/.test(row[c]!)));
   return rows.map((row) =>
@@ -138,5 +139,5 @@ function columns(rows: readonly string[][]): string[] {
 }
 
 const sum = (xs: readonly number[]): number => xs.reduce((a, b) => a + b, 0);
-const percent = (x: number): string => `${(x * 100).toFixed(1)} %`;
-const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(1)}`;
+export const percent = (x: number): string => `${(x * 100).toFixed(1)} %`;
+export const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(1)}`;
