@@ -3,19 +3,10 @@ import { pipeline } from 'node:stream';
 import { type CsvError, parse } from 'csv-parse';
 import { RoutingError } from '../errors.ts';
 import { bytesOf } from './bytes.ts';
+import type { Delimiter } from './detect.ts';
 
 /** Characters of one row from which on a quote that was never closed is likelier than a row. */
 const MAX_ROW = 32e6;
-
-const DELIMITERS = [',', ';', '\t', '|'] as const;
-export type Delimiter = (typeof DELIMITERS)[number];
-
-/** The delimiter that parts the first line into most columns; text in quotes does not count. */
-export function delimiterOf(head: string): Delimiter {
-  const line = head.replace(/"(?:[^"]|"")*"/g, '').split(/[\r\n]/, 1)[0]!;
-  const counts = DELIMITERS.map((d) => line.split(d).length);
-  return DELIMITERS[counts.indexOf(Math.max(...counts))]!;
-}
 
 /** @throws `MISSING_FILE`, `TRUNCATED_FILE` (a quote is never closed), `INVALID_ROW`, `MALFORMED_JSON` (not UTF-8) */
 export async function* readCsv(path: string, delimiter: Delimiter): AsyncGenerator<{ cells: string[]; line: number }> {

@@ -1,7 +1,16 @@
 /** What a file is, by what stands in it; its name decides nothing. */
 import { RoutingError } from '../errors.ts';
 import { headOf, isZip } from './bytes.ts';
-import { type Delimiter, delimiterOf } from './csv.ts';
+
+const DELIMITERS = [',', ';', '\t', '|'] as const;
+export type Delimiter = (typeof DELIMITERS)[number];
+
+/** The delimiter that parts the first line into most columns; text in quotes does not count. */
+function delimiterOf(head: string): Delimiter {
+  const line = head.replace(/"(?:[^"]|"")*"/g, '').split(/[\r\n]/, 1)[0]!;
+  const counts = DELIMITERS.map((d) => line.split(d).length);
+  return DELIMITERS[counts.indexOf(Math.max(...counts))]!;
+}
 
 export type Format =
   | { readonly kind: 'inspect-zip' }

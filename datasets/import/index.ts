@@ -12,9 +12,7 @@ import { readNumberedJsonl } from '../read-jsonl.ts';
 import type { Dataset, Prompt } from '../schema.ts';
 import { isGzip, readDocument } from './bytes.ts';
 import { Collector } from './collect.ts';
-import { type Delimiter, readCsv } from './csv.ts';
-import { type Format, formatOf } from './detect.ts';
-import { readInspect, readInspectZip } from './inspect.ts';
+import { type Delimiter, type Format, formatOf } from './detect.ts';
 import { fieldOf } from './messages.ts';
 import type { ImportOptions } from './options.ts';
 import { pricesOf, readPrices } from './prices.ts';
@@ -107,6 +105,7 @@ async function readFiles(files: readonly string[], options: ImportOptions): Prom
   return finished(files, into, providers, options);
 }
 
+/** What reads zips and CSV is loaded where it is needed: whoever imports this package seldom does. */
 async function readFile(
   file: string,
   format: Format,
@@ -116,9 +115,9 @@ async function readFile(
 ): Promise<void> {
   switch (format.kind) {
     case 'inspect-zip':
-      return readInspectZip(file, into, options);
+      return (await import('./inspect.ts')).readInspectZip(file, into, options);
     case 'inspect':
-      return readInspect(await readDocument(file), file, into, options);
+      return (await import('./inspect.ts')).readInspect(await readDocument(file), file, into, options);
     case 'promptfoo':
       return readPromptfoo(await readDocument(file), file, into, providers, options);
     case 'promptfoo-lines':
@@ -128,7 +127,7 @@ async function readFile(
       return;
     case 'lines': {
       const reader = new RowReader(file, into, options);
-      for await (const { row, line } of objectLines(file)) addObject(reader, row, () => `${file}:${line}`, options);
+      for await (const { row, line } of objectLines(file)) addObject(reader, row, () => `${file}:${line}`);
       return reader.close();
     }
     case 'rows': {
@@ -139,7 +138,7 @@ async function readFile(
         const where = () => `${file}: row ${i + 1}`;
         if (typeof row !== 'object' || row === null || Array.isArray(row))
           throw refused(where, '(row)', 'is no object');
-        addObject(reader, row, where, options);
+        addObject(reader, row, where);
       });
       return reader.close();
     }
@@ -160,15 +159,15 @@ async function* objectLines(file: string): AsyncGenerator<{ row: object; line: n
   yield* readNumberedJsonl(file, AnyObject);
 }
 
-function addObject(reader: RowReader, row: object, where: () => string, options: ImportOptions): void {
+function addObject(reader: RowReader, row: object, where: () => string): void {
   reader.addColumns(Object.keys(row));
-  const columns = reader.columns(Object.values(options.map ?? {}).filter((column) => column !== ''));
-  reader.add((column) => fieldOf(row, column), columns, where);
+  reader.add((column) => fieldOf(row, column), where);
 }
 
 async function readTable(file: string, delimiter: Delimiter, into: Collector, options: ImportOptions): Promise<void> {
   const reader = new RowReader(file, into, options, { decimalComma: delimiter === ';' });
   const position = new Map<string, number>();
+  const { readCsv } = await import('./csv.ts');
   for await (const { cells, line } of readCsv(file, delimiter)) {
     if (position.size === 0) {
       for (const [at, cell] of cells.entries()) {
@@ -183,11 +182,10 @@ async function readTable(file: string, delimiter: Delimiter, into: Collector, op
       if (position.size === 0)
         throw new RoutingError('INVALID_ROW', `${file}:${line}: the first row holds no column names`);
       reader.addColumns(position.keys());
-      reader.columns();
+      reader.check();
     } else
       reader.add(
         (column) => cells[position.get(column)!],
-        reader.columns(),
         () => `${file}:${line}`,
       );
   }

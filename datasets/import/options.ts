@@ -9,7 +9,7 @@ export interface ImportOptions {
   readonly map?: Readonly<Record<string, string>>;
   /** The range of the scores, mapped linearly onto [0, 1]. Default: they are in [0, 1] already. */
   readonly scale?: readonly [low: number, high: number];
-  /** The score to take where a file holds several. */
+  /** The score to take where a file holds several: a column of rows, a named score of promptfoo, a scorer of Inspect. */
   readonly score?: string;
   /** Prices: a file in the format of `models.json`, or a catalog. */
   readonly prices?: string;

@@ -37,15 +37,18 @@ export async function pricesOf(
     if (found !== undefined || info !== undefined) models[id] = { ...found, ...info };
   }
   if (fromCatalog.length > 0) {
-    notes.push(`prices of ${fromCatalog.join(', ')} are from the shipped catalog of ${catalog.priceDate}`);
+    notes.push(`prices of ${few(fromCatalog)} are from the shipped catalog of ${catalog.priceDate}`);
   }
   if (unpriced.length > 0) {
     notes.push(
-      `no price is known of ${unpriced.join(', ')}; give them in models.json beside the file, or in a file of prices`,
+      `no price is known of ${few(unpriced)}; give them in models.json beside the file, or in a file of prices`,
     );
   }
   return models;
 }
+
+const few = (names: readonly string[]): string =>
+  names.length > 9 ? `${names.slice(0, 8).join(', ')} and ${names.length - 8} more` : names.join(', ');
 
 const isPriced = (info: ModelInfo | undefined): boolean =>
   info?.inputUsdPerMTok !== undefined && info.outputUsdPerMTok !== undefined;

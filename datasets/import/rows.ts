@@ -1,5 +1,4 @@
 /** Rows of a table, whether from CSV or JSON: one for each (prompt, model), or one for each prompt with a value a model. */
-import { RoutingError } from '../errors.ts';
 import type { Collector, FoundOutcome } from './collect.ts';
 import { promptText } from './messages.ts';
 import { type Columns, columnsOf, type ImportOptions, listed, type ModelField, modelFieldNamed } from './options.ts';
@@ -18,7 +17,8 @@ export class RowReader {
   constructor(file: string, into: Collector, options: ImportOptions, more: { decimalComma?: boolean } = {}) {
     this.#file = file;
     this.#into = into;
-    this.#options = options;
+    const { score, map } = options;
+    this.#options = score === undefined ? options : { ...options, map: { quality: score, ...map } };
     this.#numbers = { ...(options.scale && { scale: options.scale }), ...more };
   }
 
@@ -29,14 +29,16 @@ export class RowReader {
     if (this.#names.size !== before) this.#columns = undefined;
   }
 
-  /** @param mapped columns of the map that may still come: those of JSON rows */
-  columns(mapped: readonly string[] = []): Columns {
+  /** Columns that were not seen yet may be mapped too: rows of JSON need not be alike. */
+  #known(): Columns {
+    const mapped = Object.values(this.#options.map ?? {}).filter((column) => column !== '');
     this.#columns ??= columnsOf(this.#file, [...new Set([...this.#names, ...mapped])], this.#options.map);
     return this.#columns;
   }
 
   /** @param read the value of a column in this row @throws `INVALID_ROW`, `DUPLICATE_ROW` */
-  add(read: (column: string) => unknown, columns: Columns, where: Where): void {
+  add(read: (column: string) => unknown, where: Where): void {
+    const columns = this.#known();
     const { of } = columns;
     const get = (field: keyof typeof of): unknown => (of[field] === undefined ? undefined : read(of[field]));
     const id = nameOf(get('id'), where, of.id);
@@ -76,22 +78,21 @@ export class RowReader {
     }
   }
 
-  /** Notes on the columns, once the file is read. @throws `INVALID_CONFIG` for a mapped column that never came */
+  /** Once all columns are known. @throws `INVALID_CONFIG` for a mapped column that is not there */
+  check(): void {
+    if (this.#names.size > 0) columnsOf(this.#file, [...this.#names], this.#options.map);
+  }
+
+  /** Checks, and notes what became of the columns, once the file is read. @throws `INVALID_CONFIG` */
   close(): void {
-    const missing = Object.values(this.#options.map ?? {}).find((column) => column !== '' && !this.#names.has(column));
-    if (missing !== undefined && this.#names.size > 0) {
-      throw new RoutingError(
-        'INVALID_CONFIG',
-        `${this.#file}: has no column ${missing}, which map names; ${this.#has()}`,
-      );
-    }
-    const unused = this.#names.size === 0 ? [] : this.columns().unused.filter((name) => !this.#used.has(name));
+    this.check();
+    const unused = this.#names.size === 0 ? [] : this.#known().unused.filter((name) => !this.#used.has(name));
     if (unused.length > 0) {
       this.#into.notes.push(
         `${this.#file}: columns that are not read: ${unused.slice(0, 20).join(', ')}${unused.length > 20 ? ` and ${unused.length - 20} more` : ''}`,
       );
     }
-    const of: Columns['of'] = this.#names.size === 0 ? {} : this.columns().of;
+    const of: Columns['of'] = this.#names.size === 0 ? {} : this.#known().of;
     const renamed = Object.entries(of).filter(([field, column]) => field.toLowerCase() !== column.toLowerCase());
     if (renamed.length > 0) {
       this.#into.notes.push(

@@ -232,6 +232,19 @@ test('reads a folder of ours unchanged, merges it with files, and takes any othe
   expect((await failureOf(() => readOutcomes('/nowhere'))).code).toBe('MISSING_FILE');
 });
 
+test('takes the column of scores that is asked for', async () => {
+  const csv = 'prompt,model,score,style\none,x,0,1\n';
+  expect((await imported('my.csv', csv, { score: 'style' })).rows[0]!.quality).toBe(1);
+  const row = { prompt: 'one', model: 'x', score: 0, style: 1 };
+  expect((await imported('my.jsonl', jsonl([row]), { score: 'style' })).rows[0]!.quality).toBe(1);
+  for (const [name, content] of [
+    ['my.csv', csv],
+    ['my.jsonl', jsonl([row])],
+  ] as const) {
+    expect((await refusal(name, content, { score: 'facts' })).code, name).toBe('INVALID_CONFIG');
+  }
+});
+
 test.each(['prompt', '=x', 'nonsense=x', 'prompt.=x', 'model.y=prompt', 'prompt=nowhere'])(
   'refuses the map %j',
   async (map) => {
