@@ -1,0 +1,207 @@
+/** `pointsman eval --from-log`: a gateway's own log, and files of other routers. */
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { seededRandom } from '../../../datasets/index.ts';
+import { type EvalLogOptions, runEvalLog } from '../../../server/cli/eval-log.ts';
+import { openStore } from '../../../server/db/store.ts';
+import { startGateway } from '../../../server/main.ts';
+import { tempDir } from '../db/stores.ts';
+import { candidates, logOf } from '../learning/synthetic-log.ts';
+
+let folder: string;
+let config: string;
+let dataDir: string;
+
+beforeAll(async () => {
+  folder = await tempDir();
+  dataDir = join(folder, 'data');
+  await mkdir(dataDir);
+  config = join(folder, 'pointsman.yaml');
+  const catalog = join(folder, 'catalog.json');
+  await writeFile(catalog, JSON.stringify({ priceDate: '2026-11-20', models: candidates }));
+  await writeFile(config, JSON.stringify({ dataDir, catalog, logLevel: 'silent' }));
+  const store = await openStore({ dataDir });
+  const { entries } = await logOf({
+    seed: 1,
+    decisions: 600,
+    truth: (model) => (model === 'lab/dear' ? 0.2 : 0.8),
+    policy: { exploration: 0.6, tolerance: 0.1 },
+  });
+  for (const entry of entries) store.record(entry);
+  await store.close();
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});
+
+/** What the command prints. */
+async function printed(options: Partial<EvalLogOptions>): Promise<string> {
+  vi.stubEnv('DATABASE_URL', '');
+  let out = '';
+  vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+    out += String(chunk);
+    return true;
+  });
+  try {
+    await runEvalLog({ replicates: 200, seed: 1, out: join(folder, 'out'), ...options });
+  } finally {
+    vi.mocked(process.stdout.write).mockRestore();
+  }
+  return out;
+}
+const coded = (code: string, message: RegExp) =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) });
+
+/** Lines of another router: two models, `b` better and dearer, drawn in a fifth of the cases. */
+function lines(n: number, change: (row: Record<string, unknown>, i: number) => object = (row) => row): string {
+  const random = seededRandom(4);
+  return Array.from({ length: n }, (_, i) => {
+    const b = random() < 0.2;
+    const row = {
+      id: `q${i}`,
+      session: `s${i >> 1}`,
+      sampled: b ? 'b' : 'a',
+      propensity: b ? 0.2 : 0.8,
+      distribution: { a: 0.8, b: 0.2 },
+      quality: random() < (b ? 0.9 : 0.5) ? 1 : 0,
+      costUsd: b ? 0.02 : 0.001,
+      predictions: { a: 0.52, b: 0.88 },
+      costs: { a: 0.001, b: 0.02 },
+      at: new Date(Date.UTC(2026, 0, 1) + i * 1000).toISOString(),
+    };
+    return `${JSON.stringify(change(row, i))}\n`;
+  }).join('');
+}
+async function fileOf(text: string): Promise<string> {
+  const file = join(folder, 'rows.jsonl');
+  await writeFile(file, text);
+  return file;
+}
+
+test("a gateway's log: single models and the router at four tolerances, with a page", async () => {
+  const out = await printed({ config });
+  expect(out).toMatch(/600 judged decisions in 300 sessions, 3 models/);
+  for (const name of ['as logged', 'lab/cheap', 'lab/middle', 'lab/dear', 'uniform']) expect(out).toContain(name);
+  for (const t of [0, 0.02, 0.05, 0.1]) expect(out).toContain(`in-force, tolerance ${t}`);
+  expect(out).not.toMatch(/NaN|undefined|Infinity/);
+  const html = await readFile(join(folder, 'out', 'log-report.html'), 'utf8');
+  expect(html).toContain('in-force, tolerance 0.02');
+  expect(html).not.toMatch(/NaN|undefined|Infinity/);
+});
+
+test('JSON says the same in figures; forecasts made when deciding are used, and no page is written unasked', async () => {
+  const { policies, rows, rewardModel, source } = JSON.parse(
+    await printed({ config, json: true, out: undefined, router: ['default'] }),
+  );
+  expect({ rows, rewardModel }).toEqual({ rows: 600, rewardModel: 'logged forecasts, corrected per model' });
+  expect(source).toContain(dataDir);
+  const of = (name: string) => policies.find((p: { name: string }) => p.name === name);
+  // Truth: 0.8 and 0.2.
+  const { low, high } = of('lab/cheap').quality.dr;
+  expect(low < 0.8 && 0.8 < high).toBe(true);
+  expect(of('lab/dear').quality.dr.value).toBeLessThan(0.4);
+  expect(of('default, tolerance 0.05').costUsd.value).toBeGreaterThan(0);
+  expect(
+    existsSync('reports/log-report.html') && (await readFile('reports/log-report.html', 'utf8')).includes(dataDir),
+  ).toBe(false);
+});
+
+test('while a gateway has the database open it says so, and what to do', async () => {
+  const gateway = await startGateway({ file: config, env: {}, overrides: { port: 0 } });
+  try {
+    await expect(printed({ config })).rejects.toEqual(
+      coded('DATABASE_LOCKED', /the gateway at http.*one owner: stop it/),
+    );
+  } finally {
+    await gateway.close();
+  }
+});
+
+test('a folder without a log stays as it is; one without judgements says how to give them', async () => {
+  const empty = join(folder, 'empty');
+  await mkdir(empty);
+  await expect(printed({ dataDir: empty })).rejects.toEqual(coded('MISSING_FILE', /--data-dir/));
+  expect(await readdir(empty)).toEqual([]);
+  const store = await openStore({ dataDir: empty });
+  const { entries } = await logOf({ seed: 2, decisions: 3, truth: () => 1 });
+  for (const { decision, attempt } of entries) store.record({ decision, attempt });
+  await store.close();
+  await expect(printed({ dataDir: empty, out: join(folder, 'new') })).rejects.toEqual(
+    coded('EMPTY_TABLE', /no routed decision there has been judged.*POST \/v1\/feedback/),
+  );
+  expect(existsSync(join(folder, 'new'))).toBe(false);
+});
+
+test('a file of another router is judged by its own forecasts', async () => {
+  const file = await fileOf(lines(1200));
+  const { policies, source } = JSON.parse(await printed({ file, json: true }));
+  expect(source).toBe(file);
+  const of = (name: string) => policies.find((p: { name: string }) => p.name === name);
+  // b is forecast 0.36 better: within no tolerance asked for, so the choice is always b.
+  expect(of('own forecasts, tolerance 0.1').quality).toEqual(of('b').quality);
+  expect(of('b').qualityMinusLog.low).toBeGreaterThan(0.2);
+  expect(of('b').flags).toEqual([]);
+  const text = await printed({ file });
+  expect(text).toMatch(/Better than what was done, beyond chance: b/);
+});
+
+test('without forecasts, and with an exploration too thin, the page says in red what cannot be known', async () => {
+  const thin = lines(1200, ({ predictions, costs, ...row }) => {
+    const rare = row.sampled === 'b' && Number(String(row.id).slice(1)) % 40 === 0;
+    return {
+      ...row,
+      sampled: rare ? 'b' : 'a',
+      propensity: rare ? 0.005 : 0.995,
+      distribution: { a: 0.995, b: 0.005 },
+    };
+  });
+  const text = await printed({ file: await fileOf(thin) });
+  expect(text).toMatch(/▼ b: NOT TO BE TRUSTED: no overlap: 100\.0 %/);
+  expect(text).toMatch(/Not judged:\s+- .*row q0 has no predictions and costs/);
+  const html = await readFile(join(folder, 'out', 'log-report.html'), 'utf8');
+  expect(html).toContain('<span class="below">▼ not to be trusted</span>');
+});
+
+test('a router that never explored: a warning with what to set, and single models it never took are not judged', async () => {
+  const fixed = lines(300, (row) => ({ ...row, sampled: 'a', propensity: 1, distribution: { a: 1, b: 0 } }));
+  const text = await printed({ file: await fileOf(fixed) });
+  expect(text).toMatch(/WARNING: on 100\.0 % .*nothing was left to chance[\s\S]*exploration: 0\.02/);
+  expect(text).toMatch(/Not judged:[\s\S]*b: it takes no action that was logged/);
+});
+
+test.each([
+  ['no propensity', ({ propensity, ...row }) => row, 'UNDEFINED_METRIC', /rows\.jsonl:2: field propensity: is missing/],
+  ['a propensity of 0', (row) => ({ ...row, propensity: 0 }), 'UNDEFINED_METRIC', /rows\.jsonl:2: .*not in \(0, 1\]/],
+  [
+    'rounded probabilities',
+    (row) => ({ ...row, distribution: { a: 0.8, b: 0.21 } }),
+    'UNDEFINED_METRIC',
+    /:2: .*sum to 1\.01/,
+  ],
+  ['a quality of 5', (row) => ({ ...row, quality: 5 }), 'INVALID_ROW', /rows\.jsonl:2: field quality/],
+  ['no distribution', ({ distribution, ...row }) => row, 'INVALID_ROW', /rows\.jsonl:2: field distribution/],
+  ['an id twice', (row) => ({ ...row, id: 'q0' }), 'DUPLICATE_ROW', /:2: .*q0 stands in line 1/],
+] as [string, (row: Record<string, unknown>) => object, string, RegExp][])(
+  'a file with %s is refused with its line',
+  async (_, change, code, message) => {
+    const file = await fileOf(lines(4, (row, i) => (i === 1 ? change(row) : row)));
+    await expect(printed({ file, out: join(folder, 'refused') })).rejects.toEqual(coded(code, message));
+    expect(existsSync(join(folder, 'refused'))).toBe(false);
+  },
+);
+
+test('a file that is empty, cut, missing, or comes with --router is refused', async () => {
+  await expect(printed({ file: await fileOf('') })).rejects.toEqual(coded('EMPTY_TABLE', /no row/));
+  await expect(printed({ file: await fileOf('{"id": "q0", ') })).rejects.toEqual(
+    coded('MALFORMED_JSON', /rows\.jsonl:1/),
+  );
+  await expect(printed({ file: join(folder, 'nowhere.jsonl') })).rejects.toEqual(coded('MISSING_FILE', /no such file/));
+  const file = await fileOf(lines(4));
+  await expect(printed({ file, router: ['default'] })).rejects.toEqual(
+    coded('INVALID_CONFIG', /--router needs the log/),
+  );
+});
