@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { mixQuality } from '../../../eval/replay/accounts.ts';
-import { playCascade, playFixed, playOracle } from '../../../eval/replay/play.ts';
+import { mixQuality } from '../../../eval/replay/comparison.ts';
+import { playCascade, playFixed, playOracle } from '../../../eval/replay/fixed-lives.ts';
 import { streamOf } from '../../../eval/replay/stream.ts';
 import { byHand, lengthWorld, partFrom } from './worlds.ts';
 

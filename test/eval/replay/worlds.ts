@@ -9,7 +9,8 @@ import {
 } from '../../../datasets/index.ts';
 import { realisedCosts } from '../../../eval/costs.ts';
 import { type Part, partOf } from '../../../eval/part.ts';
-import { REPLAY_DEFAULTS, type ReplayOptions, type ReplaySource } from '../../../eval/replay/replay.ts';
+import { REPLAY_DEFAULTS, type ReplayOptions } from '../../../eval/replay/options.ts';
+import type { ReplaySource } from '../../../eval/replay/replay.ts';
 import type { Encoder } from '../../../router/encoder/encoder.ts';
 import type { Heads } from '../../../router/heads/heads.ts';
 
