@@ -2,7 +2,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import ora from 'ora';
-import { Prompt, RoutingError, readDataset, readNumberedJsonl } from '../../datasets/index.ts';
+import { Prompt, RoutingError, readDataset, readNumberedJsonl, refuseForTraining } from '../../datasets/index.ts';
+import { resolveDataset } from '../../datasets/sources/index.ts';
 import { loadArtifact } from '../../router/artifact/artifact.ts';
 import { embed } from '../../router/estimators/index.ts';
 import { chooseAnchors } from '../../router/training/anchors.ts';
@@ -96,8 +97,11 @@ async function run(options: Options): Promise<void> {
 /** @throws `EMPTY_TABLE` without prompts, `DUPLICATE_ROW` for an id that stands there twice */
 async function promptsOf({ data, prompts: file }: Options): Promise<Prompt[]> {
   const prompts: Prompt[] = [];
-  if (data !== undefined) prompts.push(...(await readDataset(data)).prompts);
-  else {
+  if (data !== undefined) {
+    const dir = resolveDataset(data);
+    refuseForTraining(dir);
+    prompts.push(...(await readDataset(dir)).prompts);
+  } else {
     if (!existsSync(file!)) throw new RoutingError('MISSING_FILE', `${file}: no such file`);
     const seen = new Set<string>();
     for await (const { row, line } of readNumberedJsonl(file!, Prompt)) {

@@ -27,7 +27,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     load: async () => (await import('./leaderboard.ts')).leaderboardCommand(),
   },
   datasets: {
-    summary: 'check folders of outcomes and show what is inside',
+    summary: 'fetch public datasets by name, check folders of outcomes',
     load: async () => (await import('./datasets.ts')).datasetsCommand(),
   },
   train: {
@@ -91,6 +91,8 @@ const INPUT_ERRORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DUPLICATE_ROW',
   'UNKNOWN_PROMPT',
   'MISSING_FILE',
+  'WRONG_FORMAT',
+  'EVALUATION_ONLY',
   'EMPTY_TABLE',
   'UNKNOWN_MODEL',
   'INVALID_REQUEST',

@@ -13,8 +13,10 @@ import {
   readCatalog,
   readDataset,
   readScores,
+  refuseForTraining,
   scoredModel,
 } from '../../datasets/index.ts';
+import { resolveDataset } from '../../datasets/sources/index.ts';
 import {
   type Artifact,
   hashGroup,
@@ -99,7 +101,9 @@ async function run(modelId: string, options: Options): Promise<void> {
   }
   const spinner = options.json ? null : ora({ text: 'reading labels', stream: process.stderr }).start();
   try {
-    const dataset = await readDataset(options.data);
+    const dir = resolveDataset(options.data);
+    refuseForTraining(dir);
+    const dataset = await readDataset(dir);
     const labels = labelsOf(dataset, modelId, options.data);
     const catalog = (await readCatalog(options.catalog)).models;
     const candidate = candidateOf(modelId, dataset, catalog, options);

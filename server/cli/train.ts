@@ -14,8 +14,10 @@ import {
   promptChars,
   RoutingError,
   readDataset,
+  refuseForTraining,
   roleOf,
 } from '../../datasets/index.ts';
+import { resolveDataset } from '../../datasets/sources/index.ts';
 import { loadArtifact, refuseToReplace, saveArtifact } from '../../router/artifact/artifact.ts';
 import type { TransformerEncoder } from '../../router/encoder/transformer/transformer.ts';
 import { embed } from '../../router/estimators/index.ts';
@@ -76,6 +78,8 @@ Examples:
       const started = performance.now();
       try {
         refuseToReplace(resolve(options.out));
+        const dirs = options.data.map((nameOrDir) => resolveDataset(nameOrDir));
+        for (const dir of dirs) refuseForTraining(dir);
         const onProgress = (step: string, share: number): void => {
           spinner.text = share > 0 ? `${step} ${Math.round(100 * share)} %` : step;
         };
@@ -84,7 +88,7 @@ Examples:
         for (const assumed of encoder?.assumed ?? []) spinner.info(`${options.encoder}: ${assumed}`).start();
         const vectors = options.vectors === 'none' ? undefined : readWordVectors(options.vectors ?? shippedVectors());
         const datasets: Dataset[] = [];
-        for (const dir of options.data) datasets.push(await readDataset(dir));
+        for (const dir of dirs) datasets.push(await readDataset(dir));
         const parts = await train(mergeDatasets(datasets), {
           seed: options.seed,
           created: new Date(),
