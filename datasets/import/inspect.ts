@@ -53,6 +53,12 @@ export async function readInspectZip(file: string, into: Collector, options: Imp
     if (header.fileName !== 'header.json') into.notes.push(`${file}: the run had not ended; what it had is read`);
     // The order of the samples, not that of their writing, so that the same log gives the same rows.
     const names = [...entries.keys()].filter((name) => /^samples\/.+\.json$/.test(name)).sort();
+    if (names.some((name) => /_epoch_\d+\/sample\.json$/.test(name))) {
+      throw new RoutingError(
+        'INVALID_ROW',
+        `${file}: holds samples in pieces (.eval2); convert the log: inspect log convert --to json`,
+      );
+    }
     if (names.length === 0) throw new RoutingError('EMPTY_TABLE', `${file}: has no samples (log_samples was off?)`);
     for (const name of names) {
       readSample(await readEntry(zip, entries.get(name)!, file), log, () => `${file}: ${name}`, into, options);

@@ -103,6 +103,9 @@ export function readPromptfooRow(
   const amount = (value: unknown, field: string) => readAmount(value, where, field, options);
   // promptfoo writes 0 both for what it does not know and for what costs nothing.
   const known = (value: unknown, field: string) => amount(value, field) || undefined;
+  const cost = fieldOf(row, 'cost') ?? fieldOf(response, 'cost');
+  if (cost === 0)
+    into.count('# results of promptfoo cost 0, which it also writes where it knows no cost: taken as unknown');
   const cached = fieldOf(response, 'cached') === true;
   into.outcome(
     number,
@@ -110,7 +113,7 @@ export function readPromptfooRow(
     {
       quality: quality.quality,
       rawScore: quality.raw,
-      costUsd: known(fieldOf(row, 'cost') ?? fieldOf(response, 'cost'), 'cost'),
+      costUsd: known(cost, 'cost'),
       inputTokens: known(fieldOf(usage, 'prompt'), 'tokenUsage.prompt'),
       outputTokens: known(fieldOf(usage, 'completion'), 'tokenUsage.completion'),
       latencyMs: cached ? undefined : known(fieldOf(row, 'latencyMs'), 'latencyMs'),

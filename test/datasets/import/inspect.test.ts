@@ -1,7 +1,10 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type ImportOptions, readOutcomes } from '../../../datasets/import/index.ts';
-import { failureOf, folderOf } from '../fixtures.ts';
+import { RoutingError } from '../../../datasets/index.ts';
+import { failureOf, folderOf, temporaryFolder } from '../fixtures.ts';
 import { zipOf } from './zip.ts';
 
 async function imported(files: Record<string, string | Uint8Array>, options?: ImportOptions) {
@@ -168,6 +171,8 @@ test('refuses a cut or damaged zip, one of something else, and entries it cannot
   expect(other.message).toContain('a zip without header.json');
   const empty = await failureOf(() => imported({ 'x.eval': zipOf({ 'header.json': header() }) }));
   expect(empty.code).toBe('EMPTY_TABLE');
+  const pieces = zipOf({ 'header.json': header(), 'samples/1_epoch_1/sample.json': sample(1, 'C') });
+  expect((await failureOf(() => imported({ 'x.eval2': pieces }))).message).toContain('holds samples in pieces');
   const bad = await failureOf(() =>
     imported({ 'x.eval': zipOf({ 'header.json': header(), 'samples/1_epoch_1.json': '{"id": 1,' }) }),
   );
@@ -189,4 +194,23 @@ test.each([
   const error = await failureOf(() => imported({ 'log.json': JSON.stringify(document) }));
   expect(error.code).toBe('INVALID_ROW');
   expect(error.message).toContain(message);
+});
+
+test('throws nothing but a RoutingError for a zip with any bytes changed or cut off', async () => {
+  const whole = zipped([sample(1, 'C'), sample(2, 'I')]);
+  const path = join(temporaryFolder(), 'x.eval');
+  const change = fc.tuple(fc.nat({ max: whole.length - 1 }), fc.nat({ max: 255 }));
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { maxLength: 4 }), fc.nat({ max: 60 }), async (changes, cut) => {
+      const bytes = Buffer.from(whole);
+      for (const [at, byte] of changes) bytes[at] = byte;
+      writeFileSync(path, bytes.subarray(0, bytes.length - cut));
+      try {
+        expect((await readOutcomes(path)).outcomes.length).toBeGreaterThan(0);
+      } catch (error) {
+        if (!(error instanceof RoutingError)) throw error;
+      }
+    }),
+    { numRuns: 400, seed: 3 },
+  );
 });

@@ -64,6 +64,7 @@ test('reads a summary of version 3: a provider is a model, the rendered prompt i
     { promptId: b, modelId: 'openai/gpt-x', quality: 0.5, ...tokens },
   ]);
   expect(note).toContain('results.json: read as results of promptfoo');
+  expect(note).toContain('1 results of promptfoo cost 0');
 });
 
 test('reads version 2, a bare list of results, and results in lines, alike', async () => {

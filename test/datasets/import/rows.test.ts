@@ -186,6 +186,12 @@ test('averages tries that are numbered, or where it is told to', async () => {
   expect((await refusal('my.jsonl', jsonl(rows), { repeats: 'refuse' })).code).toBe('DUPLICATE_ROW');
 });
 
+test('reads a field of ten million characters, with quotes and line ends in it', async () => {
+  const text = 'a "b"\n'.repeat(1_500_000).trim();
+  const { prompts } = await imported('my.csv', `prompt,model,score\n"${text.replaceAll('"', '""')}",x,1\n`);
+  expect(prompts[0]!.text === text).toBe(true);
+});
+
 test('puts near-duplicates without a groupId in one group', async () => {
   const text = 'Explain in a few sentences how the tides of the North Sea come about, and why there are two a day.';
   const rows = [text, `${text} Thanks!`, 'What is the capital of the country north of Italy?'].map((prompt) => ({
