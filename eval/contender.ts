@@ -27,6 +27,11 @@ export interface Contender {
   readonly kind: ContenderKind;
   /** @returns a frozen router, or null with a reason when it has no say on these models */
   prepare(training: Training): Promise<Frozen | { readonly unfit: string }>;
+  /**
+   * Forecasts for a part as they were handed in, NaN where there is none; absent for routers that are fitted here.
+   * Nobody can see what they were fitted on, but they can be compared (`inSampleSuspicion`).
+   */
+  given?(part: Part): Forecast;
 }
 
 export interface Frozen {
@@ -71,6 +76,8 @@ export interface Forecast {
   readonly quality: Float32Array | Float64Array;
   /** Tokens of an answer; absent or NaN where not forecast. */
   readonly outputTokens?: Float32Array | Float64Array;
+  /** Expected cost, USD, taken as it is; absent or NaN where it is to be worked out from prices and lengths. */
+  readonly costUsd?: Float64Array;
 }
 
 /** What turns a training part into forecasts: out of fold for its own rows, fitted on all for others. */

@@ -136,6 +136,7 @@ export function lookUp(part: Part, choice: Int16Array): SettingOutcome {
 /**
  * Expected cost of every cell: list price × (characters / 4 in, forecast tokens out), then scaled per model so
  * that on the training part its mean is the realised one. A model without list price is expected to cost its mean.
+ * A cost that the forecast itself gives stands as it is.
  */
 function costForecaster(
   train: Part,
@@ -155,7 +156,9 @@ function costForecaster(
   return (part, f) => {
     const out = rawCosts(part, singles, f);
     for (let at = 0; at < out.length; at++) {
-      out[at] = Number.isNaN(out[at]!) ? singles.costUsd[at % m]! : out[at]! * scale[at % m]!;
+      const own = Number.isNaN(out[at]!) ? singles.costUsd[at % m]! : out[at]! * scale[at % m]!;
+      const given = f.costUsd?.[at] ?? Number.NaN;
+      out[at] = Number.isNaN(given) ? own : given;
     }
     return out;
   };
