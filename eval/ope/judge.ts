@@ -161,7 +161,7 @@ export function judgeLog(
   };
 }
 
-/** The policy that logged: weights of 1, and its value the plain mean. */
+/** The policy that logged: weights of 1, so that SNIPS is the plain mean. DR takes the luck of the draw out of it. */
 export const asLogged: LoggedPolicy = { name: 'as logged', probabilities: ({ distribution }) => distribution };
 
 /** Every model that could be drawn, alike. */

@@ -19,8 +19,12 @@ export const meanPerModel = (prior = PRIOR_ROWS): RewardModel => ({
 });
 
 /**
- * What was forecast when deciding, plus each model's mean error, pulled to the mean error of all. The forecasts are
- * older than the answers, so no answer is in its own forecast.
+ * What was forecast when deciding, as far as it proves right within models, plus each model's mean error pulled to
+ * the mean error of all. The forecasts are older than the answers, so no answer is in its own forecast.
+ *
+ *     r̂(x, a) = β f(x, a) + mean error of a,    β = Σ (fᵢ − f̄_{aᵢ}) (rᵢ − r̄_{aᵢ}) / Σ (fᵢ − f̄_{aᵢ})², cut to [0, 1]
+ *
+ * Forecasts that say nothing leave each model's mean. Where they do not vary within models, β = 1.
  * @param forecast of a row for a model; where it has none, {@link meanPerModel} steps in
  */
 export const correctedForecast = (
@@ -30,15 +34,19 @@ export const correctedForecast = (
   name: 'logged forecasts, corrected per model',
   fit(rows, rewards) {
     const known = rows.flatMap((row, i) => (forecast(row, row.sampled) === undefined ? [] : [i]));
+    const some = known.map((i) => rows[i]!);
+    const told = Float64Array.from(some, (row) => forecast(row, row.sampled)!);
+    const brought = Float64Array.from(known, (i) => rewards[i]!);
+    const slope = slopeWithinModels(some, told, brought);
     const means = shrunkMeans(rows, rewards, prior);
     const errors = shrunkMeans(
-      known.map((i) => rows[i]!),
-      Float64Array.from(known, (i) => rewards[i]! - forecast(rows[i]!, rows[i]!.sampled)!),
+      some,
+      brought.map((reward, k) => reward - slope * told[k]!),
       prior,
     );
     return (row, model) => {
-      const told = forecast(row, model);
-      return told === undefined ? means(model) : told + errors(model);
+      const value = forecast(row, model);
+      return value === undefined ? means(model) : slope * value + errors(model);
     };
   },
 });
@@ -99,4 +107,19 @@ function shrunkMeans(rows: readonly LoggedRow[], values: Float64Array, prior: nu
     [...totals].map(([model, t]) => [model, (t.sum + prior * overall) / (t.count + prior)] as const),
   );
   return (model) => means.get(model) ?? overall;
+}
+
+/** The least-squares slope of rewards on forecasts, each less its model's mean, cut to [0, 1]. */
+function slopeWithinModels(rows: readonly LoggedRow[], told: Float64Array, brought: Float64Array): number {
+  const meanTold = shrunkMeans(rows, told, 0);
+  const meanBrought = shrunkMeans(rows, brought, 0);
+  let products = 0;
+  let squares = 0;
+  rows.forEach(({ sampled }, k) => {
+    const deviation = told[k]! - meanTold(sampled);
+    products += deviation * (brought[k]! - meanBrought(sampled));
+    squares += deviation * deviation;
+  });
+  // Rounding of means is no variation.
+  return squares > 1e-18 * rows.length ? Math.min(1, Math.max(0, products / squares)) : 1;
 }

@@ -73,7 +73,7 @@ ${reading(j)
 ${table(
   'Estimators',
   ['policy', ...ESTIMATORS.map((name) => ESTIMATOR_NAMES[name])],
-  j.policies.map((p) => [named(p), ...ESTIMATORS.map((name) => inPercent(p.quality[name]))]),
+  j.policies.map((p) => [named(p), ...ESTIMATORS.map((name) => inPercent(p.quality[name], '<br>'))]),
 )}
 <h2>Can the log tell?</h2>
 ${table('Diagnostics', DIAGNOSTIC_HEAD, j.policies.map(diagnosticRow))}
@@ -154,7 +154,7 @@ function verdict(j: LogJudgement): string {
   if (others.length === 0) return 'No other policy was judged.';
   if (trusted.length === 0) return 'This log can judge no policy but the one that made it.';
   const better = trusted.filter((p) => (p.qualityMinusLog.low ?? -1) > 0);
-  const cheaper = trusted.filter((p) => (p.costMinusLogUsd?.high ?? 1) < 0 && (p.qualityMinusLog.low ?? -1) >= -0.01);
+  const cheaper = trusted.filter((p) => saves(p) && (p.qualityMinusLog.low ?? -1) >= -0.01);
   const names = (policies: readonly PolicyJudgement[]) => list(policies.map((p) => p.name));
   const counted = `Of ${others.length} other policies the log can judge ${trusted.length}.`;
   const found = [
@@ -163,6 +163,10 @@ function verdict(j: LogJudgement): string {
   ];
   return [counted, ...(found.length > 0 ? found : ['None is shown to be better than what was done.'])].join(' ');
 }
+
+/** Beyond chance, and beyond what sums round to. */
+const saves = ({ costUsd, costMinusLogUsd }: PolicyJudgement): boolean =>
+  costUsd?.value != null && (costMinusLogUsd?.high ?? 1) < -1e-3 * costUsd.value;
 
 function reading(j: LogJudgement): string[] {
   return [
@@ -223,9 +227,11 @@ const HTML_HEAD = [
   'untried, %',
 ];
 
-const inPercent = (e: Estimate): string => `${percent(e.value)} ${small(interval(e, (x) => percent(x)))}`;
+const inPercent = (e: Estimate, gap = ' '): string =>
+  `${percent(e.value)}${gap}${small(interval(e, (x) => percent(x)))}`;
+const signedUsd = (x: number | null): string => usdPerThousand(x).replace('$-', '−$');
 const inUsd = (e: Estimate | null): string =>
-  e === null ? DASH : `${usdPerThousand(e.value)} ${small(interval(e, usdPerThousand))}`;
+  e === null ? DASH : `${signedUsd(e.value)} ${small(interval(e, signedUsd))}`;
 
 function named(p: PolicyJudgement): string {
   return `${escapeHtml(p.name)}${p.flags.length > 0 ? '<span class="below">▼ not to be trusted</span>' : ''}`;

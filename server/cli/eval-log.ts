@@ -142,7 +142,7 @@ const hasForecast = ({ predictions, costs }: LoggedRow, model: string): boolean 
 
 /** The decision rule on the forecasts that the row itself holds. */
 const byForecasts = (tolerance: number): LoggedPolicy => ({
-  name: `own forecasts, tolerance ${tolerance}`,
+  name: `own forecasts at tolerance ${tolerance}`,
   probabilities: ({ distribution, predictions, costs }) => {
     const models = Object.keys(distribution);
     const quality = models.map((model) => predictions![model]!);
@@ -286,7 +286,7 @@ function greedyPolicies(
   return TOLERANCES.map((tolerance) => {
     const policy = withOverrides(artifact.policy, { ...withoutTradeOff(overrides), tolerance, exploration: 0 });
     return {
-      name: `${name}, tolerance ${tolerance}`,
+      name: `${name} at tolerance ${tolerance}`,
       learnedFrom: ({ id }) => learnedFrom(samples[at.get(id)!]!),
       probabilities: ({ id }) => {
         const i = at.get(id)!;

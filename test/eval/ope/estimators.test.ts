@@ -201,6 +201,7 @@ describe('reward models', () => {
   });
 
   test('logged forecasts are kept, but for the mean error of each model', () => {
+    // Within a the forecasts rise by 0.2 and the rewards too: β = 1.
     // errors: a 0.9 − 0.6 and 0.7 − 0.4 = 0.3 each, b 0.1 − 0.4 = −0.3; overall 0.1
     // a: (0.6 + 1 · 0.1) / 3 = 0.2333;  b: (−0.3 + 0.1) / 2 = −0.1
     const rows = [
@@ -213,6 +214,21 @@ describe('reward models', () => {
     expect(predict(rows[1]!, 'b')).toBeCloseTo(0.3 - 0.1);
     // Without a forecast, the mean: a (1.6 + 1 · 1.7/3) / 3
     expect(predict(row('4', 'a', 0), 'a')).toBeCloseTo((1.6 + 1.7 / 3) / 3);
+  });
+
+  test('logged forecasts count for as much as they prove right', () => {
+    // a: forecasts 0.2, 0.6, rewards 0.4, 0.5: β = (−0.2 · −0.05 + 0.2 · 0.05) / (2 · 0.04) = 0.25
+    // errors 0.4 − 0.05 and 0.5 − 0.15 = 0.35 each
+    const rows = [
+      row('1', 'a', 0.4, { predictions: { a: 0.2, b: 0.8 } }),
+      row('2', 'a', 0.5, { predictions: { a: 0.6, b: 0.8 } }),
+    ];
+    const model = correctedForecast(({ predictions }, name) => predictions?.[name], 1);
+    const predict = model.fit(rows, f(0.4, 0.5));
+    expect(predict(rows[0]!, 'a')).toBeCloseTo(0.25 * 0.2 + 0.35);
+    expect(predict(rows[0]!, 'b')).toBeCloseTo(0.25 * 0.8 + 0.35);
+    // Forecasts that fall where rewards rise say nothing: the mean.
+    expect(model.fit(rows, f(0.5, 0.4))(rows[0]!, 'a')).toBeCloseTo(0.45);
   });
 
   test('a ridge over embeddings finds what makes prompts easy, and no more', () => {

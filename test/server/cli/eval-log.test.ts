@@ -86,10 +86,10 @@ test("a gateway's log: single models and the router at four tolerances, with a p
   const out = await printed({ config });
   expect(out).toMatch(/600 judged decisions in 300 sessions, 3 models/);
   for (const name of ['as logged', 'lab/cheap', 'lab/middle', 'lab/dear', 'uniform']) expect(out).toContain(name);
-  for (const t of [0, 0.02, 0.05, 0.1]) expect(out).toContain(`in-force, tolerance ${t}`);
+  for (const t of [0, 0.02, 0.05, 0.1]) expect(out).toContain(`in-force at tolerance ${t}`);
   expect(out).not.toMatch(/NaN|undefined|Infinity/);
   const html = await readFile(join(folder, 'out', 'log-report.html'), 'utf8');
-  expect(html).toContain('in-force, tolerance 0.02');
+  expect(html).toContain('in-force at tolerance 0.02');
   expect(html).not.toMatch(/NaN|undefined|Infinity/);
 });
 
@@ -104,7 +104,7 @@ test('JSON says the same in figures; forecasts made when deciding are used, and 
   const { low, high } = of('lab/cheap').quality.dr;
   expect(low < 0.8 && 0.8 < high).toBe(true);
   expect(of('lab/dear').quality.dr.value).toBeLessThan(0.4);
-  expect(of('default, tolerance 0.05').costUsd.value).toBeGreaterThan(0);
+  expect(of('default at tolerance 0.05').costUsd.value).toBeGreaterThan(0);
   expect(
     existsSync('reports/log-report.html') && (await readFile('reports/log-report.html', 'utf8')).includes(dataDir),
   ).toBe(false);
@@ -142,7 +142,7 @@ test('a file of another router is judged by its own forecasts', async () => {
   expect(source).toBe(file);
   const of = (name: string) => policies.find((p: { name: string }) => p.name === name);
   // b is forecast 0.36 better: within no tolerance asked for, so the choice is always b.
-  expect(of('own forecasts, tolerance 0.1').quality).toEqual(of('b').quality);
+  expect(of('own forecasts at tolerance 0.1').quality).toEqual(of('b').quality);
   expect(of('b').qualityMinusLog.low).toBeGreaterThan(0.2);
   expect(of('b').flags).toEqual([]);
   const text = await printed({ file });
