@@ -77,7 +77,15 @@ export async function fetchDataset(source: Source, options: FetchOptions = {}): 
     fetchedAt: new Date(),
     ...(options.signal && { signal: options.signal }),
     onProgress: (step, rows) => options.onProgress?.(`${step}, ${rows.toLocaleString('en-US')}`, 0),
+  }).catch((cause: unknown) => {
+    // A file that nobody vouches for and that cannot be read is no file to start from next time.
+    const bad = ready.find(
+      ({ name, path }) => lock.added.includes(name) && isDamage(cause) && cause.message.startsWith(path),
+    );
+    throw bad === undefined ? cause : rejected(cause as RoutingError, bad.path, dirname(bad.path) === downloads);
   });
+  // Only what could be read is worth vouching for.
+  lock.write();
   return { dir, written, source: readFetchedSource(dir)!, recorded: lock.added };
 }
 
@@ -102,7 +110,11 @@ async function readyFiles(
       commit = fetched.revision ?? commit;
     }
     options.onProgress?.(`checking ${step}`, 0);
-    refuseWrongFormat(path, file.format);
+    try {
+      refuseWrongFormat(path, file.format);
+    } catch (cause) {
+      throw isDamage(cause) ? rejected(cause, path, path === place) : cause;
+    }
     ready.push(await verified(file, path, lock, commit, path === place));
     revision ??= commit;
   }
@@ -230,6 +242,16 @@ async function verified(
   return { name: file.name, path: resolve(path), url: file.url, bytes, sha256 };
 }
 
+const isDamage = (cause: unknown): cause is RoutingError =>
+  cause instanceof RoutingError && ['TRUNCATED_FILE', 'WRONG_FORMAT', 'MALFORMED_JSON'].includes(cause.code);
+
+function rejected(cause: RoutingError, path: string, ours: boolean): RoutingError {
+  const kept = keptAside(path, ours);
+  return kept === ''
+    ? cause
+    : new RoutingError(cause.code, `${cause.message}; ${kept}the next run downloads it anew`, { cause });
+}
+
 /** So that the next run downloads it anew; a file that somebody named stays where it is. */
 function keptAside(path: string, ours: boolean): string {
   if (!ours) return '';
@@ -261,9 +283,14 @@ class LockFile {
     return entry?.url === url ? entry : undefined;
   }
 
+  /** Kept once {@link write} is called. */
   add({ name }: SourceFile, entry: Lock[string]): void {
     this.#entries = { ...this.#entries, [name]: entry };
     this.added.push(name);
+  }
+
+  write(): void {
+    if (this.added.length === 0) return;
     mkdirSync(dirname(this.path), { recursive: true });
     const part = `${this.path}.${process.pid}.part`;
     writeFileSync(part, `${JSON.stringify(this.#entries, null, 1)}\n`);

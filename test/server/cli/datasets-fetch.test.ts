@@ -145,6 +145,20 @@ test('a web page in place of a file is refused, whatever its header says', async
   expect(failure.message).toMatch(/train\.csv: is not csv: it is a web page/);
 });
 
+test('a first download that cannot be read is not vouched for: it is put aside, and the next run gets it right', async () => {
+  const whole = UPSTREAM.zeroeval!.files['ZeroEval-8c1485edf12c.tar.gz'] as Buffer;
+  const cache = temporaryFolder();
+  for (const bad of [whole.subarray(0, whole.length - 30), Buffer.from('<html>'), Buffer.from('neither')]) {
+    const broken = await hosted('zeroeval', { 'ZeroEval-8c1485edf12c.tar.gz': bad });
+    const failure = await failureOf(() => fetchIt('zeroeval', { env: broken.env, cache }));
+    expect(['TRUNCATED_FILE', 'WRONG_FORMAT']).toContain(failure.code);
+    expect(failure.message).toContain('tar.gz.rejected');
+    expect(readdirSync(downloadFolder('zeroeval', cache))).toEqual(['ZeroEval-8c1485edf12c.tar.gz.rejected']);
+  }
+  const { env } = await hosted('zeroeval');
+  expect((await fetchIt('zeroeval', { env, cache })).recorded).toEqual(['ZeroEval-8c1485edf12c.tar.gz']);
+});
+
 test('pickles are refused with what to do instead; the converted file is read', async () => {
   const cache = temporaryFolder();
   const bare = await failureOf(() => fetchIt('routerbench', { env: offline, cache }));
