@@ -5,7 +5,7 @@ import type { Estimate, ReplayResult, ReplayRow } from '../replay/result.ts';
 import { decimals, interval, percent, signedPercent, usdPerThousand } from './format.ts';
 import { htmlTable, small } from './html-table.ts';
 import { type Curve, replayChart } from './replay-chart.ts';
-import { facts, reading, sentences, signed, signedOf, warnings } from './replay-words.ts';
+import { facts, reading, sentences, signed, warnings } from './replay-words.ts';
 import { STYLE_SHEET } from './style-sheet.ts';
 import { escapeHtml } from './svg.ts';
 
@@ -131,7 +131,7 @@ ${pictures
 </figure>`,
   )
   .join('\n')}
-<p>At the end: ${decimals(last.oracle.value, 1)} behind the oracle, ${signedOf(last.bestFixed.value, 1)} behind the best fixed model.</p>
+<p>At the end: ${decimals(last.oracle.value, 1)} behind the oracle, ${decimals(last.bestFixed.value, 1)} behind the best fixed model (below 0: ahead).</p>
 <h2>In the end</h2>
 ${htmlTable(
   'comparison',

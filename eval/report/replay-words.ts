@@ -23,7 +23,7 @@ export function facts(r: ReplayResult): string[] {
         : `learns by ${r.start}, from nothing`;
   return [
     `${whole(r.decisions)} decisions over ${whole(r.groups)} groups and ${r.modelIds.length} models, ${order}; seeds ${list(r.seeds.map(String), 8)}`,
-    `the router ${start}${r.warm.prompts > 0 ? ` but for ${whole(r.warm.prompts)} prompts labelled beforehand (${usd(r.warm.costUsd.value)} of calls)` : ''}, is ${feedback}, learns anew every ${whole(r.retrainEvery)} decisions (${decimals(r.retrainings.value, 1)} times), explores ${percent(r.explorationShare)} %`,
+    `the router ${start}${r.warm.prompts > 0 ? ` and ${whole(r.warm.prompts)} prompts labelled beforehand (${usd(r.warm.costUsd.value)} of calls)` : ''}, is ${feedback}, learns anew every ${whole(r.retrainEvery)} decisions (${decimals(r.retrainings.value, 1)} times), explores ${percent(r.explorationShare)} %`,
     `utility = quality − λ · USD, λ = ${decimals(r.qualityPerUsd, 2)}: ${r.qualityPerUsdFrom}`,
     ...r.events.map((e, k) => `event ${k + 1}: ${eventLabel(e)}`),
     ...(r.untriedShare > 0
@@ -83,7 +83,7 @@ export function sentences(r: ReplayResult): string[] {
   const over = r.overhead;
   const out = [
     `Over its whole life the router ${how} ${decimals(Math.abs(value!), 3)} of utility a decision ${interval(router.minusBestFixed, signed)} against always ${fixed.models}, the best fixed model in hindsight; regret went from ${decimals(first.regret.value, 3)} a decision in the first window to ${decimals(end.regret.value, 3)} in the last.`,
-    `Exploring: ${decimals(decisions.value, 1)} decisions were not the greedy ones. It was to cost ${signedOf(negated(expected.value), 2)} of utility in all ${interval(flipped(expected), (x) => signedOf(x, 2))} and cost ${signedOf(negated(drawn.value), 2)}; what it taught is in the later windows.`,
+    `Exploring: ${decimals(decisions.value, 1)} decisions were not the greedy ones. Expected of the draws was a loss of ${decimals(negated(expected.value), 2)} of utility in all ${interval(flipped(expected), (x) => decimals(x, 2))}, and ${decimals(negated(drawn.value), 2)} were lost; what it taught is in the later windows.`,
     `Saved against always ${row('best single').models}: ${percent(router.saved.value)} % ${interval(router.saved, (x) => percent(x))} of what was paid, all told; ${percent(router.savedBeforeOverhead.value)} % before routing and audits.`,
   ];
   if (over.auditShare > 0 || over.routerUsd > 0) {
