@@ -115,7 +115,7 @@ function wholeComparison(e: Judged): Flag[] {
   if (e.split === 'benchmark' && e.dropped.trainedGroups > 0) {
     flags.push({
       code: 'BENCHMARKS_NOT_NEW',
-      severity: 'note',
+      severity: 'red',
       message:
         'these benchmarks are not new to the artifact: it was trained on other prompts of them. Only the heads of +fit ' +
         'meet a left-out benchmark for the first time; for a fair test train an artifact without this data',

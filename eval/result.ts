@@ -136,6 +136,11 @@ export interface RouterResult {
   readonly reliability: readonly ReliabilityBin[] | null;
   /** Of learned routers; null for the others. */
   readonly operatingPoint: OperatingPoint | null;
+  /**
+   * Some figures on every resample, base64 of 32-bit floats, so that a later result of the same task can be compared
+   * in pairs; null for rows that are not learned.
+   */
+  readonly replicates: Readonly<Record<string, string>> | null;
   /** AIQ if settings and hull had been chosen on the test part: optimistic, never the headline. */
   readonly hindsightAiq: number | null;
 }

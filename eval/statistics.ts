@@ -61,6 +61,8 @@ export interface RouterStatistics {
   readonly pointIntervals: readonly PointInterval[];
   readonly figures: Figures;
   readonly intervals: Readonly<Record<FigureName, Interval>>;
+  /** Each figure on each resample; ±∞ or NaN where it is not defined. */
+  readonly replicates: Readonly<Record<FigureName, Float64Array>>;
 }
 
 export interface Statistics {
@@ -130,6 +132,7 @@ export function statistics(
       intervals: Object.fromEntries(
         FIGURES.map((f) => [f, router.figures[f] === null ? none : percentileInterval(replicated[t]![f])]),
       ) as Record<FigureName, Interval>,
+      replicates: replicated[t]!,
     })),
   };
 }

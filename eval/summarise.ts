@@ -1,6 +1,7 @@
 /** Everything measured → the result that is printed, drawn and written as JSON. */
 import type { LanguageOf, Prompt } from '../datasets/index.ts';
 import { chosenSums, differenceSum, type MeasuredPart } from './choices.ts';
+import { packReplicates } from './compare-results.ts';
 import type { Frozen } from './contender.ts';
 import { mainBasis } from './costs.ts';
 import { FIGURES, type FigureName } from './figures.ts';
@@ -145,6 +146,7 @@ function routerResult(router: MeasuredRouter, run: Measured, own: RouterStatisti
     metrics,
     reliability: reliabilityOf(parts, run.folds),
     operatingPoint: router.kind === 'learned' ? operatingPointOf(router, run) : null,
+    replicates: router.kind === 'learned' ? packReplicates(own.replicates) : null,
     hindsightAiq: parts.length === 1 ? hindsight(parts[0]!, run.pooled.range) : null,
   };
 }

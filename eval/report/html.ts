@@ -1,19 +1,25 @@
-/** The report as one HTML file: no script, no network, light and dark, wide and narrow. */
-import { type Evaluation, ownPoints, type RouterResult } from '../result.ts';
-import { DASH, interval, percent, signedPercent, standing, usdPerThousand, whole } from './format.ts';
+/** The report as one HTML file: no network, light and dark, wide and narrow, whole without script and without colour. */
+import { type CurveEntry, type Estimate, type Evaluation, ownPoints, type RouterResult } from '../result.ts';
+import { calibrationChart } from './calibration-chart.ts';
+import { figuresTable } from './figures-table.ts';
+import { DASH, decimals, interval, percent, signedPercent, standing, usdPerThousand, whole } from './format.ts';
 import { small, htmlTable as table } from './html-table.ts';
 import {
   baselineLine,
   costLine,
   droppedLines,
+  flagLines,
   rangeLine,
   readingLines,
   testLine,
   untriedLine,
-  warningLines,
 } from './notes.ts';
+import { operatingSections } from './operating-html.ts';
+import { knobsText, learnedRouters, promiseLine, savingsLines } from './plain-words.ts';
 import { STYLE_SHEET } from './style-sheet.ts';
 import { curveChart, escapeHtml, leadChart } from './svg.ts';
+import { TOOLTIP_SCRIPT } from './tooltip.ts';
+import { verdict } from './verdict.ts';
 
 export function htmlReport(e: Evaluation): string {
   const title = `Routers on ${e.dataset}${e.benchmark === null ? '' : ` (${e.benchmark}*)`}`;
@@ -40,15 +46,20 @@ export function htmlReport(e: Evaluation): string {
 <h1>${escapeHtml(title)}</h1>
 <p class="verdict">${escapeHtml(verdict(e))}</p>
 <ul class="facts">${items(facts)}</ul>
-${warningLines(e)
-  .map((line) => `<p class="warning"><strong>Warning:</strong> ${escapeHtml(line)}.</p>`)
+${flagLines(e)
+  .map(({ severity, message, code }) =>
+    severity === 'red'
+      ? `<p class="warning red" data-code="${code}"><strong>▲ Warning:</strong> ${escapeHtml(message)}.</p>`
+      : `<p class="note" data-code="${code}">${escapeHtml(message)}.</p>`,
+  )
   .join('')}
+${plainWords(e)}
 ${dropped.length > 0 ? `<details><summary>Left out, and why (${dropped.length})</summary><ul>${items(dropped)}</ul></details>` : ''}
 <h2>Quality against cost</h2>
 <figure>
 <div class="wide">${curveChart(e, { width: 860, height: 440 }, 'curve-wide')}</div>
 <div class="narrow">${curveChart(e, { width: 380, height: 400 }, 'curve-narrow')}</div>
-<figcaption>${e.singleModels.length > 0 ? `Small dots are the single models${e.untriedShare > 0 ? ', adjusted for prompts they were not tried on' : ''}. ` : ''}Each line is a router at operating points fixed on the training part and measured on the test part; no hull is taken on the test part. Up and to the left is better.</figcaption>
+<figcaption>${e.singleModels.length > 0 ? `Small dots are the single models${e.untriedShare > 0 ? ', adjusted for prompts they were not tried on' : ''}. ` : ''}Each line is a router at operating points fixed on the training part and measured on the test part; no hull is taken on the test part. Up and to the left is better. Bands are 95 % intervals of learned routers. Hover over a point, or tap it, for the setting behind it.</figcaption>
 </figure>
 <h2>Lead over the zero router</h2>
 <figure>
@@ -65,29 +76,77 @@ ${readingLines(e)
 <h2>What was promised, and what was kept</h2>
 <p>Asked on the training part to keep a share of the baseline’s quality: what it saved and kept on the test part (%).</p>
 ${promises(e)}
-${pair(e)}${benchmarks(e)}<h2>Operating points</h2>
+${pair(e)}${calibration(e)}${benchmarks(e)}${operatingHeading(e)}
+${operatingSections(e)}
+${checks(e)}
+<h2>All figures</h2>
+${figuresTable(e)}
+<h2>Operating points</h2>
 ${e.routers.map(operatingPoints).join('\n')}
+<p class="note">Task ${escapeHtml(e.taskHash.slice(0, 16))}: results are comparable under the same one only. Seed ${e.seed}. Artifacts: ${escapeHtml(e.artifacts.map((hash) => hash.slice(0, 12)).join(', ') || 'none')}.</p>
 </main>
+<script>${TOOLTIP_SCRIPT}</script>
 </body>
 </html>
 `;
 }
 
-/** The one sentence that a hurried reader takes away. */
-function verdict(e: Evaluation): string {
-  const learned = e.routers.filter((r) => r.kind === 'learned' && r.aiqMinusZero.value !== null);
-  const best = learned.sort((a, b) => b.aiqMinusZero.value! - a.aiqMinusZero.value!)[0];
-  if (!best) return 'No learned router took part.';
-  const lead = `${signedPercent(best.aiqMinusZero.value, 2)} points of AIQ ${interval(best.aiqMinusZero, (x) => signedPercent(x, 2))}`;
-  const gap = best.gapRecovered === null ? '' : `, ${percent(best.gapRecovered)} % of the way to the oracle`;
-  switch (standing(best.aiqMinusZero)) {
-    case 'above':
-      return `The best learned router, ${best.name}, beats the best mix of single models by ${lead}${gap}.`;
-    case 'below':
-      return `No learned router reaches the best mix of single models; the nearest, ${best.name}, is at ${lead}.`;
-    default:
-      return `No learned router is shown to beat the best mix of single models on this data; ${best.name} is at ${lead}${gap}.`;
+/** Savings of learned routers as one would tell them. */
+function plainWords(e: Evaluation): string {
+  const routers = learnedRouters(e);
+  if (routers.length === 0) return '';
+  return `<h2>What it saves</h2>
+${routers
+  .map(
+    (r) => `<p><strong>${escapeHtml(r.name)}</strong></p>
+<ul class="plain">${items([...savingsLines(e, r), promiseLine(e, r)])}</ul>`,
+  )
+  .join('\n')}
+<p class="note">The first three are read off the measured curve; the last is the one an operator gets, chosen without looking at the test part. The router itself is not charged: it runs on your CPU.</p>
+`;
+}
+
+function calibration(e: Evaluation): string {
+  const shown = e.routers.filter((r) => r.kind === 'learned' && r.reliability);
+  if (shown.length === 0) return '';
+  const plots = shown.map(
+    (r, k) =>
+      `<figure>${calibrationChart(r.name, r.reliability!, `calibration-${k}`)}<figcaption>${escapeHtml(r.name)}: error ${percent(r.ece)} %, Brier ${decimals(r.metrics.brier.value, 3)}, AUC within benchmark ${decimals(r.metrics.withinAuc.value, 3)}</figcaption></figure>`,
+  );
+  return `<h2>Do its probabilities mean something?</h2>
+<div class="plots">${plots.join('\n')}</div>
+<p class="note">All models together, bins of equal mass, 95 % intervals. On the dashed line forecasts are right on average.</p>
+`;
+}
+
+const operatingHeading = (e: Evaluation): string =>
+  learnedRouters(e).length === 0 ? '' : '<h2>At 98 % of the baseline’s quality</h2>';
+
+/** Routers whose place is known, and the lead under other choices of the analysis. */
+function checks(e: Evaluation): string {
+  const lead = (x: Estimate) => `${signedPercent(x.value, 2)} ${small(interval(x, (v) => signedPercent(v, 2)))}`;
+  const parts: string[] = [];
+  if (e.sensitivity.length > 0) {
+    const names = e.sensitivity[0]!.leads.map(({ router }) => router);
+    const rows = e.sensitivity.map(({ analysis, leads }) => [escapeHtml(analysis), ...leads.map((l) => lead(l.lead))]);
+    parts.push(
+      '<h2>Would another analysis say the same?</h2><p>Lead over the zero router, points of AIQ, with one choice made another way.</p>',
+      table('Sensitivity', ['analysis', ...names.map(escapeHtml)], rows),
+    );
   }
+  if (e.controls.length > 0) {
+    const rows = e.controls.map((c) => [
+      `${escapeHtml(c.name)}${c.passed ? '' : '<span class="below">▼ failed</span>'}`,
+      lead(c.lead),
+      percent(c.gapRecovered),
+      escapeHtml(c.expected),
+    ]);
+    parts.push(
+      '<h2>Negative controls</h2><p>Routers whose place is known beforehand, run through the same code.</p>',
+      table('Negative controls', ['control', '− zero, points', 'gap, %', 'must be'], rows),
+    );
+  }
+  return parts.join('\n');
 }
 
 const items = (lines: readonly string[]): string => lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('');
@@ -173,7 +232,20 @@ ${table('Benchmarks', ['benchmark', 'prompts', ...names.map(escapeHtml)], rows)}
 }
 
 function operatingPoints(r: RouterResult): string {
-  const rows = r.curve.map((p) => [escapeHtml(p.setting), usdPerThousand(p.costUsd), percent(p.quality, 2)]);
+  const bounds = (p: CurveEntry) => (p.interval ? small(interval(p.interval.quality, percent)) : '');
+  const knobs = (p: CurveEntry) =>
+    (p.knobs ?? [])
+      .map(
+        (k) =>
+          `${p.knobs!.length > 1 ? `${percent(k.share, 0)} %: ` : ''}<code>${escapeHtml(knobsText(k.policy))}</code>`,
+      )
+      .join('<br>');
+  const rows = r.curve.map((p) => [
+    escapeHtml(p.setting),
+    usdPerThousand(p.costUsd),
+    `${percent(p.quality, 2)} ${bounds(p)}`,
+    ...(r.kind === 'learned' ? [knobs(p)] : []),
+  ]);
   return `<details><summary>${escapeHtml(r.name)}: ${r.curve.length} ${r.curve.length === 1 ? 'point' : 'points'}</summary>
-${table(`Operating points of ${r.name}`, ['setting', '$/1k', 'quality, %'], rows)}</details>`;
+${table(`Operating points of ${r.name}`, ['setting', '$/1k', 'quality, %', ...(r.kind === 'learned' ? ['knobs'] : [])], rows)}</details>`;
 }

@@ -1,7 +1,7 @@
 /** What was compared, what was left out and why, in sentences: the same in the terminal and in the HTML report. */
 import { JUDGE_ERROR } from '../baselines/cascade.ts';
 import { COST_BASES } from '../costs.ts';
-import type { Evaluation } from '../result.ts';
+import type { Evaluation, Flag } from '../result.ts';
 import { testsAllUnseen } from '../split.ts';
 import { list, percent, usdPerThousand, whole } from './format.ts';
 
@@ -41,33 +41,9 @@ export const rangeLine = (e: Evaluation): string =>
 export const marked = (e: Evaluation, model: string): string =>
   e.hiddenReasoningIncluded.includes(model) ? `${model} [hidden tokens not counted]` : model;
 
-/** With fewer even the best single model is a guess: a mean over 50 right-or-wrong answers is known to ±0.14. */
-export const FEW_TRAINING_PROMPTS = 50;
-
-/** What makes the figures below worth less than they look, one sentence each. */
-export function warningLines(e: Evaluation): string[] {
-  const hidden = e.hiddenReasoningIncluded;
-  const lines: string[] = [];
-  if (hidden.length > 0) {
-    lines.push(
-      `${count(hidden, 'reasoning model')} kept by --include-reasoning: ${list(hidden)}. The hidden tokens were not ` +
-        'counted, so these look cheaper than they are, and every cost, saving and AIQ here is distorted',
-    );
-  }
-  if (e.split === 'benchmark' && e.dropped.trainedGroups > 0) {
-    lines.push(
-      'these benchmarks are not new to the artifact: it was trained on other prompts of them. Only the heads of +fit ' +
-        'meet a left-out benchmark for the first time; for a fair test train an artifact without this data',
-    );
-  }
-  if (e.trainPrompts < FEW_TRAINING_PROMPTS) {
-    lines.push(
-      `only ${whole(e.trainPrompts)} training ${e.trainPrompts === 1 ? 'prompt' : 'prompts'}: which model is cheapest ` +
-        `or best, and every setting, was chosen on these, the oracle’s too. Give ${FEW_TRAINING_PROMPTS} or more`,
-    );
-  }
-  return lines;
-}
+/** What a reader must not miss, the red ones first. */
+export const flagLines = (e: Evaluation): Flag[] =>
+  [...e.flags].sort((a, b) => Number(b.severity === 'red') - Number(a.severity === 'red'));
 
 /** What was left out, one sentence each. */
 export function droppedLines(e: Evaluation): string[] {

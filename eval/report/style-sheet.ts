@@ -53,4 +53,22 @@ ${Array.from({ length: 8 }, (_, k) => `.s${k} { --c: var(--s${k}); }`).join(' ')
 .series .leader { stroke: var(--c); stroke-width: .7; opacity: .6; }
 .series .label { fill: var(--c); }
 .series.learned .label { font-weight: 700; }
+.series .band { fill: var(--c); opacity: .13; }
+svg .ideal { stroke: var(--soft); stroke-dasharray: 4 4; }
+svg .hit { fill: transparent; stroke: none; cursor: help; }
+svg .hit.shown { stroke: var(--ink); stroke-width: 1.5; }
+.tip { position: absolute; z-index: 2; max-width: min(340px, 92vw); padding: 8px 10px; border: 1px solid var(--line); border-radius: 6px;
+  background: var(--paper); color: var(--ink); font-size: .82rem; line-height: 1.4; box-shadow: 0 4px 14px rgb(0 0 0 / .25); pointer-events: none; overflow-wrap: anywhere; }
+.tip[hidden] { display: none; }
+.red { border-left-width: 6px; }
+.red strong { color: var(--warn); }
+.note { margin: 8px 0; padding: 4px 12px; border-left: 4px solid var(--line); color: var(--soft); font-size: .9rem; }
+.plain { padding-left: 20px; }
+.plain li { margin: 2px 0; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: 16px; }
+.plots figure { margin: 0; }
+pre { margin: 8px 0; padding: 10px 12px; background: var(--band); border-radius: 6px; overflow-x: auto; font-size: .86rem; }
+.worse { color: var(--warn); font-weight: 600; }
+.clip { max-width: 420px; white-space: normal; text-align: left; overflow-wrap: anywhere; }
+@media print { .wide { display: block; } .narrow, .hint { display: none; } }
 `;

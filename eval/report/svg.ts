@@ -1,7 +1,14 @@
 /** The two pictures of the report as plain SVG: readable without script, without colour, by a screen reader too. */
 import type { CurvePoint } from '../metrics/curve-point.ts';
-import { type Estimate, type Evaluation, ownPoints, type RouterResult } from '../result.ts';
-import { percent, signedPercent, usdPerThousand } from './format.ts';
+import {
+  type Bounds,
+  type CurveEntry,
+  type Estimate,
+  type Evaluation,
+  ownPoints,
+  type RouterResult,
+} from '../result.ts';
+import { interval, percent, signedPercent, usdPerThousand } from './format.ts';
 import { marked } from './notes.ts';
 import { alongLines, type Frame, placeLabel, type Spot } from './place-label.ts';
 
@@ -59,7 +66,12 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
   );
   for (const m of e.singleModels) {
     parts.push(
-      `<circle class="model" cx="${f(x(m.costUsd))}" cy="${f(y(m.quality))}" r="2.5"><title>${escapeHtml(marked(e, m.model))}: ${percent(m.quality)} % at ${usdPerThousand(m.costUsd)} per 1 000 prompts</title></circle>`,
+      `<circle class="model" cx="${f(x(m.costUsd))}" cy="${f(y(m.quality))}" r="2.5"/>`,
+      hit(
+        x(m.costUsd),
+        y(m.quality),
+        `${marked(e, m.model)}: ${percent(m.quality)} % at ${usdPerThousand(m.costUsd)} per 1 000 prompts`,
+      ),
     );
   }
   const labels: { name: string; x: number; y: number; style: string }[] = [];
@@ -70,6 +82,7 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
     ...e.routers.flatMap((r) => (ownPoints(r).length > 1 ? alongLines(r.curve.map(at)) : ownPoints(r).map(at))),
   ];
   const taken: Frame[] = [];
+  const targets: string[] = [];
   for (const r of e.routers) {
     const style = styleOf(e, r);
     const last = r.curve.at(-1)!;
@@ -80,11 +93,14 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
       own.length > 1
         ? `<polyline class="line" points="${path}"${style.dash ? ` stroke-dasharray="${style.dash}"` : ''}/>`
         : '';
+    const band = own.length > 1 && r.kind === 'learned' ? bandOf(own, x, y) : '';
+    const hits = own.map((p) => hit(x(p.costUsd), y(p.quality), pointText(e, r, p)));
     const every = Math.max(1, Math.floor(own.length / 5));
     const marks = own
       .filter((_, i) => i === own.length - 1 || i % every === 0)
       .map((p) => markerAt(style.marker, x(p.costUsd), y(p.quality)));
-    parts.push(`<g class="${style.className}">${title}${line}${marks.join('')}</g>`);
+    parts.push(`<g class="${style.className}">${title}${band}${line}${marks.join('')}</g>`);
+    targets.push(...hits);
     if (own.length === 1 && x(last.costUsd) < width - margin.right - 100) {
       // Beside the one point of a router without settings: a label at the margin would need a line across the picture.
       const spot = placeLabel(at(last), r.name, drawn, taken, frame);
@@ -106,7 +122,35 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
     id,
     'Cost-quality curves',
     `Quality against cost of a prompt for ${e.routers.length} routers on ${e.dataset}. The figures stand in the tables below.`,
-    parts,
+    [...parts, ...targets],
+  );
+}
+
+/** Where the curve may lie: the 95 % interval of quality at each operating point. */
+function bandOf(points: readonly CurveEntry[], x: (cost: number) => number, y: (quality: number) => number): string {
+  const known = points.flatMap(({ costUsd, interval }) =>
+    interval && interval.quality.low !== null && interval.quality.high !== null
+      ? [{ x: f(x(costUsd)), low: f(y(interval.quality.low)), high: f(y(interval.quality.high)) }]
+      : [],
+  );
+  if (known.length < 2) return '';
+  const there = known.map((p) => `${p.x},${p.high}`);
+  const back = known.reverse().map((p) => `${p.x},${p.low}`);
+  return `<polygon class="band" points="${[...there, ...back].join(' ')}"/>`;
+}
+
+/** A mark large enough for a finger, unseen. */
+const hit = (x: number, y: number, text: string): string =>
+  `<circle class="hit" cx="${f(x)}" cy="${f(y)}" r="6" data-tip="${escapeHtml(text)}"><title>${escapeHtml(text)}</title></circle>`;
+
+/** The setting behind a point, what it cost and reached, and against the baseline. */
+function pointText(e: Evaluation, r: RouterResult, p: CurveEntry): string {
+  const bounds = (b: Bounds | undefined, show: (v: number | null) => string) => (b ? ` ${interval(b, show)}` : '');
+  const share = e.baseline.costUsd > 0 ? `, ${percent(p.costUsd / e.baseline.costUsd)} % of the baseline’s cost` : '';
+  const kept = e.baseline.quality > 0 ? `, ${percent(p.quality / e.baseline.quality)} % of its quality` : '';
+  return (
+    `${r.name}: quality ${percent(p.quality)} %${bounds(p.interval?.quality, percent)} at ` +
+    `${usdPerThousand(p.costUsd)}${bounds(p.interval?.costUsd, usdPerThousand)} per 1 000 prompts${share}${kept}. ${p.setting}`
   );
 }
 

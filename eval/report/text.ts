@@ -5,11 +5,11 @@ import {
   baselineLine,
   costLine,
   droppedLines,
+  flagLines,
   rangeLine,
   readingLines,
   testLine,
   untriedLine,
-  warningLines,
 } from './notes.ts';
 
 /** @returns lines ending in a newline, no colour */
@@ -20,7 +20,9 @@ export function textReport(e: Evaluation): string {
     `${e.dataset}${e.benchmark === null ? '' : `, benchmarks ${e.benchmark}*`}, seed ${e.seed}`,
     `  ${testLine(e)}`,
     `  ${costLine(e)}`,
-    ...warningLines(e).flatMap((line) => wrap(`WARNING: ${line}`, 106).map((part) => `  ${part}`)),
+    ...flagLines(e).flatMap(({ severity, message }) =>
+      wrap(`${severity === 'red' ? 'WARNING' : 'note'}: ${message}`, 106).map((part) => `  ${part}`),
+    ),
     `  ${baselineLine(e)}`,
     `  ${rangeLine(e)}`,
     ...(untried ? [`  ${untried}`] : []),

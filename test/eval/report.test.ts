@@ -131,12 +131,12 @@ describe('warnings', () => {
     });
     expect(JSON.parse(jsonReport(e)).hiddenReasoningIncluded).toEqual(['openai/o1']);
     expect(textReport(e)).toMatch(
-      /cost basis.*\n {2}WARNING: 1 reasoning model kept by --include-reasoning: openai\/o1/,
+      /cost basis.*\n( {2}.*\n)* {2}WARNING: 1 reasoning model kept by --include-reasoning: openai\/o1/,
     );
     expect(textReport(e)).toContain('baseline: openai/o1 [hidden tokens not counted]');
-    expect(htmlReport(e)).toMatch(/class="warning".*openai\/o1/);
+    expect(htmlReport(e)).toMatch(/class="warning red".*openai\/o1/);
     expect(textReport(plain)).not.toContain('WARNING');
-    expect(htmlReport(plain)).not.toContain('class="warning"');
+    expect(htmlReport(plain)).not.toContain('class="warning');
   });
 
   test('a benchmark that the artifact knows other prompts of is not passed off as new', async () => {
@@ -163,9 +163,9 @@ describe('warnings', () => {
 });
 
 describe('HTML', () => {
-  test('stands alone: no script, no address to fetch from', () => {
+  test('stands alone: nothing to fetch, and a script that asks nobody', () => {
     const html = htmlReport(plain);
-    expect(html).not.toMatch(/<script|<link|<img|@import|url\(/);
+    expect(html).not.toMatch(/<script [^>]*src|<link|<img|@import|url\(|fetch\(|XMLHttpRequest|WebSocket|import\(/);
     expect(html.replaceAll('http://www.w3.org/2000/svg', '')).not.toMatch(/https?:\/\//);
     expect(html).toContain('prefers-color-scheme: dark');
   });
