@@ -375,9 +375,10 @@ function retryAfterMs(header: string | null): number | undefined {
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined;
 }
 
+/** The code of a failed connection, or what the client says where it refuses to try (a forbidden port). */
 const systemCode = (error: unknown): string => {
-  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
-  const known = cause?.code ?? code;
+  const { cause } = error as { cause?: { code?: unknown; message?: unknown } };
+  const known = [cause?.code, cause?.message].find((x) => typeof x === 'string' && x !== '');
   return typeof known === 'string' ? known : 'no reason given';
 };
 

@@ -426,6 +426,9 @@ describe('a router that misbehaves', () => {
     const failure = await failureOf(frozenOf(url, { retries: 1 }));
     expect(failure).toMatchObject({ code: 'UPSTREAM_ERROR' });
     expect(failure.message).toMatch(/cannot be reached or hung up \(ECONNREFUSED\)$/);
+    // The port of the discard service is one that no client of HTTP may call.
+    const forbidden = await failureOf(frozenOf('http://127.0.0.1:9', { retries: 0 }));
+    expect(forbidden.message).toMatch(/hung up \(bad port\)$/);
   });
 });
 
