@@ -72,23 +72,29 @@ export function readResult(path: string): Evaluation {
   );
 }
 
+/** @throws `INVALID_CONFIG` where a result is not of the task of this hash */
+export function checkComparable({ taskHash }: Evaluation, now: string): void {
+  if (taskHash === now) return;
+  throw new RoutingError(
+    'INVALID_CONFIG',
+    `the two results are of different tasks (${taskHash.slice(0, 12)} before, ${now.slice(0, 12)} now): other prompts, ` +
+      'prices, split, models or operating points. Run both with the same --task FILE',
+  );
+}
+
 /**
  * @throws `INVALID_CONFIG` where the two are of different tasks: their figures must not be subtracted
  */
 export function compareResults(before: Evaluation, now: Evaluation): ResultComparison {
-  if (before.taskHash !== now.taskHash) {
-    throw new RoutingError(
-      'INVALID_CONFIG',
-      `the two results are of different tasks (${before.taskHash.slice(0, 12)} before, ${now.taskHash.slice(0, 12)} now): other ` +
-        'prompts, prices, split, models or operating points. Run both with the same --task FILE',
-    );
-  }
+  checkComparable(before, now.taskHash);
   const named = new Map(before.routers.map((r) => [r.name, r]));
   const changes = now.routers.flatMap((r) => {
     const old = named.get(r.name);
     if (!old || r.kind === 'hindsight') return [];
     return COMPARED.flatMap((figure): Change[] => {
       const [a, b] = [old.metrics[figure], r.metrics[figure]];
+      // A baseline does not change under the same task; if it did, that is worth a line.
+      if (r.kind === 'baseline' && a.value === b.value) return [];
       if (a.value === null && b.value === null) return [];
       return [
         {

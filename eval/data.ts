@@ -1,13 +1,25 @@
-/** The outcomes to evaluate on: folders of outcomes, or the replay bundle that is shipped. */
-import { existsSync, readFileSync } from 'node:fs';
+/** The outcomes to evaluate on: folders, files, public datasets by name, or the replay bundle that is shipped. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { type Dataset, mergeDatasets, RoutingError, readDataset } from '../datasets/index.ts';
+import {
+  type Dataset,
+  evaluationOnly,
+  type ImportOptions,
+  RoutingError,
+  readDataset,
+  readOutcomes,
+} from '../datasets/index.ts';
+import { resolveDataset } from '../datasets/sources/index.ts';
 import type { LoadSource } from './routers.ts';
 
 export interface EvaluationData {
   readonly dataset: Dataset;
+  /** What was found, assumed or left out while reading, in sentences. */
+  readonly notes: readonly string[];
+  /** A folder whose licence allows no fitting; absent where there is none. */
+  readonly evaluationOnly?: string;
   /** The encoder of the embeddings in place of texts, where a folder holds such. */
   readonly encoderId?: string;
 }
@@ -17,11 +29,16 @@ export const defaultReplayDir = (): string =>
   join(dirname(fileURLToPath(import.meta.url)), '..', 'datasets', 'replays', 'default');
 
 /**
- * Reads and merges folders; without any the shipped replay bundle.
- * @throws `MISSING_FILE` and the other errors of {@link readDataset}; `ARTIFACT_MISMATCH` for two encoders
+ * Reads and merges folders of outcomes, files of outcomes and public datasets that were fetched; without any the
+ * shipped replay bundle.
+ * @param paths folders, files, or names of `pointsman datasets list`
+ * @throws `MISSING_FILE` and the other errors of {@link readOutcomes}; `ARTIFACT_MISMATCH` for two encoders
  */
-export async function readEvaluationData(dirs: readonly string[]): Promise<EvaluationData> {
-  if (dirs.length === 0) {
+export async function readEvaluationData(
+  paths: readonly string[],
+  options: ImportOptions = {},
+): Promise<EvaluationData> {
+  if (paths.length === 0) {
     const dir = defaultReplayDir();
     if (!existsSync(dir)) {
       throw new RoutingError(
@@ -29,12 +46,19 @@ export async function readEvaluationData(dirs: readonly string[]): Promise<Evalu
         `the shipped replay bundle is not at ${dir}; name your data with --data DIR`,
       );
     }
-    return withEncoder({ ...(await readDataset(dir)), name: 'shipped replay bundle' }, [dir]);
+    return withEncoder({ ...(await readDataset(dir)), name: 'shipped replay bundle' }, [dir], []);
   }
-  const datasets: Dataset[] = [];
-  for (const dir of dirs) datasets.push(await readDataset(dir));
-  return withEncoder(datasets.length === 1 ? datasets[0]! : mergeDatasets(datasets), dirs);
+  const places = paths.map((path) => resolveDataset(path));
+  const { notes, ...dataset } = await readOutcomes(places, options);
+  const onlyEvaluated: string[] = [];
+  for (const place of places) if (isFolder(place) && (await evaluationOnly(place))) onlyEvaluated.push(place);
+  return {
+    ...withEncoder(dataset, places.filter(isFolder), notes),
+    ...(onlyEvaluated[0] && { evaluationOnly: onlyEvaluated[0] }),
+  };
 }
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 /** The same loader, refusing artifacts whose encoder did not make the embeddings of the data. */
 export function matching(load: LoadSource, encoderId: string | undefined): LoadSource {
@@ -54,7 +78,7 @@ export function matching(load: LoadSource, encoderId: string | undefined): LoadS
 
 const EncoderFile = z.object({ encoderId: z.string() });
 
-function withEncoder(dataset: Dataset, dirs: readonly string[]): EvaluationData {
+function withEncoder(dataset: Dataset, dirs: readonly string[], notes: readonly string[]): EvaluationData {
   const ids = new Set<string>();
   for (const dir of dirs) {
     const path = join(dir, 'encoder.json');
@@ -76,5 +100,5 @@ function withEncoder(dataset: Dataset, dirs: readonly string[]): EvaluationData 
     );
   }
   const [encoderId] = ids;
-  return { dataset, ...(encoderId !== undefined && { encoderId }) };
+  return { dataset, notes, ...(encoderId !== undefined && { encoderId }) };
 }

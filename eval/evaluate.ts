@@ -5,8 +5,10 @@ import type { Contender } from './contender.ts';
 import { controlContenders, controlRows } from './control-rows.ts';
 import type { FigureName } from './figures.ts';
 import { type FoldResult, runFold } from './fold.ts';
+import type { HttpRouterOptions } from './http-router.ts';
+import { inSampleSuspicion } from './predictions.ts';
 import type { Evaluation, SensitivityRow } from './result.ts';
-import { type LoadSource, rosterOf } from './routers.ts';
+import { type LoadSource, rosterOf, routerName } from './routers.ts';
 import { measureVariant, variantsOf } from './sensitivity.ts';
 import type { SingleModels } from './single-models.ts';
 import { foldRows, type SplitName } from './split.ts';
@@ -15,6 +17,7 @@ import { type RouterStatistics, type Statistics, statistics } from './statistics
 import { summarise } from './summarise.ts';
 import { type MeasuredRouter, type Tally, type TestPart, tally, type Units } from './tally.ts';
 import { prepareTask, type Task } from './task.ts';
+import { checkSameTask, type TaskFile, taskFileOf } from './task-file.ts';
 
 export interface EvaluateOptions {
   /** Names as on the command line; default: the shipped artifact and its rivals. */
@@ -35,6 +38,12 @@ export interface EvaluateOptions {
   readonly showText?: boolean;
   /** Negative controls beside the routers, and the lead under other analyses; default: yes. */
   readonly checks?: boolean;
+  /** For routers that are asked over HTTP. */
+  readonly http?: HttpRouterOptions;
+  /** A frozen task that this run must be. */
+  readonly task?: TaskFile;
+  /** Given the task that is run, before anything is fitted. */
+  readonly onTask?: (task: TaskFile) => void;
   /** Told what is going on, a line at a time. */
   readonly onProgress?: (message: string) => void;
 }
@@ -50,7 +59,7 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
   const { split = 'group', seed = 0, replicates = DEFAULT_REPLICATES, onProgress = () => {} } = options;
   const task = prepareTask(dataset, options);
   checkBaseline(task, options.baseline);
-  const roster = await rosterOf(options.routers ?? [], options.load);
+  const roster = await rosterOf(options.routers ?? [], options.load, options.http);
   const { prompts } = task.part.table;
   const seen = (groupId: string) => roster.sources.some((source) => source.seen(groupId));
   const rows = foldRows(prompts, {
@@ -59,6 +68,19 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
     seen,
     ...(options.trainPrompts !== undefined && { trainPrompts: options.trainPrompts }),
   });
+
+  const taskFile = taskFileOf({
+    task,
+    folds: rows,
+    split,
+    seed,
+    replicates,
+    trainPrompts: options.trainPrompts,
+    benchmark: options.benchmark,
+    baseline: options.baseline,
+  });
+  if (options.task) checkSameTask(options.task, taskFile);
+  options.onTask?.(taskFile);
 
   // No row is printed for the ends of the axes and the baseline, but every figure needs them.
   const references = [dearest(), worstSingle(), baselineModel()];
@@ -81,7 +103,7 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
   onProgress(`figures and ${replicates} bootstrap resamples`);
   const names = roster.contenders.map(({ name }) => name);
   const board = measuredBoard(folds, contenders);
-  checkAsked(options.routers ?? [], board.unfit);
+  checkAsked((options.routers ?? []).map(routerName), board.unfit);
   const shown = names.filter((name) => board.measured.has(name)).map((name) => board.measured.get(name)!);
   const figures = (keep?: (unit: number) => boolean) =>
     boardStatistics(board, shown, { replicates, seed, ...(keep ? { keep } : { hierarchical: folds.length > 1 }) });
@@ -122,6 +144,8 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
   onProgress('slices and near-duplicates');
   return summarise({
     task,
+    taskHash: taskFile.hash,
+    inSample: inSampleExcess(roster.contenders, folds, seed),
     split,
     benchmark: options.benchmark ?? null,
     seed,
@@ -144,6 +168,16 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
       folds.map(({ train, test }) => ({ train: train.table.prompts, test: test.table.prompts })),
     ),
   });
+}
+
+/** Forecasts given from outside that are surely better on the training part than on the test part, by how much. */
+function inSampleExcess(contenders: readonly Contender[], folds: readonly FoldResult[], seed: number) {
+  return new Map(
+    contenders.flatMap((contender): [string, number][] => {
+      const found = inSampleSuspicion(contender, folds, seed);
+      return found && found.low > 0 ? [[contender.name, found.excess]] : [];
+    }),
+  );
 }
 
 /** Replicates of what is only checked, not claimed. */

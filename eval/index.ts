@@ -1,8 +1,10 @@
 /** Was it right? Replays recorded outcomes, compares routers, and says how sure that is. */
 export { artifactSource, sourceOf } from './artifact-source.ts';
 export { cardText, type DatasetCard, datasetCard } from './card.ts';
+export { COMPARED, compareResults, type ResultComparison, readResult } from './compare-results.ts';
 export { type EvaluationData, matching, readEvaluationData } from './data.ts';
 export { DEFAULT_REPLICATES, type EvaluateOptions, evaluate } from './evaluate.ts';
+export { FIGURE_INFO, FIGURES, type FigureName } from './figures.ts';
 export type { LearnedSource } from './learned.ts';
 export { aiq, aiqLinear, type CostRange } from './metrics/aiq.ts';
 export { apgr, cpt, type DeferralPoint, decileThresholds, deferralCurve } from './metrics/apgr.ts';
@@ -12,7 +14,13 @@ export type { CurvePoint } from './metrics/curve-point.ts';
 export { costToReach, qualityNeutralCost } from './metrics/quality-neutral-cost.ts';
 export { savingAt } from './metrics/savings.ts';
 export { upperHull } from './metrics/upper-hull.ts';
+export { judgeLog, type LoggedPolicy, type LogJudgement } from './ope/judge.ts';
+export type { LoggedRow } from './ope/logged-row.ts';
 export { htmlReport } from './report/html.ts';
 export { jsonReport } from './report/json.ts';
+export { markdownReport } from './report/markdown.ts';
 export { textReport } from './report/text.ts';
-export type { Evaluation, RouterResult } from './result.ts';
+export { checkRequirements, parseRequirement } from './requirements.ts';
+export type { Evaluation, Flag, FlagCode, RouterResult } from './result.ts';
+export { EvaluationSchema, evaluationJsonSchema } from './result-schema.ts';
+export { readTaskFile, type TaskFile, taskFileOf, writeTaskFile } from './task-file.ts';

@@ -168,4 +168,5 @@ export const EvaluationSchema: z.ZodType<Evaluation> = z
   });
 
 /** The published JSON schema. */
-export const evaluationJsonSchema = (): string => `${JSON.stringify(z.toJSONSchema(EvaluationSchema), null, 2)}\n`;
+export const evaluationJsonSchema = (): string =>
+  `${JSON.stringify(z.toJSONSchema(EvaluationSchema, { reused: 'ref' }), null, 2)}\n`;

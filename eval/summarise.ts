@@ -36,6 +36,9 @@ import type { Task } from './task.ts';
 
 export interface Measured {
   readonly task: Task;
+  readonly taskHash: string;
+  /** By router: how much better its forecasts rank answers of the training part. */
+  readonly inSample: ReadonlyMap<string, number>;
   readonly split: SplitName;
   readonly benchmark: string | null;
   readonly seed: number;
@@ -70,7 +73,7 @@ export function summarise(run: Measured): Evaluation {
   };
   const judged: Omit<Evaluation, 'flags'> = {
     schemaVersion: 1,
-    taskHash: '',
+    taskHash: run.taskHash,
     splitDuplicates: run.duplicates,
     sensitivity: run.sensitivity,
     controls: run.controls,
@@ -102,7 +105,7 @@ export function summarise(run: Measured): Evaluation {
     singleModels: folds.length === 1 ? singlesOf(folds[0]!) : [],
     byBenchmark: run.byPart.map((part, p) => benchmarkResult(part, folds[p]!, run.units, p)),
   };
-  return { ...judged, flags: flagsOf(judged) };
+  return { ...judged, flags: flagsOf(judged, run.inSample) };
 }
 
 function routerResult(router: MeasuredRouter, run: Measured, own: RouterStatistics, prompts: number): RouterResult {

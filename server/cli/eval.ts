@@ -1,17 +1,36 @@
 /** `pointsman eval`: replays recorded outcomes, prints a leader board with intervals and writes an HTML report. */
 import { Command, Option } from 'commander';
+import { type ImportOptions, parseMap, parseScale, RoutingError } from '../../datasets/index.ts';
 import { artifactSource } from '../../eval/artifact-source.ts';
+import { cardText, datasetCard } from '../../eval/card.ts';
+import { checkComparable, compareResults, readResult } from '../../eval/compare-results.ts';
 import { matching, readEvaluationData } from '../../eval/data.ts';
-import { DEFAULT_REPLICATES, evaluate } from '../../eval/evaluate.ts';
+import { DEFAULT_REPLICATES, type EvaluateOptions, evaluate } from '../../eval/evaluate.ts';
+import { comparisonText } from '../../eval/report/comparison.ts';
 import { htmlReport } from '../../eval/report/html.ts';
 import { jsonReport } from '../../eval/report/json.ts';
+import { markdownReport } from '../../eval/report/markdown.ts';
 import { textReport } from '../../eval/report/text.ts';
-import { DEFAULT_ROUTERS } from '../../eval/routers.ts';
+import { checkRequirements, parseRequirement, type Requirement } from '../../eval/requirements.ts';
+import type { Evaluation } from '../../eval/result.ts';
+import { evaluationJsonSchema } from '../../eval/result-schema.ts';
+import { DEFAULT_ROUTERS, routerName } from '../../eval/routers.ts';
 import { SPLITS, type SplitName } from '../../eval/split.ts';
+import { readTaskFile, type TaskFile, taskOptions, writeTaskFile } from '../../eval/task-file.ts';
+import { isZooName } from '../../router/estimators/index.ts';
 import { natural, positive } from './numbers.ts';
-import { reportFolder } from './report-folder.ts';
+import { type ReportFolder, reportFolder } from './report-folder.ts';
 
 const HELP = `
+Data
+  a folder with prompts.jsonl[.gz], outcomes.jsonl[.gz], models.json (prices);
+  a JSONL or CSV file with a row for each answer or for each prompt;
+  results of promptfoo (JSON) or logs of Inspect (.eval, .json), one or several;
+  a name of "pointsman datasets list" that was fetched.
+  What your data can show, and what it cannot, is printed first. 30 % of the
+  groups are tested, and none that an artifact was fitted on. Prompts that are
+  nearly the same must share a groupId; files without groupIds get them.
+
 Routers
   default         the shipped artifact as it is, on the models it knows
   default+fit     its encoder frozen, heads fitted on the training part
@@ -19,24 +38,30 @@ Routers
   knn, cluster, ridge, matrix-factors, mlp, irt, item-response, mean-quality
                   published methods (item-response: ours) over the shipped
                   encoder, fitted on the training part
+  FILE.jsonl      predictions: {promptId, modelId, quality, costUsd?} a line
+  http://HOST     a router that answers POST /v1/route
+  NAME=FILE, NAME=URL   the same under a name
   length-only     knows the length of the prompt and nothing else
   cascade         cheapest first, escalating when a judge says no; the judge is
                   wrong on 1 answer in 10
   always shown    cheapest, best-single, zero (the best random mix of single
                   models), random, benchmark-mean, oracle
 
-DIR holds prompts.jsonl[.gz], outcomes.jsonl[.gz] and models.json with prices;
-look at it first with "pointsman datasets check DIR". Prompts that are nearly
-the same must share a groupId. 30 % of the groups are tested, and none that an
-artifact was fitted on: on its own training data all others are, about 10 %,
-whatever the seed.
+A gate for CI
+  --require "savings@98>=0.3" --require "ece<=0.05" exits with 1 and the line
+  that failed, for the first --router. Names: savings@95|98|100, kept@…,
+  promised@…, redFlags, and every figure of the JSON, also NAME.low, NAME.high.
 
 Examples
   pointsman eval                              the shipped sample
-  pointsman eval --data DIR --out reports/mine
+  pointsman eval my.jsonl --prices models.json
+  pointsman eval scores.csv --map prompt=question,model=llm --scale 1..5
+  pointsman eval promptfoo/*.json --score correctness
+  pointsman eval --data DIR --router default+fit mine=predictions.jsonl
   pointsman eval --data DIR --split benchmark every benchmark unseen in turn
-  pointsman eval --data DIR --router default+fit --train-prompts 300
-  pointsman eval --data DIR --baseline openai/gpt-4o-2024-08-06 --json`;
+  pointsman eval --data DIR --freeze task.json
+  pointsman eval --data DIR --task task.json --compare reports/report.json
+  pointsman eval --from-log                   judge policies on a gateway's log`;
 
 interface Options {
   data: string[];
@@ -50,12 +75,29 @@ interface Options {
   replicates: number;
   out: string;
   json?: boolean;
+  map?: ImportOptions['map'];
+  scale?: [number, number];
+  score?: string;
+  prices?: string;
+  averageRepeats?: boolean;
+  showText?: boolean;
+  checks: boolean;
+  require: Requirement[];
+  compare?: string;
+  freeze?: string;
+  task?: string;
+  fromLog?: string | true;
+  dataDir?: string;
+  databaseUrl?: string;
+  config?: string;
+  schema?: boolean;
 }
 
 export function evalCommand(): Command {
   return new Command('eval')
     .description('Replays recorded outcomes and compares routers, with intervals, in a table and an HTML report.')
-    .option('--data <dir...>', 'folders of outcomes; without it the shipped sample is replayed', collect, [])
+    .argument('[data...]', 'folders or files of outcomes, or names of public datasets; none: the shipped sample')
+    .option('--data <path...>', 'the same, as an option', collect, [])
     .option('--router <name...>', `routers to show (default: ${DEFAULT_ROUTERS.join(', ')})`, collect, [])
     .addOption(
       new Option('--split <how>', 'test on 30 % of the groups (see below), or on each benchmark left out in turn')
@@ -71,18 +113,122 @@ export function evalCommand(): Command {
       'keep reasoning models although their hidden tokens, and so their costs, are unknown',
     )
     .option('--replicates <count>', 'bootstrap resamples', positive, DEFAULT_REPLICATES)
-    .option('--out <dir>', 'folder for report.html', 'reports')
+    .option('--map <fields>', 'columns of a file: prompt=question,model=llm,quality=score,cost=usd', parseMap)
+    .option('--scale <range>', 'range of the scores of a file, e.g. 1..5', parseScale)
+    .option('--score <name>', 'which score to take where a file holds several')
+    .option('--prices <file>', 'prices of the models, in the format of models.json')
+    .option('--average-repeats', 'average several answers of one model to one prompt instead of refusing them')
+    .option('--out <dir>', 'folder for report.html, report.md and report.json', 'reports')
     .option('--json', 'print only JSON, and write a report only with --out')
+    .option('--schema', 'print the JSON schema of the result, and stop')
+    .option('--show-text', 'lists of single prompts carry their text; without it only ids leave your data')
+    .option('--no-checks', 'leave out the negative controls and the other analyses')
+    .option(
+      '--require <condition>',
+      'exit with 1 unless it holds, e.g. "savings@98>=0.3"; may be repeated',
+      requirement,
+      [],
+    )
+    .option('--compare <file>', 'an earlier report.json of the same task: show paired differences')
+    .option('--freeze <file>', 'write down the task: pool, prices, split, operating points, under one hash')
+    .option('--task <file>', 'run a frozen task with its options, and refuse data that is not its')
+    .option('--from-log [file]', "judge other policies on a gateway's log, or on logged rows of any router (NDJSON)")
+    .option('--data-dir <dir>', "with --from-log: the gateway's data folder")
+    .option('--database-url <url>', 'with --from-log: its PostgreSQL database')
+    .option('--config <file>', 'with --from-log: its configuration')
     .addHelpText('after', HELP)
-    .action(async (options: Options, command: Command) => run(options, command.getOptionValueSource('out') === 'cli'));
+    .action(async (paths: string[], options: Options, command: Command) => {
+      const given = (name: string) => command.getOptionValueSource(name) === 'cli';
+      await run(paths, options, given);
+    });
 }
 
-async function run(options: Options, outAsked: boolean): Promise<void> {
-  const { dataset, encoderId } = await readEvaluationData(options.data);
-  const folder = options.json && !outAsked ? null : reportFolder(options.out, 'report.html');
+async function run(paths: readonly string[], options: Options, given: (name: string) => boolean): Promise<void> {
+  if (options.schema) {
+    process.stdout.write(evaluationJsonSchema());
+    return;
+  }
+  if (options.fromLog !== undefined) {
+    await runFromLog(paths, options, given);
+    return;
+  }
+  const frozen = options.task === undefined ? undefined : readTaskFile(options.task);
+  if (frozen) refuseOptionsOf(frozen, options.task!, given);
+  const before = options.compare === undefined ? undefined : readResult(options.compare);
   const progress = progressLine();
-  const evaluation = await evaluate(dataset, {
-    routers: options.router,
+  progress.say('reading');
+  const data = await readEvaluationData([...paths, ...options.data], importOptions(options)).finally(progress.clear);
+  const routers = routersFor(options.router, data.evaluationOnly);
+  const folders = options.json && !given('out') ? null : reports(options.out);
+  const evaluation = await evaluate(data.dataset, {
+    ...runOptions(options, frozen),
+    routers,
+    load: matching(artifactSource, data.encoderId),
+    ...(options.showText && { showText: true }),
+    ...(!options.checks && { checks: false }),
+    ...(frozen && { task: frozen }),
+    onTask: (task) => {
+      if (before) checkComparable(before, task.hash);
+      if (options.freeze !== undefined) writeTaskFile(options.freeze, task);
+      if (options.json) return;
+      progress.clear();
+      for (const note of data.notes) process.stdout.write(`note: ${note}\n`);
+      process.stdout.write(`${cardText(datasetCard(data.dataset)).trimEnd()}\n\n`);
+    },
+    onProgress: progress.say,
+  })
+    .catch((error: unknown) => {
+      for (const folder of Object.values(folders ?? {})) folder.abandon();
+      throw error;
+    })
+    .finally(progress.clear);
+  const path = folders?.html.write(htmlReport(evaluation));
+  folders?.markdown.write(markdownReport(evaluation));
+  folders?.json.write(jsonReport(evaluation));
+  if (options.json) process.stdout.write(jsonReport(evaluation));
+  else process.stdout.write(`${textReport(evaluation)}\nreport with the curves: ${path} (also as .md and .json)\n`);
+  if (before) {
+    // Beside JSON on standard output, words go where they do not spoil it.
+    const out = options.json ? process.stderr : process.stdout;
+    out.write(`\n${comparisonText(compareResults(before, evaluation), options.compare!)}`);
+  }
+  checkGate(options.require, evaluation, options.router[0]);
+}
+
+async function runFromLog(paths: readonly string[], options: Options, given: (name: string) => boolean): Promise<void> {
+  if (paths.length + options.data.length > 0) {
+    throw new RoutingError(
+      'INVALID_CONFIG',
+      '--from-log reads a log, so it takes no folders of outcomes; a file of logged rows is named after it: --from-log FILE',
+    );
+  }
+  const { runEvalLog } = await import('./eval-log.ts');
+  await runEvalLog({
+    replicates: options.replicates,
+    seed: options.seed,
+    ...(options.json && { json: true }),
+    ...(given('out') && { out: options.out }),
+    ...(options.router.length > 0 && { router: options.router }),
+    ...(typeof options.fromLog === 'string' && { file: options.fromLog }),
+    ...(options.dataDir !== undefined && { dataDir: options.dataDir }),
+    ...(options.databaseUrl !== undefined && { databaseUrl: options.databaseUrl }),
+    ...(options.config !== undefined && { config: options.config }),
+  });
+}
+
+function importOptions({ map, scale, score, prices, averageRepeats }: Options): ImportOptions {
+  return {
+    ...(map !== undefined && { map }),
+    ...(scale !== undefined && { scale }),
+    ...(score !== undefined && { score }),
+    ...(prices !== undefined && { prices }),
+    ...(averageRepeats && { repeats: 'average' as const }),
+  };
+}
+
+function runOptions(options: Options, frozen: TaskFile | undefined): Omit<EvaluateOptions, 'load'> {
+  if (frozen) return taskOptions(frozen);
+  return {
     split: options.split,
     seed: options.seed,
     replicates: options.replicates,
@@ -90,18 +236,64 @@ async function run(options: Options, outAsked: boolean): Promise<void> {
     ...(options.trainPrompts !== undefined && { trainPrompts: options.trainPrompts }),
     ...(options.baseline !== undefined && { baseline: options.baseline }),
     ...(options.includeReasoning && { includeReasoning: true }),
-    load: matching(artifactSource, encoderId),
-    onProgress: progress.say,
-  })
-    .catch((error: unknown) => {
-      folder?.abandon();
-      throw error;
-    })
-    .finally(progress.clear);
-  const path = folder?.write(htmlReport(evaluation));
-  if (options.json) process.stdout.write(jsonReport(evaluation));
-  else process.stdout.write(`${textReport(evaluation)}\nreport with the curves: ${path}\n`);
+  };
 }
+
+/** A frozen task says how it is run: an option beside it would make it another one. */
+function refuseOptionsOf(frozen: TaskFile, path: string, given: (name: string) => boolean): void {
+  const fixed = ['split', 'seed', 'replicates', 'benchmark', 'trainPrompts', 'baseline', 'includeReasoning'];
+  const asked = fixed.find(given);
+  if (asked === undefined) return;
+  const option = asked.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+  throw new RoutingError(
+    'INVALID_CONFIG',
+    `--${option} is fixed by the task "${frozen.name}" (${path}); leave it out, or freeze another task`,
+  );
+}
+
+/** Data under an evaluation-only licence fits no router: those that would be are refused, or left out of the default. */
+function routersFor(asked: readonly string[], evaluationOnly: string | undefined): readonly string[] {
+  if (evaluationOnly === undefined) return asked;
+  const fits = (name: string) => isZooName(name) || name.endsWith('+fit');
+  const fitted = asked.find(fits);
+  if (fitted !== undefined) {
+    throw new RoutingError(
+      'EVALUATION_ONLY',
+      `${evaluationOnly} may be evaluated on and not trained on, and "${fitted}" would be fitted on its training part; ` +
+        'name routers as they are: --router default',
+    );
+  }
+  return asked.length > 0 ? asked : DEFAULT_ROUTERS.filter((name) => !fits(name));
+}
+
+function reports(dir: string): Record<'html' | 'markdown' | 'json', ReportFolder> {
+  return {
+    html: reportFolder(dir, 'report.html'),
+    markdown: reportFolder(dir, 'report.md'),
+    json: reportFolder(dir, 'report.json'),
+  };
+}
+
+/** Ends the run with exit code 1 where a condition does not hold. */
+function checkGate(requirements: readonly Requirement[], evaluation: Evaluation, first: string | undefined): void {
+  if (requirements.length === 0) return;
+  const name = first === undefined ? undefined : routerName(first);
+  const router = evaluation.routers.find((r) => (name === undefined ? r.kind === 'learned' : r.name === name));
+  if (!router) {
+    throw new RoutingError(
+      'INVALID_CONFIG',
+      '--require: there is no router to ask it of; name one with --router. Left out here: ' +
+        (evaluation.dropped.routers.map((r) => `${r.name} (${r.reason})`).join('; ') || 'none'),
+    );
+  }
+  process.stderr.write('\n');
+  for (const { passed, line } of checkRequirements(requirements, evaluation, router)) {
+    process.stderr.write(`${passed ? 'holds ' : 'FAILED'}  ${line}\n`);
+    if (!passed) process.exitCode = 1;
+  }
+}
+
+const requirement = (text: string, previous: Requirement[]): Requirement[] => [...previous, parseRequirement(text)];
 
 /** On a terminal one line that is overwritten; in a log a line for each step. Never on standard output. */
 function progressLine(): { say: (message: string) => void; clear: () => void } {

@@ -90,6 +90,52 @@ describe('pointsman eval', () => {
     expect(existsSync(join(dir, 'never'))).toBe(false);
   });
 
+  test('prints first what the data can show, and writes the report three times', () => {
+    const out = join(dir, 'three');
+    const { status, stdout } = pointsman(
+      dir,
+      '--router',
+      'length-only',
+      '--replicates',
+      '30',
+      '--no-checks',
+      '--out',
+      out,
+    );
+    expect(status).toBe(0);
+    expect(stdout.indexOf('can be shown')).toBeGreaterThan(0);
+    expect(stdout.indexOf('can be shown')).toBeLessThan(stdout.indexOf('router  '));
+    expect(readFileSync(join(out, 'report.md'), 'utf8')).toMatch(/^# Routers on/);
+    expect(JSON.parse(readFileSync(join(out, 'report.json'), 'utf8'))).toMatchObject({ schemaVersion: 1 });
+  });
+
+  test('a gate that fails exits with 1 and names the line; one that holds exits with 0', () => {
+    const common = [dir, '--router', 'length-only', '--replicates', '30', '--no-checks', '--json'];
+    const failing = pointsman(...common, '--require', 'aiq>=0.1', '--require', 'aiq>=0.999');
+    expect(failing.status).toBe(1);
+    expect(failing.stderr).toMatch(
+      /holds {3}aiq>=0\.1: length-only has 0\.\d+ .*\nFAILED {2}aiq>=0\.999: length-only has 0\.\d+/,
+    );
+    expect(JSON.parse(failing.stdout)).toMatchObject({ schemaVersion: 1 });
+    expect(pointsman(...common, '--require', 'aiq>=0.1').status).toBe(0);
+  });
+
+  test('a task is frozen, run again, compared, and refuses an option that would make it another', () => {
+    const task = join(dir, 'task.json');
+    const out = join(dir, 'frozen');
+    const run = [dir, '--router', 'length-only', '--no-checks', '--out', out];
+    expect(pointsman(...run, '--replicates', '30', '--freeze', task).status).toBe(0);
+    const again = pointsman(...run, '--task', task, '--compare', join(out, 'report.json'));
+    expect(again.status).toBe(0);
+    expect(again.stdout).toContain('the same task, resample by resample');
+    const other = pointsman(...run, '--task', task, '--seed', '4');
+    expect(other.status).toBe(2);
+    expect(other.stderr).toContain('--seed is fixed by the task');
+    const elsewhere = pointsman(...run, '--replicates', '30', '--seed', '4', '--compare', join(out, 'report.json'));
+    expect(elsewhere.status).toBe(2);
+    expect(elsewhere.stderr).toContain('different tasks');
+  });
+
   test('its help names every router and shows examples', () => {
     const { stdout } = pointsman('--help');
     for (const name of [

@@ -135,8 +135,8 @@ describe('warnings', () => {
     );
     expect(textReport(e)).toContain('baseline: openai/o1 [hidden tokens not counted]');
     expect(htmlReport(e)).toMatch(/class="warning red".*openai\/o1/);
-    expect(textReport(plain)).not.toContain('WARNING');
-    expect(htmlReport(plain)).not.toContain('class="warning');
+    expect(textReport(plain)).not.toContain('hidden tokens');
+    expect(plain.flags.map(({ code }) => code)).not.toContain('HIDDEN_REASONING');
   });
 
   test('a benchmark that the artifact knows other prompts of is not passed off as new', async () => {
