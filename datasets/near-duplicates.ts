@@ -85,16 +85,28 @@ export interface CrossGroupDuplicates {
 
 const EXAMPLES = 10;
 
-/** Near-duplicate prompts that stand in different groups, so that a split by group can put them on both sides. */
-export function crossGroupDuplicates(prompts: readonly Prompt[]): CrossGroupDuplicates {
+/** Near-duplicate group of each prompt with a text, by its id. */
+export type Clusters = ReadonlyMap<string, number>;
+
+export function clustersOf(prompts: readonly Prompt[]): Clusters {
   const checked = prompts.filter((p) => p.text.trim() !== '');
   const near = nearDuplicateGroups(checked.map((p) => p.text));
+  return new Map(checked.map(({ id }, i) => [id, near[i]!]));
+}
+
+/** Near-duplicate prompts that stand in different groups, so that a split by group can put them on both sides. */
+export function crossGroupDuplicates(
+  prompts: readonly Prompt[],
+  clusters: Clusters = clustersOf(prompts),
+): CrossGroupDuplicates {
+  const checked = prompts.filter(({ id }) => clusters.has(id));
   const members = new Map<number, Prompt[]>();
-  checked.forEach((p, i) => {
-    const list = members.get(near[i]!);
-    if (list === undefined) members.set(near[i]!, [p]);
+  for (const p of checked) {
+    const cluster = clusters.get(p.id)!;
+    const list = members.get(cluster);
+    if (list === undefined) members.set(cluster, [p]);
     else list.push(p);
-  });
+  }
   let pairs = 0;
   let promptsInvolved = 0;
   const examples: [string, string][] = [];

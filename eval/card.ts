@@ -3,7 +3,9 @@
  * what looks wrong, and which differences are too small to be seen in so few prompts.
  */
 import {
+  type Clusters,
   type CrossGroupDuplicates,
+  clustersOf,
   crossGroupDuplicates,
   type Dataset,
   type OutcomeTable,
@@ -77,7 +79,7 @@ const PRICE_SPREAD = 1.05;
 const EPSILON = 1e-6;
 
 /** @throws `EMPTY_TABLE` when there is no outcome of a model that is no base model */
-export function datasetCard(dataset: Dataset): DatasetCard {
+export function datasetCard(dataset: Dataset, clusters: Clusters = clustersOf(dataset.prompts)): DatasetCard {
   const summary = summarise(dataset);
   const table = outcomeTable(dataset);
   const costs = realisedCosts(table, dataset);
@@ -113,7 +115,7 @@ export function datasetCard(dataset: Dataset): DatasetCard {
     headroom: oracle - quality < EPSILON ? 0 : oracle - quality,
     solvedByAll: summary.solvedByAll / answered,
     solvedByNone: summary.solvedByNobody / answered,
-    nearDuplicates: crossGroupDuplicates(dataset.prompts),
+    nearDuplicates: crossGroupDuplicates(dataset.prompts, clusters),
     power: powerOf(table, best, means.byFallingQuality[1]),
   };
   return { ...known, warnings: [...warningsOf(known, table, cheapest, dearest), ...summary.warnings] };

@@ -1,5 +1,12 @@
 /** The whole run: dataset → task → folds → fitted and frozen routers → measured on the test parts → figures. */
-import { type Dataset, languageDetector, RoutingError } from '../datasets/index.ts';
+import {
+  type Clusters,
+  clustersOf,
+  type Dataset,
+  type LanguageOf,
+  languageDetector,
+  RoutingError,
+} from '../datasets/index.ts';
 import { baselineModel, dearest, worstSingle } from './baselines/fixed.ts';
 import type { Contender } from './contender.ts';
 import { controlContenders, controlRows } from './control-rows.ts';
@@ -38,6 +45,8 @@ export interface EvaluateOptions {
   readonly showText?: boolean;
   /** Negative controls beside the routers, and the lead under other analyses; default: yes. */
   readonly checks?: boolean;
+  /** Near-duplicate groups of the dataset's prompts, where they are known already. */
+  readonly clusters?: Clusters;
   /** For routers that are asked over HTTP. */
   readonly http?: HttpRouterOptions;
   /** A frozen task that this run must be. */
@@ -160,12 +169,13 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
     unfit: board.unfit.filter(({ name }) => names.includes(name)),
     artifacts: roster.sources.map((source) => source.hash),
     tests: board.tests,
-    languageOf: await languageDetector(),
+    languageOf: remembered(await languageDetector()),
     showText: options.showText ?? false,
     sensitivity,
     controls: controlRows(controlled),
     duplicates: splitDuplicates(
       folds.map(({ train, test }) => ({ train: train.table.prompts, test: test.table.prompts })),
+      options.clusters ?? clustersOf(prompts),
     ),
   });
 }
@@ -178,6 +188,16 @@ function inSampleExcess(contenders: readonly Contender[], folds: readonly FoldRe
       return found && found.low > 0 ? [[contender.name, found.excess]] : [];
     }),
   );
+}
+
+/** Every router is sliced by the same languages. */
+function remembered(languageOf: LanguageOf): LanguageOf {
+  const known = new Map<string, string>();
+  return (text) => {
+    const language = known.get(text) ?? languageOf(text);
+    known.set(text, language);
+    return language;
+  };
 }
 
 /** Replicates of what is only checked, not claimed. */

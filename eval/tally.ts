@@ -272,8 +272,9 @@ function preferences(router: MeasuredRouter, tests: readonly TestPart[]) {
 }
 
 /**
- * Sums of every column under several weightings of the units at once, blocked so that the sums stay in
- * registers: this is where a thousand resamples spend their time.
+ * Sums of every column under several weightings of the units at once. This is where a thousand resamples spend their
+ * time: four columns and two weightings are worked on together, so that their eight sums stay in registers. Each sum
+ * adds its terms in the order of the units.
  *
  * @param weights replicates × units, row-major
  * @returns replicates × columns, row-major
@@ -286,42 +287,58 @@ export function weightedSums(
   const { columns, sums } = t;
   const units = sums[0]?.length ?? 0;
   const out = new Float64Array(replicates * columns);
-  const done = new Map<Float64Array, number>();
+  // Points that are the same setting share their array, and an empty bin needs no work.
+  const first = new Map<Float64Array, number>();
+  const distinct: number[] = [];
   for (let c = 0; c < columns; c++) {
-    const x = sums[c]!;
-    const same = done.get(x);
-    if (same !== undefined) {
-      for (let r = 0; r < replicates; r++) out[r * columns + c] = out[r * columns + same]!;
-      continue;
-    }
-    done.set(x, c);
-    let r = 0;
-    for (; r + 4 <= replicates; r += 4) {
-      const r0 = r * units;
-      const r1 = r0 + units;
-      const r2 = r1 + units;
-      const r3 = r2 + units;
-      let s0 = 0;
-      let s1 = 0;
-      let s2 = 0;
-      let s3 = 0;
+    if (first.has(sums[c]!)) continue;
+    first.set(sums[c]!, c);
+    if (sums[c]!.some((x) => x !== 0)) distinct.push(c);
+  }
+  for (let k = 0; k < distinct.length; k += 4) {
+    // A last group of fewer than four repeats its last column.
+    const [a, b, c, d] = [0, 1, 2, 3].map((o) => distinct[Math.min(k + o, distinct.length - 1)]!) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const [w, x, y, z] = [sums[a]!, sums[b]!, sums[c]!, sums[d]!];
+    for (let r = 0; r < replicates; r += 2) {
+      const p = r * units;
+      const q = Math.min(r + 1, replicates - 1) * units;
+      let [w0, x0, y0, z0, w1, x1, y1, z1] = [0, 0, 0, 0, 0, 0, 0, 0];
       for (let u = 0; u < units; u++) {
-        const v = x[u]!;
-        s0 += weights[r0 + u]! * v;
-        s1 += weights[r1 + u]! * v;
-        s2 += weights[r2 + u]! * v;
-        s3 += weights[r3 + u]! * v;
+        const v0 = weights[p + u]!;
+        const v1 = weights[q + u]!;
+        const wu = w[u]!;
+        const xu = x[u]!;
+        const yu = y[u]!;
+        const zu = z[u]!;
+        w0 += v0 * wu;
+        x0 += v0 * xu;
+        y0 += v0 * yu;
+        z0 += v0 * zu;
+        w1 += v1 * wu;
+        x1 += v1 * xu;
+        y1 += v1 * yu;
+        z1 += v1 * zu;
       }
-      out[r * columns + c] = s0;
-      out[(r + 1) * columns + c] = s1;
-      out[(r + 2) * columns + c] = s2;
-      out[(r + 3) * columns + c] = s3;
+      const at0 = r * columns;
+      const at1 = (q / Math.max(1, units)) * columns;
+      out[at0 + a] = w0;
+      out[at0 + b] = x0;
+      out[at0 + c] = y0;
+      out[at0 + d] = z0;
+      out[at1 + a] = w1;
+      out[at1 + b] = x1;
+      out[at1 + c] = y1;
+      out[at1 + d] = z1;
     }
-    for (; r < replicates; r++) {
-      let s0 = 0;
-      for (let u = 0; u < units; u++) s0 += weights[r * units + u]! * x[u]!;
-      out[r * columns + c] = s0;
-    }
+  }
+  for (let c = 0; c < columns; c++) {
+    const same = first.get(sums[c]!)!;
+    if (same !== c) for (let r = 0; r < replicates; r++) out[r * columns + c] = out[r * columns + same]!;
   }
   return out;
 }

@@ -1,6 +1,6 @@
 /** `pointsman eval`: replays recorded outcomes, prints a leader board with intervals and writes an HTML report. */
 import { Command, Option } from 'commander';
-import { type ImportOptions, parseMap, parseScale, RoutingError } from '../../datasets/index.ts';
+import { clustersOf, type ImportOptions, parseMap, parseScale, RoutingError } from '../../datasets/index.ts';
 import { artifactSource } from '../../eval/artifact-source.ts';
 import { cardText, datasetCard } from '../../eval/card.ts';
 import { checkComparable, compareResults, readResult } from '../../eval/compare-results.ts';
@@ -160,7 +160,9 @@ async function run(paths: readonly string[], options: Options, given: (name: str
   const data = await readEvaluationData([...paths, ...options.data], importOptions(options)).finally(progress.clear);
   const routers = routersFor(options.router, data.evaluationOnly);
   const folders = options.json && !given('out') ? null : reports(options.out);
+  const clusters = clustersOf(data.dataset.prompts);
   const evaluation = await evaluate(data.dataset, {
+    clusters,
     ...runOptions(options, frozen),
     routers,
     load: matching(artifactSource, data.encoderId),
@@ -173,7 +175,7 @@ async function run(paths: readonly string[], options: Options, given: (name: str
       if (options.json) return;
       progress.clear();
       for (const note of data.notes) process.stdout.write(`note: ${note}\n`);
-      process.stdout.write(`${cardText(datasetCard(data.dataset)).trimEnd()}\n\n`);
+      process.stdout.write(`${cardText(datasetCard(data.dataset, clusters)).trimEnd()}\n\n`);
     },
     onProgress: progress.say,
   })
