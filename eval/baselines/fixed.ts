@@ -30,7 +30,8 @@ export const bestSingle = (): Contender => fixedRouter('best-single', ({ singles
 export const dearest = (): Contender => fixedRouter('dearest', ({ singles }) => [...singles.byRisingCost].reverse());
 
 /** Least mean quality on the training part: the low end of the quality axis. */
-export const worstSingle = (): Contender => fixedRouter('worst', ({ singles }) => [...singles.byFallingQuality].reverse());
+export const worstSingle = (): Contender =>
+  fixedRouter('worst', ({ singles }) => [...singles.byFallingQuality].reverse());
 
 /** What savings are measured against. */
 export const baselineModel = (): Contender => fixedRouter('baseline', ({ baseline }) => baseline);

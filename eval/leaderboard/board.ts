@@ -1,7 +1,7 @@
 /** The leader board as data: what is printed, drawn and written as JSON. Fractions and USD; null where undefined. */
 import { type CostBasis, mainBasis } from '../costs.ts';
 import type { Estimate } from '../result.ts';
-import { combineSplits, type Standing } from './combine.ts';
+import { combineDraws, combineSplits, type Standing } from './combine.ts';
 import type { Entry } from './entry.ts';
 import { CONTROLS, LEAKY, type Role, roleOf } from './field.ts';
 import type { SplitMeasure } from './measure.ts';
@@ -36,6 +36,8 @@ export interface SourceBoard {
   readonly testPrompts: number;
   readonly rows: readonly BoardRow[];
   readonly controls: readonly ControlCheck[];
+  /** Our lead over the zero router with one choice of the analysis made another way. */
+  readonly sensitivity: readonly { readonly analysis: string; readonly lead: Estimate }[];
   /** Methods that recover more of the gap than anybody honest could. */
   readonly suspects: readonly string[];
   readonly unfit: readonly { readonly name: string; readonly reason: string }[];
@@ -86,6 +88,7 @@ export function sourceBoard(
     testPrompts: mean((s) => s.testPrompts),
     rows,
     controls: rows.filter(({ name }) => CONTROLS.includes(name)).map(checkControl),
+    sensitivity: sensitivityOf(splits, seed),
     suspects: rows.filter((row) => row.role === 'method' && isImpossible(row)).map(({ name }) => name),
     unfit: names
       .filter((name) => !standings.has(name))
@@ -95,6 +98,17 @@ export function sourceBoard(
           splits.map((s) => s.unfit[name]).find((reason) => reason !== undefined) ?? 'was not measured in every split',
       })),
   };
+}
+
+/** Analyses that every split could be read by. */
+function sensitivityOf(splits: readonly SplitMeasure[], seed: number): SourceBoard['sensitivity'] {
+  const [first] = splits;
+  return Object.keys(first?.sensitivity ?? {})
+    .filter((analysis) => splits.every((s) => s.sensitivity?.[analysis]))
+    .map((analysis) => {
+      const draws = splits.map((s) => s.sensitivity![analysis]!);
+      return { analysis, lead: combineDraws(draws, draws[0]!.replicates.length, seed) };
+    });
 }
 
 const isImpossible = ({ gap }: Standing): boolean => gap.low !== null && gap.low > IMPOSSIBLE_GAP;

@@ -1,10 +1,11 @@
 /** Ranks methods on a source by group split: 30 % of the groups tested, settings frozen on the rest, many times over. */
 import { deriveSeed } from '../../datasets/index.ts';
 import { type FoldResult, runFold } from '../fold.ts';
+import { measureVariant, variantsOf } from '../sensitivity.ts';
 import { type FoldRows, foldRows } from '../split.ts';
 import { type Entry, withPrompts } from './entry.ts';
 import { contenderOf, type Methods } from './field.ts';
-import { measureSplit, type Resamples, type SplitMeasure } from './measure.ts';
+import { measureSplit, type OtherLead, type Resamples, type SplitMeasure } from './measure.ts';
 
 export interface RankOptions {
   readonly methods: Methods;
@@ -57,11 +58,22 @@ export async function measureSplits(entry: Entry, options: RankOptions): Promise
         ...(options.labels !== undefined && { trainPrompts: options.labels }),
       });
       const place = `${source}, split ${s + 1} of ${options.splits}`;
-      const fold = await runField(entry, options, names, rows!, seed, place);
-      return (
-        fold &&
-        measureSplit([fold], [Int32Array.from(fold.test.table.prompts, (p) => groups.get(p.groupId)!)], resamples)
-      );
+      const field = await fieldOf(entry, options, names, rows!);
+      const run = { seed, onProgress: (message: string) => options.onProgress(`${place}: ${message}`) };
+      const fold = await runFold(field.part, rows!, field.contenders, run);
+      if (!fold) return null;
+      const measureOf = (one: FoldResult) =>
+        measureSplit([one], [Int32Array.from(one.test.table.prompts, (p) => groups.get(p.groupId)!)], resamples);
+      const sensitivity: Record<string, OtherLead> = {};
+      if (names.includes(options.ours)) {
+        const again = field.contenders.filter(({ name }) => name === options.ours || NEEDED.includes(name));
+        for (const variant of variantsOf([fold], entry.task.hiddenReasoningIncluded)) {
+          const changed = await measureVariant(variant, [fold], again, { seed });
+          const lead = changed && leadOf(measureOf(changed[0]!), options.ours);
+          if (lead) sensitivity[variant.analysis] = lead;
+        }
+      }
+      return { ...measureOf(fold), sensitivity };
     });
     if (measure) out.push(measure);
   }
@@ -71,19 +83,32 @@ export async function measureSplits(entry: Entry, options: RankOptions): Promise
 /** Prepares and measures contenders on one fold, with the encoder that has not read the source. */
 export async function runField(
   entry: Entry,
-  { methods, ours, onProgress }: RankOptions,
+  options: RankOptions,
   names: readonly string[],
   rows: FoldRows,
   seed: number,
   place: string,
 ): Promise<FoldResult | null> {
+  const { part, contenders } = await fieldOf(entry, options, names, rows);
+  return runFold(part, rows, contenders, {
+    seed,
+    onProgress: (message) => options.onProgress(`${place}: ${message}`),
+  });
+}
+
+/** Contenders over the encoder that has not read the source, and the source's part with its embeddings. */
+async function fieldOf(entry: Entry, { methods, ours }: RankOptions, names: readonly string[], rows: FoldRows) {
   const { part } = entry.task;
   const { encoder, prompts } = await entry.encoding.embedder(part.table.prompts, rows.train);
   const contenders = names.map((name) => contenderOf(name, methods, ours, encoder, entry.ease));
-  return runFold(withPrompts(part, prompts), rows, contenders, {
-    seed,
-    onProgress: (message) => onProgress(`${place}: ${message}`),
-  });
+  return { part: withPrompts(part, prompts), contenders };
+}
+
+/** AIQ minus the zero router's, as it is and under each resample; null where it is not defined. */
+function leadOf({ contenders }: SplitMeasure, ours: string): OtherLead | null {
+  const [own, zero] = [contenders[ours], contenders.zero];
+  if (own?.aiq == null || zero?.aiq == null) return null;
+  return { value: own.aiq - zero.aiq, replicates: own.replicates.map((x, r) => x - zero.replicates[r]!) };
 }
 
 /**
@@ -107,6 +132,7 @@ export async function kept(
     ...fresh,
     contenders: { ...known?.contenders, ...fresh.contenders },
     unfit: { ...known?.unfit, ...fresh.unfit },
+    sensitivity: { ...known?.sensitivity, ...fresh.sensitivity },
   };
   options.store?.set(key, both);
   return both;

@@ -29,12 +29,21 @@ export interface ContenderMeasure {
   readonly calibration: CalibrationMeasure | null;
 }
 
+/** A lead over the zero router under another analysis. */
+export interface OtherLead {
+  readonly value: number;
+  /** The same under each resample. */
+  readonly replicates: readonly number[];
+}
+
 export interface SplitMeasure {
   readonly trainPrompts: number;
   readonly testPrompts: number;
   readonly contenders: Readonly<Record<string, ContenderMeasure>>;
   /** Who has no say here, and why. */
   readonly unfit: Readonly<Record<string, string>>;
+  /** Our lead, by analysis (`sensitivity.ts`); absent where it was not asked for. */
+  readonly sensitivity?: Readonly<Record<string, OtherLead>>;
 }
 
 /** Resamples worked on at once. */

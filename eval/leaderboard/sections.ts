@@ -69,6 +69,15 @@ function rankSection({ ranks, boards }: LeaderBoard): Section {
   };
 }
 
+/** Analyses under which our lead has the other sign than on the board: then there is nothing to claim. */
+function signTurns(b: SourceBoard, ours: string): string[] {
+  const lead = b.rows.find(({ name }) => name === ours)?.minusZero.value ?? null;
+  if (lead === null || lead === 0) return [];
+  return b.sensitivity
+    .filter((s) => s.lead.value !== null && Math.sign(s.lead.value) === -Math.sign(lead))
+    .map(({ analysis }) => `the lead of ${ours} changes sign with ${analysis}: claim nothing`);
+}
+
 function sourceSection(b: SourceBoard, { ours, replicates }: LeaderBoard): Section {
   const misbehaved = b.controls.filter((c) => !c.behaved);
   return {
@@ -83,10 +92,15 @@ function sourceSection(b: SourceBoard, { ours, replicates }: LeaderBoard): Secti
         (c) =>
           `${c.name} ${c.behaved ? 'behaved' : 'DID NOT BEHAVE'}: expected that it ${c.expected}; found ${signedPercent(c.found.value, 2)} ${interval(c.found, (x) => signedPercent(x, 2))} %.`,
       ),
+      ...b.sensitivity.map(
+        ({ analysis, lead }) =>
+          `Lead of ${ours} with ${analysis}: ${signedPercent(lead.value, 2)} ${interval(lead, (x) => signedPercent(x, 2))} %.`,
+      ),
       ...b.unfit.map(({ name, reason }) => `${name} is left out: ${reason}.`),
     ],
     warnings: [
       ...misbehaved.map((c) => `${c.name} did not behave: this board does not measure skill alone`),
+      ...signTurns(b, ours),
       ...b.suspects.map((name) => `${name} recovers more of the gap than anybody honest could: look for a leak`),
     ],
     tables: [standingsTable(b, ours), calibrationTable(b)],

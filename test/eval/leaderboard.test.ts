@@ -75,6 +75,23 @@ describe('in domain', () => {
     expect(suspects).toEqual([]);
   });
 
+  test('our lead is read under other analyses too, and a sign that turns is told', async () => {
+    const [first] = (await board).boards;
+    expect(first!.sensitivity.map(({ analysis }) => analysis)).toContain('65 operating points');
+    const { ours: oursName } = await board;
+    const ours = first!.rows.find(({ name }) => name === oursName)!;
+    for (const { lead } of first!.sensitivity) {
+      expect(lead.low!).toBeLessThanOrEqual(lead.value!);
+      expect(lead.high!).toBeGreaterThanOrEqual(lead.value!);
+    }
+    const finer = first!.sensitivity.find(({ analysis }) => analysis === '65 operating points')!;
+    expect(Math.abs(finer.lead.value! - ours.minusZero.value!)).toBeLessThan(0.02);
+    const lead = { value: -Math.sign(ours.minusZero.value!) * 0.01, low: -0.02, high: 0.02 };
+    const turned = { ...(await board), boards: [{ ...first!, sensitivity: [{ analysis: 'other prices', lead }] }] };
+    expect(leaderBoardText(turned)).toContain('changes sign with other prices');
+    expect(leaderBoardPage(turned)).toContain('changes sign with other prices');
+  });
+
   test('who knows the true chances of every prompt gains nothing where outcomes belong to other prompts', async () => {
     const { controls } = (await board).boards[0]!;
     expect(controls.map(({ name, behaved }) => [name, behaved])).toEqual(CONTROLS.map((name) => [name, true]));
