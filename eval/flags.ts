@@ -74,7 +74,7 @@ function duplicates({ splitDuplicates: d }: Judged): Flag[] {
       code: 'NEAR_DUPLICATES_ACROSS_SPLIT',
       severity: d.share > DUPLICATE_SHARE ? 'red' : 'note',
       message:
-        `${whole(d.testPrompts)} test prompts (${percent(d.share)} %) are nearly the same as a training prompt of another group, ` +
+        `${whole(d.testPrompts)} test ${d.testPrompts === 1 ? 'prompt is' : 'prompts are'} (${percent(d.share, 2)} %) nearly the same as a training prompt of another group, ` +
         `e.g. ${a} and ${b}: on these a router is not tested but reminded. Give near-duplicates one groupId`,
     },
   ];

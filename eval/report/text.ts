@@ -11,6 +11,7 @@ import {
   testLine,
   untriedLine,
 } from './notes.ts';
+import { learnedRouters, savingsLines } from './plain-words.ts';
 
 /** @returns lines ending in a newline, no colour */
 export function textReport(e: Evaluation): string {
@@ -31,6 +32,7 @@ export function textReport(e: Evaluation): string {
     ...columns([HEADER, ...e.routers.map(row)]),
     '',
     ...flags(e),
+    ...plainWords(e),
     ...(e.routers.some((r) => r.apgr !== null) ? ['', ...pairTable(e)] : []),
     '',
     'Asked on the training part to keep a share of the baseline’s quality, on the test part it saved / kept (%):',
@@ -105,6 +107,12 @@ function flags(e: Evaluation): string[] {
   }
   lines.push('* sees the outcomes; nothing can reach it. hindsight AIQ: settings chosen on the test part, optimistic');
   return lines.map((line) => `  ${line}`);
+}
+
+/** Savings of the best learned router as one would tell them. */
+function plainWords(e: Evaluation): string[] {
+  const [best] = learnedRouters(e);
+  return best ? ['', `${best.name}:`, ...savingsLines(e, best).map((line) => `  ${line}`)] : [];
 }
 
 function pairTable(e: Evaluation): string[] {
