@@ -66,7 +66,10 @@ function byGroup(prompts: readonly Prompt[], { seed, seen }: SplitOptions): Fold
     test: rows.filter((i) => testGroups.has(prompts[i]!.groupId)),
   };
   if (fold.train.length === 0 || fold.test.length === 0) {
-    throw new RoutingError('EMPTY_TABLE', `${groups.size} groups are too few to split; bring more prompts`);
+    throw new RoutingError(
+      'EMPTY_TABLE',
+      `${groups.size} ${groups.size === 1 ? 'group is' : 'groups are'} too few to split; bring more prompts, of other groups`,
+    );
   }
   return [fold];
 }

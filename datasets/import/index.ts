@@ -218,7 +218,9 @@ async function finished(
   if (twice !== undefined) {
     throw new RoutingError('DUPLICATE_ROW', `model ${twice} stands in files of two kinds; import one kind at a time`);
   }
-  const models = await pricesOf(modelIds, files, options.prices, notes);
+  const uncosted = new Set<string>();
+  for (const { modelId, costUsd } of outcomes) if (costUsd === undefined) uncosted.add(modelId);
+  const models = await pricesOf(modelIds, uncosted, files, options.prices, notes);
   const prompts = grouped(into, name === '' ? 'import' : name, notes);
   const texts = new Set(prompts.map(({ text }) => text)).size;
   if (modelIds.length > 1 && outcomes.length === prompts.length && texts < prompts.length) {
@@ -243,7 +245,7 @@ function grouped(into: Collector, source: string, notes: string[]): Prompt[] {
   if (without.length > 0) {
     const whole = (n: number) => n.toLocaleString('en-US');
     notes.push(
-      `${whole(without.length)} prompts without a groupId stand in ${whole(firstOf.size)} groups of near-duplicates`,
+      `prompts without a groupId: ${whole(without.length)}, in ${whole(firstOf.size)} near-duplicate ${firstOf.size === 1 ? 'group' : 'groups'}`,
     );
   }
   return into.prompts.map((p) => ({

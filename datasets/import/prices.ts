@@ -8,12 +8,14 @@ import { type ModelInfo, ModelInfos } from '../schema.ts';
 import { readDocument } from './bytes.ts';
 
 /**
+ * @param uncosted models with an answer whose cost is not recorded: these need a price
  * @param beside files of outcomes; a `models.json` in their folders counts
  * @param prices a file that counts before those
  * @throws `MISSING_FILE`, `MALFORMED_JSON`, `INVALID_ROW`
  */
 export async function pricesOf(
   modelIds: readonly string[],
+  uncosted: ReadonlySet<string>,
   beside: readonly string[],
   prices: string | undefined,
   notes: string[],
@@ -32,8 +34,8 @@ export async function pricesOf(
       continue;
     }
     const found = inCatalog(catalog, id);
-    if (found !== undefined) fromCatalog.push(id);
-    else unpriced.push(id);
+    if (found !== undefined && uncosted.has(id)) fromCatalog.push(id);
+    else if (uncosted.has(id)) unpriced.push(id);
     if (found !== undefined || info !== undefined) models[id] = { ...found, ...info };
   }
   if (fromCatalog.length > 0) {
