@@ -204,7 +204,7 @@ test('puts near-duplicates without a groupId in one group', async () => {
   expect(a).toBe(prompts[0]!.id);
   expect(b).toBe(a);
   expect(c).not.toBe(a);
-  expect(note).toContain('3 prompts without a groupId stand in 2 groups');
+  expect(note).toContain('prompts without a groupId: 3, in 2 near-duplicate groups');
 });
 
 test('prices models from the file beside, from a file that is named, and from the catalog where the id is clear', async () => {
