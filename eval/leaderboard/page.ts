@@ -1,6 +1,6 @@
 /** The leader board as one HTML page: no script, no network, light and dark. */
+import { htmlPage } from '../report/html-page.ts';
 import { htmlTable, small } from '../report/html-table.ts';
-import { STYLE_SHEET } from '../report/style-sheet.ts';
 import { escapeHtml, intervalChart, type LeadRow } from '../report/svg.ts';
 import type { SourceBoard } from './board.ts';
 import type { LeaderBoard } from './rank.ts';
@@ -38,24 +38,13 @@ function chart(board: SourceBoard, ours: string): string {
 
 export function leaderBoardPage(board: LeaderBoard): string {
   const sections = sectionsOf(board);
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Leader board of routing methods</title>
-<style>${STYLE_SHEET}${BOARD_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>Leader board of routing methods</h1>
-<ul class="facts"><li>${board.methods.length} methods, ${board.splits} splits, ${board.labels} labels, seed ${board.seed}</li></ul>
+  return htmlPage(
+    'Leader board of routing methods',
+    `<ul class="facts"><li>${board.methods.length} methods, ${board.splits} splits, ${board.labels} labels, seed ${board.seed}</li></ul>
 <ul>${sections.map((s) => `<li><a href="#${anchor(s)}">${escapeHtml(s.title)}</a></li>`).join('')}</ul>
-${sections.map((section) => sectionHtml(section, board)).join('\n')}
-</main>
-</body>
-</html>
-`;
+${sections.map((section) => sectionHtml(section, board)).join('\n')}`,
+    { styles: BOARD_STYLE },
+  );
 }
 
 const anchor = ({ title }: Section): string => title.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');

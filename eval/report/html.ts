@@ -1,8 +1,10 @@
 /** The report as one HTML file: no network, light and dark, wide and narrow, whole without script and without colour. */
+
 import { type CurveEntry, type Estimate, type Evaluation, ownPoints, type RouterResult } from '../result.ts';
 import { calibrationChart } from './calibration-chart.ts';
 import { figuresTable } from './figures-table.ts';
 import { DASH, decimals, interval, percent, signedPercent, standing, usdPerThousand, whole } from './format.ts';
+import { htmlPage } from './html-page.ts';
 import { small, htmlTable as table } from './html-table.ts';
 import {
   baselineLine,
@@ -16,7 +18,6 @@ import {
 } from './notes.ts';
 import { operatingSections } from './operating-html.ts';
 import { knobsText, learnedRouters, promiseLine, savingsLines } from './plain-words.ts';
-import { STYLE_SHEET } from './style-sheet.ts';
 import { curveChart, escapeHtml, leadChart } from './svg.ts';
 import { TOOLTIP_SCRIPT } from './tooltip.ts';
 import { verdict } from './verdict.ts';
@@ -33,18 +34,9 @@ export function htmlReport(e: Evaluation): string {
     ...(untried ? [untried] : []),
   ];
   const dropped = droppedLines(e);
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE_SHEET}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-<p class="verdict">${escapeHtml(verdict(e))}</p>
+  return htmlPage(
+    title,
+    `<p class="verdict">${escapeHtml(verdict(e))}</p>
 <ul class="facts">${items(facts)}</ul>
 ${flagLines(e)
   .map(({ severity, message, code }) =>
@@ -83,12 +75,9 @@ ${checks(e)}
 ${figuresTable(e)}
 <h2>Operating points</h2>
 ${e.routers.map(operatingPoints).join('\n')}
-<p class="note">Task ${escapeHtml(e.taskHash.slice(0, 16))}: results are comparable under the same one only. Seed ${e.seed}. Artifacts: ${escapeHtml(e.artifacts.map((hash) => hash.slice(0, 12)).join(', ') || 'none')}.</p>
-</main>
-<script>${TOOLTIP_SCRIPT}</script>
-</body>
-</html>
-`;
+<p class="note">Task ${escapeHtml(e.taskHash.slice(0, 16))}: results are comparable under the same one only. Seed ${e.seed}. Artifacts: ${escapeHtml(e.artifacts.map((hash) => hash.slice(0, 12)).join(', ') || 'none')}.</p>`,
+    { script: TOOLTIP_SCRIPT },
+  );
 }
 
 /** Savings of learned routers as one would tell them. */

@@ -1,10 +1,11 @@
 /** What a log says of other policies, for a terminal, as a page and as JSON; what may not be trusted is red, and says why. */
+
 import { RoutingError } from '../../datasets/index.ts';
 import { ESTIMATORS, type EstimatorName, type LogJudgement, type PolicyJudgement } from '../ope/judge.ts';
 import type { Estimate } from '../result.ts';
 import { DASH, interval, list, percent, signedPercent, usdPerThousand, whole } from './format.ts';
+import { htmlPage } from './html-page.ts';
 import { small, htmlTable as table } from './html-table.ts';
-import { STYLE_SHEET } from './style-sheet.ts';
 import { escapeHtml } from './svg.ts';
 import { columns, wrap } from './text.ts';
 
@@ -43,18 +44,9 @@ export function logHtml(report: LogReport): string {
   const { source, judgement: j } = report;
   const title = `What ${source} says of other policies`;
   const items = (lines: readonly string[]) => lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('');
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE_SHEET}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-<p class="verdict">${escapeHtml(verdict(j))}</p>
+  return htmlPage(
+    title,
+    `<p class="verdict">${escapeHtml(verdict(j))}</p>
 <ul class="facts">${items(facts(report))}</ul>
 ${warnings(j)
   .map((line) => `<p class="warning"><strong>Warning:</strong> ${escapeHtml(line)}.</p>`)
@@ -83,11 +75,8 @@ ${table(
   ['model', 'could be drawn', 'was drawn'],
   j.models.map(({ model, eligible, drawn }) => [escapeHtml(model), whole(eligible), whole(drawn)]),
 )}
-${j.refused.length > 0 ? `<details open><summary>Not judged, and why (${j.refused.length})</summary><ul>${items(j.refused.map(({ reason }) => reason))}</ul></details>` : ''}
-</main>
-</body>
-</html>
-`;
+${j.refused.length > 0 ? `<details open><summary>Not judged, and why (${j.refused.length})</summary><ul>${items(j.refused.map(({ reason }) => reason))}</ul></details>` : ''}`,
+  );
 }
 
 /** @throws `INTERNAL` naming the field that is NaN or infinite, which JSON would turn into null */

@@ -1,12 +1,13 @@
 /** A replay for people and programs: text for a terminal, one HTML file with the curves, JSON. */
+
 import { RoutingError } from '../../datasets/index.ts';
 import { eventLabel } from '../replay/events.ts';
 import type { Estimate, ReplayResult, ReplayRow } from '../replay/result.ts';
 import { decimals, interval, percent, signedPercent, usdPerThousand } from './format.ts';
+import { htmlPage } from './html-page.ts';
 import { htmlTable, small } from './html-table.ts';
 import { type Curve, replayChart } from './replay-chart.ts';
 import { facts, reading, sentences, signed, warnings } from './replay-words.ts';
-import { STYLE_SHEET } from './style-sheet.ts';
 import { escapeHtml } from './svg.ts';
 
 /** @throws `INTERNAL` naming the field that is NaN or infinite */
@@ -72,6 +73,13 @@ export function replayText(r: ReplayResult): string {
     .join('\n');
 }
 
+const EVENT_STYLE = `
+.event { stroke: var(--warn); stroke-dasharray: 4 3; }
+.outage { fill: var(--warn); opacity: .14; }
+.band { fill: var(--c); opacity: .16; stroke: none; }
+svg .mark-text { fill: var(--warn); font-size: 11px; }
+`;
+
 export function replayHtml(r: ReplayResult): string {
   const title = `Replay of ${r.dataset}`;
   const last = r.regret.at(-1)!;
@@ -100,23 +108,9 @@ export function replayHtml(r: ReplayResult): string {
       'Against the best choice of each moment (oracle), and against always the same model. Below 0 the router is ahead.',
     ],
   ];
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE_SHEET}
-.event { stroke: var(--warn); stroke-dasharray: 4 3; }
-.outage { fill: var(--warn); opacity: .14; }
-.band { fill: var(--c); opacity: .16; stroke: none; }
-svg .mark-text { fill: var(--warn); font-size: 11px; }
-</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-<p class="verdict">${escapeHtml(sentences(r)[0]!)}</p>
+  return htmlPage(
+    title,
+    `<p class="verdict">${escapeHtml(sentences(r)[0]!)}</p>
 <ul class="facts">${items(facts(r))}</ul>
 ${warnings(r)
   .map((line) => `<p class="warning"><strong>Warning:</strong> ${escapeHtml(line)}.</p>`)
@@ -189,11 +183,9 @@ ${htmlTable(
 )}
 ${reading(r)
   .map((line) => `<p>${escapeHtml(line)}</p>`)
-  .join('\n')}
-</main>
-</body>
-</html>
-`;
+  .join('\n')}`,
+    { styles: EVENT_STYLE },
+  );
 }
 
 function sessionRows(r: ReplayResult): string[][] {

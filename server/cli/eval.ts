@@ -19,6 +19,7 @@ import { SPLITS, type SplitName } from '../../eval/split.ts';
 import { readTaskFile, type TaskFile, taskOptions, writeTaskFile } from '../../eval/task-file.ts';
 import { isZooName } from '../../router/estimators/index.ts';
 import { natural, positive } from './numbers.ts';
+import { progressLine } from './progress.ts';
 import { type ReportFolder, reportFolder } from './report-folder.ts';
 
 const HELP = `
@@ -296,18 +297,5 @@ function checkGate(requirements: readonly Requirement[], evaluation: Evaluation,
 }
 
 const requirement = (text: string, previous: Requirement[]): Requirement[] => [...previous, parseRequirement(text)];
-
-/** On a terminal one line that is overwritten; in a log a line for each step. Never on standard output. */
-function progressLine(): { say: (message: string) => void; clear: () => void } {
-  const { stderr } = process;
-  const wipe = stderr.isTTY ? '\r\x1b[2K' : '';
-  return {
-    say: (message) =>
-      stderr.write(stderr.isTTY ? `${wipe}${message.slice(0, (stderr.columns ?? 80) - 2)} …` : `${message}\n`),
-    clear: () => {
-      if (wipe) stderr.write(wipe);
-    },
-  };
-}
 
 const collect = (value: string, previous: string[]): string[] => [...previous, value];

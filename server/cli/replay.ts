@@ -10,6 +10,7 @@ import { type ReplaySource, replay } from '../../eval/replay/replay.ts';
 import { replayHtml, replayJson, replayText } from '../../eval/report/replay-report.ts';
 import { loadArtifact, trainedOn } from '../../router/artifact/artifact.ts';
 import { natural, number, positive } from './numbers.ts';
+import { progressLine } from './progress.ts';
 import { reportFolder } from './report-folder.ts';
 
 const HELP = `
@@ -189,19 +190,6 @@ function feedback(text: string): Options['feedback'] {
     throw new InvalidArgumentError('give bandit, full, or a share from 0 to 1.');
   }
   return share;
-}
-
-/** On a terminal one line that is overwritten; in a log a line for each step. Never on standard output. */
-function progressLine(): { say: (message: string) => void; clear: () => void } {
-  const { stderr } = process;
-  const wipe = stderr.isTTY ? '\r\x1b[2K' : '';
-  return {
-    say: (message) =>
-      stderr.write(stderr.isTTY ? `${wipe}${message.slice(0, (stderr.columns ?? 80) - 2)} …` : `${message}\n`),
-    clear: () => {
-      if (wipe) stderr.write(wipe);
-    },
-  };
 }
 
 const commas = (text: string): string[] => text.split(',').map((part) => part.trim());
