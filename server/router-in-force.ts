@@ -90,5 +90,6 @@ function adminOf(context: LearningContext, token: string, adopt: (hash: string |
     token,
     retrain: (options) => andAdopt('retrain', options),
     rollback: (options) => andAdopt('rollback', options),
+    log: async (options) => (await import('./learning/admin.ts')).learningAdmin(context).log(options),
   };
 }

@@ -1,8 +1,6 @@
 /** `pointsman eval --from-log`: what other policies would have reached on decisions that were logged and judged. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { inArray } from 'drizzle-orm';
-import { z } from 'zod';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { RoutingError, readNumberedJsonl } from '../../datasets/index.ts';
@@ -10,22 +8,19 @@ import { always, asLogged, judgeLog, type LoggedPolicy, uniform } from '../../ev
 import { checkLoggedRow, LoggedRow } from '../../eval/ope/logged-row.ts';
 import { type LogReport, logHtml, logJson, logText } from '../../eval/report/log-report.ts';
 import { type Artifact, defaultArtifactDir, loadArtifact } from '../../router/artifact/artifact.ts';
-import type { RankedCandidate } from '../../router/decision.ts';
 import { predictHeads } from '../../router/heads/heads.ts';
 import { type CandidatePrediction, decide } from '../../router/policy/decide.ts';
 import { type Knobs, withOverrides } from '../../router/policy/policy.ts';
 import { oddsOf } from '../../router/policy/rule.ts';
 import { meanQualities, place } from '../../router/policy/solve.ts';
 import { type GatewayConfig, readConfig } from '../config.ts';
-import { databaseError } from '../db/connection.ts';
 import { lockOwner } from '../db/lock.ts';
-import { decisions } from '../db/schema.ts';
-import { openStore, type SqlStore } from '../db/store.ts';
+import { openStore } from '../db/store.ts';
 import { encoderFolder } from '../encoder-folder.ts';
-import { activeArtifactDir } from '../learning/artifacts.ts';
 import { WHY_LEFT_OUT } from '../learning/learnable.ts';
-import { embeddingsOf, type Log, labelOutcomes, readLog, type Sample } from '../learning/log.ts';
-import { activeArtifact, history } from '../learning/promotions.ts';
+import { embeddingsOf, type Log, type RankedSample, type Sample } from '../learning/log.ts';
+import { askedLog } from '../learning/log-client.ts';
+import { type InForce, type LogSource, storedLog } from '../learning/log-stream.ts';
 import { reportFolder } from './report-folder.ts';
 
 export interface EvalLogOptions {
@@ -50,7 +45,7 @@ const FILE_NAME = 'log-report.html';
 /**
  * Reads a log, judges other policies on it and prints the table, or JSON.
  * @throws `EMPTY_TABLE` where nothing was judged, `UNDEFINED_METRIC` where propensities are no propensities,
- *         `DATABASE_LOCKED` while a gateway has the embedded database open, `MISSING_FILE`, `INVALID_ROW`, `DUPLICATE_ROW`, …
+ *         `DATABASE_LOCKED` while a process that answers no requests has the embedded database open, `MISSING_FILE`, `INVALID_ROW`, `DUPLICATE_ROW`, …
  */
 export async function runEvalLog(options: EvalLogOptions): Promise<void> {
   const { out, json = false, replicates, seed } = options;
@@ -157,14 +152,11 @@ async function readGateway(options: EvalLogOptions): Promise<Source> {
   const { config: file, dataDir, databaseUrl, router } = options;
   const config = readConfig({ file, env: process.env, overrides: { dataDir, databaseUrl } });
   const where = config.databaseUrl === undefined ? config.dataDir : 'the database';
-  if (config.databaseUrl === undefined) refuseUnreadable(config.dataDir);
   const { models: candidates } = await readCatalog(config.catalog);
-  const store = await openStore(config);
+  const gateway = await openLog(config);
   try {
-    await store.flush();
-    await labelOutcomes(store);
-    const routers = await openRouters(store, config, router ?? ['in-force']);
-    const log = await readLog(store, routers.encoderId);
+    const routers = await openRouters(await gateway.inForce(), config, router ?? ['in-force']);
+    const log = await gateway.read(routers.encoderId);
     const samples = log.samples.filter(({ facts }) => !facts.critical);
     const leftOut = leftOutLines(log, log.samples.length - samples.length);
     if (samples.length === 0) {
@@ -175,26 +167,33 @@ async function readGateway(options: EvalLogOptions): Promise<Source> {
           'POST /v1/feedback {"decisionId": …, "score": 0 … 1, "source": …}, then run this again',
       );
     }
-    const ranked = await rankedOf(store, samples);
-    const rows = samples.map((sample) => loggedRow(sample, ranked.get(sample.id) ?? []));
     const judged = routers.opened.flatMap((opened) => greedyPolicies(opened, samples, candidates, config.policy));
-    return { source: `the log of ${where}`, rows, leftOut, policies: judged, refused: routers.refused };
+    return {
+      source: `the log of ${where}`,
+      rows: samples.map(loggedRow),
+      leftOut,
+      policies: judged,
+      refused: routers.refused,
+    };
   } finally {
-    await store.close();
+    await gateway.close();
   }
 }
 
-/** One process owns an embedded database, and a folder without one would get one by opening it. */
-function refuseUnreadable(dataDir: string): void {
-  const owner = lockOwner(dataDir);
-  if (owner !== null) {
-    const who = owner.url === null ? `process ${owner.pid}` : `the gateway at ${owner.url} (process ${owner.pid})`;
-    throw new RoutingError(
-      'DATABASE_LOCKED',
-      `${who} has ${dataDir} open, and an embedded database has one owner: stop it for as long as this takes, ` +
-        'judge a copy of the folder made while it was stopped (--data-dir COPY), or run the gateway on PostgreSQL (--database-url), which any number of processes may read',
-    );
-  }
+type OpenedLog = LogSource & { close(): Promise<void> };
+
+/** One process owns an embedded database: where a gateway has it open, that is asked. */
+async function openLog(config: GatewayConfig): Promise<OpenedLog> {
+  const { dataDir, databaseUrl, artifact: baseDir } = config;
+  const owner = databaseUrl === undefined ? lockOwner(dataDir) : null;
+  if (owner !== null) return { ...askedLog(owner, dataDir), close: async () => {} };
+  if (databaseUrl === undefined) refuseNewFolder(dataDir);
+  const store = await openStore(config);
+  return { ...storedLog({ store, dataDir, baseDir }), close: () => store.close() };
+}
+
+/** A folder without a database would get one by opening it. */
+function refuseNewFolder(dataDir: string): void {
   if (existsSync(join(dataDir, 'db'))) return;
   throw new RoutingError(
     'MISSING_FILE',
@@ -211,15 +210,12 @@ interface OpenedRouter {
 }
 
 async function openRouters(
-  store: SqlStore,
+  { promoted, artifactDir, trainedThrough }: InForce,
   config: GatewayConfig,
   names: readonly string[],
 ): Promise<{ encoderId: string; opened: OpenedRouter[]; refused: { name: string; reason: string }[] }> {
   const encoderDir = config.encoder === undefined ? undefined : await encoderFolder(config.encoder, config);
-  const promoted = await activeArtifact(store);
-  const inForceDir = (await activeArtifactDir(store, config.dataDir)) ?? config.artifact ?? defaultArtifactDir();
-  const inForce = await loadArtifact(inForceDir, { encoderDir });
-  const through = promoted === null ? null : await trainedThrough(store, promoted);
+  const inForce = await loadArtifact(artifactDir, { encoderDir });
   const opened: OpenedRouter[] = [];
   const refused: { name: string; reason: string }[] = [];
   for (const name of names) {
@@ -238,21 +234,12 @@ async function openRouters(
       // Of a router that learned from logs, but is not the promoted one, nobody knows from which rows.
       learnedFrom: !fromLogs
         ? () => false
-        : artifact.hash === promoted && through !== null
-          ? ({ firstLabelledAt }) => firstLabelledAt <= through
+        : artifact.hash === promoted && trainedThrough !== null
+          ? ({ firstLabelledAt }) => firstLabelledAt <= trainedThrough
           : () => true,
     });
   }
   return { encoderId: inForce.encoder.id, opened, refused };
-}
-
-const StoredVerdict = z.object({ trainedThrough: z.number() });
-
-/** Newest label that went into a promoted artifact; null where that was not written down. */
-async function trainedThrough(store: SqlStore, artifact: string): Promise<number | null> {
-  const rows = await history(store, Number.MAX_SAFE_INTEGER);
-  const stored = StoredVerdict.safeParse(rows.find((p) => p.kind === 'promoted' && p.artifact === artifact)?.verdict);
-  return stored.success ? stored.data.trainedThrough : null;
 }
 
 /** The router's choice at each tolerance, nothing explored, among the candidates that were eligible then, at today's prices. */
@@ -307,27 +294,8 @@ function greedyPolicies(
 /** The tolerance under judgement takes the place of what the operator set. */
 const withoutTradeOff = ({ dial, target, budget, ...rest }: Partial<Knobs>): Partial<Knobs> => rest;
 
-const PAGE = 1_000;
-
-/** What was forecast when deciding, by decision. */
-async function rankedOf({ db }: SqlStore, samples: readonly Sample[]): Promise<Map<string, RankedCandidate[]>> {
-  const found = new Map<string, RankedCandidate[]>();
-  for (let from = 0; from < samples.length; from += PAGE) {
-    const ids = samples.slice(from, from + PAGE).map(({ id }) => id);
-    const page = await db
-      .select({ id: decisions.id, ranked: decisions.ranked })
-      .from(decisions)
-      .where(inArray(decisions.id, ids))
-      .catch((error) => {
-        throw databaseError(error);
-      });
-    for (const { id, ranked } of page) found.set(id, ranked as RankedCandidate[]);
-  }
-  return found;
-}
-
-function loggedRow(sample: Sample, ranked: readonly RankedCandidate[]): LoggedRow {
-  const { id, group, sampled, executed, propensity, distribution, quality, costUsd } = sample;
+function loggedRow(sample: RankedSample): LoggedRow {
+  const { id, group, sampled, executed, propensity, distribution, quality, costUsd, ranked } = sample;
   return {
     id,
     sampled,

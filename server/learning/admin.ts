@@ -1,6 +1,7 @@
 /** Retraining as an operation of a running gateway, with options as they come over HTTP. */
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { logLines } from './log-stream.ts';
 import { history, type Promotion, rollback } from './promotions.ts';
 import { type LearningContext, type RetrainReport, retrain } from './retrain.ts';
 
@@ -14,6 +15,11 @@ export const RetrainRequest = z.strictObject({
   historyOnly: z.boolean().optional(),
 });
 export type RetrainRequest = z.infer<typeof RetrainRequest>;
+
+export const LogRequest = z.strictObject({
+  /** Encoder of the embeddings asked for; without it only what is in force is told. */
+  encoderId: z.string().min(1).max(500).optional(),
+});
 
 export interface HistoryReport {
   /** Hash of the artifact in force; null: the base. */
@@ -32,21 +38,29 @@ export interface LearningAdmin {
   rollback(options: unknown): Promise<RollbackReport>;
 }
 
+export interface LogAdmin {
+  /** Lines of JSON, as {@link logLines} gives them. */
+  log(options: unknown): Promise<AsyncIterable<string>>;
+}
+
 const HISTORY_ROWS = 50;
 
-/** @throws `INVALID_REQUEST` for options that are none, and what {@link retrain} and {@link rollback} throw */
-export const learningAdmin = (context: LearningContext): LearningAdmin => ({
+/** @throws `INVALID_REQUEST` for options that are none, and what {@link retrain}, {@link rollback} and {@link logLines} throw */
+export const learningAdmin = (context: LearningContext): LearningAdmin & LogAdmin => ({
   async retrain(options) {
-    const parsed = RetrainRequest.safeParse(options ?? {});
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0]!;
-      throw new RoutingError('INVALID_REQUEST', `${issue.path.join('.') || 'options'}: ${issue.message}`);
-    }
-    const { historyOnly, ...rest } = parsed.data;
+    const { historyOnly, ...rest } = parsed(RetrainRequest, options);
     return historyOnly ? historyReport(context) : retrain(context, rest);
   },
   rollback: () => rollback(context.store),
+  log: async (options) => logLines(context, parsed(LogRequest, options).encoderId),
 });
+
+function parsed<T>(schema: z.ZodType<T>, options: unknown): T {
+  const { success, data, error } = schema.safeParse(options ?? {});
+  if (success) return data;
+  const issue = error.issues[0]!;
+  throw new RoutingError('INVALID_REQUEST', `${issue.path.join('.') || 'options'}: ${issue.message}`);
+}
 
 async function historyReport({ store }: LearningContext): Promise<HistoryReport> {
   const rows = await history(store, HISTORY_ROWS);

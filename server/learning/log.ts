@@ -1,7 +1,7 @@
 /** The log as learning reads it: routed decisions whose answer somebody judged, with the embedding instead of the text. */
-import { and, asc, between, countDistinct, desc, eq, isNull, sql } from 'drizzle-orm';
+import { and, asc, between, countDistinct, desc, eq, inArray, isNull, sql } from 'drizzle-orm';
 import { type OutcomeTable, outcomeTable, type Prompt } from '../../datasets/index.ts';
-import type { DecisionFacts } from '../../router/decision.ts';
+import type { DecisionFacts, RankedCandidate } from '../../router/decision.ts';
 import { databaseError } from '../db/connection.ts';
 import { attempts, decisions, feedback, outcomes } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
@@ -154,6 +154,31 @@ async function judgedWithoutAnswer(db: SqlStore['db']): Promise<number> {
       throw databaseError(error);
     });
   return rows[0]!.n;
+}
+
+/** A judged answer with what was forecast when deciding, of every candidate. */
+export interface RankedSample extends Sample {
+  readonly ranked: readonly RankedCandidate[];
+}
+
+/** The samples with their forecasts, in their order, a page of the database at a time. @throws `DATABASE_UNAVAILABLE` */
+export async function* rankedPages(
+  { db }: Pick<SqlStore, 'db'>,
+  samples: readonly Sample[],
+): AsyncGenerator<RankedSample[]> {
+  for (let from = 0; from < samples.length; from += PAGE) {
+    const page = samples.slice(from, from + PAGE);
+    const ids = page.map(({ id }) => id);
+    const found = await db
+      .select({ id: decisions.id, ranked: decisions.ranked })
+      .from(decisions)
+      .where(inArray(decisions.id, ids))
+      .catch((error) => {
+        throw databaseError(error);
+      });
+    const ranked = new Map(found.map((row) => [row.id, row.ranked as RankedCandidate[]]));
+    yield page.map((sample) => ({ ...sample, ranked: ranked.get(sample.id) ?? [] }));
+  }
 }
 
 /** Judged answers as a table: one row per decision, one column per model that answered, one cell filled in each row. */

@@ -433,6 +433,7 @@ test('admin operations ask for the token', async () => {
       return { promoted: false };
     },
     rollback: async () => ({ rolledBack: true }),
+    log: async () => (async function* () {})(),
   };
   const gateway = await start([small], { admin });
   const post = (authorization?: string) =>

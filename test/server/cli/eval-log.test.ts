@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { seededRandom } from '../../../datasets/index.ts';
 import { type EvalLogOptions, runEvalLog } from '../../../server/cli/eval-log.ts';
 import { openStore } from '../../../server/db/store.ts';
+import { rollback } from '../../../server/learning/promotions.ts';
 import { startGateway } from '../../../server/main.ts';
 import { tempDir } from '../db/stores.ts';
 import { candidates, logOf } from '../learning/synthetic-log.ts';
@@ -110,14 +111,62 @@ test('JSON says the same in figures; forecasts made when deciding are used, and 
   ).toBe(false);
 });
 
-test('while a gateway has the database open it says so, and what to do', async () => {
+test('a running gateway is asked, goes on answering, and the result is the one after it has stopped', async () => {
+  const judged = (router: string[]) => printed({ config, json: true, out: undefined, router });
   const gateway = await startGateway({ file: config, env: {}, overrides: { port: 0 } });
+  const post = async (path: string, body: object, headers = {}) => {
+    const reply = await fetch(`${gateway.url}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    });
+    return { status: reply.status, body: JSON.parse(await reply.text()) };
+  };
+  const ask = () => post('/v1/chat/completions', { model: 'auto', messages: [{ role: 'user', content: 'Hello?' }] });
+  let promoted: string;
+  let asked: string;
   try {
-    await expect(printed({ config })).rejects.toEqual(
-      coded('DATABASE_LOCKED', /the gateway at http.*one owner: stop it/),
-    );
+    const served: number[] = [];
+    let reading = true;
+    const others = (async () => {
+      while (reading) served.push((await ask()).status);
+    })();
+    const base = await judged(['in-force']);
+    reading = false;
+    await others;
+    expect(served.length).toBeGreaterThan(0);
+    expect(new Set(served)).toEqual(new Set([200]));
+    // What the sandbox answered is not judged.
+    expect(JSON.parse(base)).toMatchObject({ rows: 600 });
+    const { token } = JSON.parse(await readFile(join(dataDir, 'lock.json'), 'utf8'));
+    const retrained = await post('/admin/retrain', {}, { authorization: `Bearer ${token}` });
+    expect(retrained.body).toMatchObject({ outcome: 'promoted', samples: 600 });
+    promoted = retrained.body.artifact;
+    asked = await judged(['in-force', 'default']);
+    const own = JSON.parse(asked).policies.find((p: { name: string }) => p.name === 'in-force at tolerance 0');
+    expect(own.flags).toContainEqual(expect.objectContaining({ code: 'own-log' }));
+    expect(asked).not.toBe(base);
   } finally {
     await gateway.close();
+  }
+  expect(await judged(['in-force', 'default'])).toBe(asked);
+  expect(existsSync(join(dataDir, 'artifacts', promoted))).toBe(true);
+  const store = await openStore({ dataDir });
+  try {
+    await rollback(store);
+  } finally {
+    await store.close();
+  }
+}, 60_000);
+
+test('a folder held by a process that answers no requests is left to it', async () => {
+  const store = await openStore({ dataDir });
+  try {
+    await expect(printed({ config })).rejects.toEqual(
+      coded('DATABASE_LOCKED', /process \d+ has .* open and answers no requests; try again/),
+    );
+  } finally {
+    await store.close();
   }
 });
 
