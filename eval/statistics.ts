@@ -208,7 +208,7 @@ function figuresOf(
       ...pairFigures(deferralOf(t, sums)),
       ...cellFigures(t, sums, prompts),
       ece: eceOf(t, sums),
-      withinAuc: t.ranking && aucFrom(t.ranking.order, t.ranking.observed, weightsOf(t.ranking), 'rows'),
+      withinAuc: t.ranking && aucOf(t.ranking, weightsOf),
     };
     return { name: t.name, points, figures };
   });
@@ -281,6 +281,11 @@ function promiseFigures(t: Tally, sums: Float64Array, prompts: number, { baselin
     arenaScore: t.reached ? arenaScore(quality(operating), 1000 * cost(operating)) : null,
   };
 }
+
+const aucOf = (ranking: Ranking, weightsOf: (ranking: Ranking) => Float64Array): number | null =>
+  ranking.constant !== undefined
+    ? ranking.constant
+    : aucFrom(ranking.order, ranking.observed, weightsOf(ranking), 'rows');
 
 const pairFigures = (deferral: DeferralPoint[] | null) => ({
   apgr: deferral && apgr(deferral),

@@ -6,7 +6,7 @@ import { addCellSums, type CellSum } from './cell-sums.ts';
 import type { MeasuredPart } from './choices.ts';
 import type { ContenderKind, Frozen, Measurement } from './contender.ts';
 import { decileThresholds } from './metrics/apgr.ts';
-import { type AucOrder, aucOrder } from './metrics/auc.ts';
+import { type AucOrder, aucFrom, aucOrder } from './metrics/auc.ts';
 import { equalMassBins } from './metrics/calibration-error.ts';
 import { cheapestKeeping, KEEP_SHARES, OPERATING_SHARE } from './operating-point.ts';
 import type { Part } from './part.ts';
@@ -61,6 +61,8 @@ export interface Tally {
 /** Tried cells with a forecast, compared only with cells of the same benchmark and model. */
 export interface Ranking {
   readonly order: AucOrder;
+  /** The AUC where a model gets one forecast for a whole benchmark, so that no draw changes it: 0.5, or null. */
+  readonly constant?: number | null;
   readonly observed: Float64Array;
   /** Unit of each cell. */
   readonly unit: Int32Array;
@@ -110,8 +112,10 @@ export function tally(
       return sums[named.get(name)!]!;
     });
   });
+  const byForecast = cells && aucOrder(cells.predicted, cells.kind);
   const ranking = cells && {
-    order: aucOrder(cells.predicted, cells.kind),
+    order: byForecast!,
+    ...(!byForecast!.begins.includes(1) && { constant: aucFrom(byForecast!, cells.observed, undefined, 'rows') }),
     observed: cells.observed,
     unit: cells.unit,
     weights: new Float64Array(cells.unit.length),
