@@ -39,7 +39,10 @@ export interface DatasetCard {
   readonly bestSingle: { readonly modelId: string; readonly quality: number };
   /** Mean of the best quality any model reached, over prompts with outcomes, in [0, 1]. */
   readonly oracle: number;
-  /** oracle − best single, ≥ 0: what a perfect router would gain in quality. */
+  /**
+   * What a perfect router would gain in quality, ≥ 0: mean of oracle − best single over the prompts that the best single
+   * model answered. With holes that is another set of prompts than `oracle`'s.
+   */
   readonly headroom: number;
   /** Shares of the prompts with outcomes on which every model asked got 1, and 0. */
   readonly solvedByAll: number;
@@ -60,7 +63,7 @@ export interface DatasetCard {
  * differ. A router that differs from its baseline on fewer prompts than these two can be told apart more finely.
  */
 export interface Power {
-  /** n, 30 % of the groups with outcomes, at least one. */
+  /** n, groups that are tested; where that is not known yet 30 % of the groups with outcomes, at least one. */
   readonly testGroups: number;
   /** d, in [0, 1]; null where no prompt has two models' outcomes. */
   readonly disagreement: number | null;
@@ -78,8 +81,19 @@ const PRICE_SPREAD = 1.05;
 /** Rounding of 32-bit qualities. */
 const EPSILON = 1e-6;
 
+export interface CardOptions {
+  /** Near-duplicate groups, where they are known already. */
+  readonly clusters?: Clusters;
+  /** The models that are compared; default: all. What the others did is left out. */
+  readonly candidates?: readonly string[];
+  /** Groups that are tested; default: 30 % of all. */
+  readonly testGroups?: number;
+}
+
 /** @throws `EMPTY_TABLE` when there is no outcome of a model that is no base model */
-export function datasetCard(dataset: Dataset, clusters: Clusters = clustersOf(dataset.prompts)): DatasetCard {
+export function datasetCard(all: Dataset, options: CardOptions = {}): DatasetCard {
+  const { clusters = clustersOf(all.prompts), candidates } = options;
+  const dataset = candidates ? { ...all, outcomes: all.outcomes.filter((o) => candidates.includes(o.modelId)) } : all;
   const summary = summarise(dataset);
   const table = outcomeTable(dataset);
   const costs = realisedCosts(table, dataset);
@@ -89,7 +103,7 @@ export function datasetCard(dataset: Dataset, clusters: Clusters = clustersOf(da
   const best = means.byFallingQuality[0]!;
   const answered = summary.prompts - summary.promptsWithoutOutcomes;
   const oracle = summary.oracle!;
-  const quality = Math.min(means.quality[best]!, oracle);
+  const headroom = headroomOver(table, best);
   const byCost = priced
     .map((j) => ({ modelId: models[j]!, costUsd: means.costUsd[j]! }))
     .filter(({ costUsd }) => Number.isFinite(costUsd))
@@ -110,18 +124,33 @@ export function datasetCard(dataset: Dataset, clusters: Clusters = clustersOf(da
     priceFactor: byCost.length < 2 || cheapest!.costUsd === 0 ? null : dearest!.costUsd / cheapest!.costUsd,
     unpriced: models.filter((_, j) => !priced.includes(j)),
     costBasis: priced.length === 0 ? null : { main: mainBasis(costs.shares), shares: costs.shares },
-    bestSingle: { modelId: models[best]!, quality },
+    bestSingle: { modelId: models[best]!, quality: means.quality[best]! },
     oracle,
-    headroom: oracle - quality < EPSILON ? 0 : oracle - quality,
+    headroom: headroom < EPSILON ? 0 : headroom,
     solvedByAll: summary.solvedByAll / answered,
     solvedByNone: summary.solvedByNobody / answered,
     nearDuplicates: crossGroupDuplicates(dataset.prompts, clusters),
-    power: powerOf(table, best, means.byFallingQuality[1]),
+    power: powerOf(table, best, means.byFallingQuality[1], options.testGroups),
   };
   return { ...known, warnings: [...warningsOf(known, table, cheapest, dearest), ...summary.warnings] };
 }
 
-function powerOf(table: OutcomeTable, first: number, second: number | undefined): Power {
+/** Mean of the best quality minus that of one model, over the prompts that it answered. */
+function headroomOver({ quality, modelIds }: OutcomeTable, column: number): number {
+  const m = modelIds.length;
+  let [sum, count] = [0, 0];
+  for (let from = 0; from < quality.length; from += m) {
+    const own = quality[from + column]!;
+    if (Number.isNaN(own)) continue;
+    let top = own;
+    for (let at = from; at < from + m; at++) if (quality[at]! > top) top = quality[at]!;
+    sum += top - own;
+    count++;
+  }
+  return count === 0 ? 0 : sum / count;
+}
+
+function powerOf(table: OutcomeTable, first: number, second: number | undefined, tested: number | undefined): Power {
   const m = table.modelIds.length;
   const groups = new Set<string>();
   let sum = 0;
@@ -134,7 +163,7 @@ function powerOf(table: OutcomeTable, first: number, second: number | undefined)
     sum += difference * difference;
     count++;
   });
-  const testGroups = Math.max(1, Math.round(groups.size * TEST_SHARE));
+  const testGroups = tested ?? Math.max(1, Math.round(groups.size * TEST_SHARE));
   const disagreement = count === 0 ? null : sum / count;
   const standardError = disagreement === null || disagreement === 0 ? null : Math.sqrt(disagreement / testGroups);
   const detectable = standardError === null ? null : Math.min(1, (Z_CONFIDENCE + Z_POWER) * standardError);
@@ -286,7 +315,7 @@ export function cardText(card: DatasetCard): string {
 }
 
 function powerText({ testGroups, disagreement, detectable }: Power): string {
-  const groups = `${whole(testGroups)} test ${testGroups === 1 ? 'group' : 'groups'} (30 %)`;
+  const groups = `${whole(testGroups)} test ${testGroups === 1 ? 'group' : 'groups'}`;
   if (disagreement === null) return `nothing: no prompt has outcomes of two models; ${groups}`;
   if (detectable === null) return `nothing: the two best models never differ; ${groups}`;
   return (

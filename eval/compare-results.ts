@@ -78,7 +78,7 @@ export function checkComparable({ taskHash }: Evaluation, now: string): void {
   throw new RoutingError(
     'INVALID_CONFIG',
     `the two results are of different tasks (${taskHash.slice(0, 12)} before, ${now.slice(0, 12)} now): other prompts, ` +
-      'prices, split, models or operating points. Run both with the same --task FILE',
+      'prices, split, models, operating points, baseline or number of resamples. Run both with the same --task FILE',
   );
 }
 

@@ -32,6 +32,8 @@ export interface Contender {
    * Nobody can see what they were fitted on, but they can be compared (`inSampleSuspicion`).
    */
   given?(part: Part): Forecast;
+  /** Models that its forecasts name, where they were handed in. */
+  readonly modelIds?: readonly string[];
 }
 
 export interface Frozen {

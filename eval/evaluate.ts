@@ -5,12 +5,14 @@ import {
   type Dataset,
   type LanguageOf,
   languageDetector,
+  type Prompt,
   RoutingError,
 } from '../datasets/index.ts';
 import { baselineModel, dearest, worstSingle } from './baselines/fixed.ts';
 import type { Contender } from './contender.ts';
 import { controlContenders, controlRows } from './control-rows.ts';
 import type { FigureName } from './figures.ts';
+import type { Ranked } from './flags.ts';
 import { type FoldResult, runFold } from './fold.ts';
 import type { HttpRouterOptions } from './http-router.ts';
 import { inSampleSuspicion } from './predictions.ts';
@@ -18,7 +20,7 @@ import type { Evaluation, SensitivityRow } from './result.ts';
 import { type LoadSource, rosterOf, routerName } from './routers.ts';
 import { measureVariant, variantsOf } from './sensitivity.ts';
 import type { SingleModels } from './single-models.ts';
-import { foldRows, type SplitName } from './split.ts';
+import { foldRows, groupsWith, type SplitName } from './split.ts';
 import { splitDuplicates } from './split-duplicates.ts';
 import { type RouterStatistics, type Statistics, statistics } from './statistics.ts';
 import { summarise } from './summarise.ts';
@@ -52,7 +54,7 @@ export interface EvaluateOptions {
   /** A frozen task that this run must be. */
   readonly task?: TaskFile;
   /** Given the task that is run, before anything is fitted. */
-  readonly onTask?: (task: TaskFile) => void;
+  readonly onTask?: (task: TaskFile, testGroups: number) => void;
   /** Told what is going on, a line at a time. */
   readonly onProgress?: (message: string) => void;
 }
@@ -70,7 +72,7 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
   checkBaseline(task, options.baseline);
   const roster = await rosterOf(options.routers ?? [], options.load, options.http);
   const { prompts } = task.part.table;
-  const seen = (groupId: string) => roster.sources.some((source) => source.seen(groupId));
+  const seen = (prompt: Prompt) => roster.sources.some((source) => source.seen(prompt));
   const rows = foldRows(prompts, {
     split,
     seed,
@@ -89,7 +91,8 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
     baseline: options.baseline,
   });
   if (options.task) checkSameTask(options.task, taskFile);
-  options.onTask?.(taskFile);
+  const tested = new Set(rows.flatMap(({ test }) => test.map((i) => prompts[i]!.groupId)));
+  options.onTask?.(taskFile, tested.size);
 
   // No row is printed for the ends of the axes and the baseline, but every figure needs them.
   const references = [dearest(), worstSingle(), baselineModel()];
@@ -154,7 +157,10 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
   return summarise({
     task,
     taskHash: taskFile.hash,
-    inSample: inSampleExcess(roster.contenders, folds, seed),
+    known: {
+      inSample: inSampleExcess(roster.contenders, folds, seed),
+      ranking: new Map(learned.map(({ name }) => [name, rankedBy(name, roster.contenders, board, task)])),
+    },
     split,
     benchmark: options.benchmark ?? null,
     seed,
@@ -165,7 +171,7 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
     measured: board.measured,
     pooled,
     byPart: split === 'benchmark' ? folds.map((_, p) => figures((u) => board.units.part[u] === p)) : [],
-    trainedGroups: new Set(prompts.map((p) => p.groupId).filter(seen)).size,
+    trainedGroups: groupsWith(prompts, seen).size,
     unfit: board.unfit.filter(({ name }) => names.includes(name)),
     artifacts: roster.sources.map((source) => source.hash),
     tests: board.tests,
@@ -188,6 +194,26 @@ function inSampleExcess(contenders: readonly Contender[], folds: readonly FoldRe
       return found && found.low > 0 ? [[contender.name, found.excess]] : [];
     }),
   );
+}
+
+/** Which models a router's forecasts leave out, and which they name that nobody here has heard of. */
+function rankedBy(name: string, contenders: readonly Contender[], { measured, tests }: Board, task: Task): Ranked {
+  const { modelIds } = task.part.table;
+  const forecast = new Set<string>();
+  measured.get(name)!.parts.forEach(({ measurement: { predicted } }, f) => {
+    const own = tests[f]!.part.table.modelIds;
+    predicted?.forEach((p, at) => {
+      if (!Number.isNaN(p)) forecast.add(own[at % own.length]!);
+    });
+  });
+  const { hiddenReasoningModels, unpricedModels, baseModels } = task.dropped;
+  const heardOf = new Set([...modelIds, ...hiddenReasoningModels, ...unpricedModels, ...baseModels]);
+  const given = contenders.find((c) => c.name === name)?.modelIds;
+  return {
+    given: given !== undefined,
+    missing: forecast.size === 0 ? [] : modelIds.filter((id) => !forecast.has(id)),
+    unknown: (given ?? []).filter((id) => !heardOf.has(id)),
+  };
 }
 
 /** Every router is sliced by the same languages. */

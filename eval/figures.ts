@@ -8,6 +8,8 @@ export interface FigureInfo {
   readonly better: 'high' | 'low' | 'zero' | 'neither';
   /** Where a resample without a value counts: at the end it would have been on. Default: it is left undefined. */
   readonly undefinedAt?: number;
+  /** Every resample makes it greater: its interval is moved by the mean of that. */
+  readonly biased?: boolean;
   /** Whose definition, or where ours is explained. */
   readonly by: string;
 }
@@ -35,7 +37,7 @@ const INFO = {
   saving95: share('saving at 95 % of the baseline’s quality', 'high', 'ours', NO_SAVING),
   saving98: share('saving at 98 %', 'high', 'ours', NO_SAVING),
   saving100: share('saving at 100 %', 'high', 'ours', NO_SAVING),
-  ece: share('expected calibration error', 'low', '15 bins of equal mass'),
+  ece: { ...share('expected calibration error', 'low', '15 bins of equal mass'), biased: true },
   promisedSaving95: share('saved when asked to keep 95 %', 'high', 'ours'),
   promisedSaving98: share('saved when asked to keep 98 %', 'high', 'ours'),
   promisedSaving100: share('saved when asked to keep 100 %', 'high', 'ours'),
@@ -70,7 +72,7 @@ const INFO = {
   costBias: share('forecast cost / cost − 1', 'zero', 'metrics/forecast-error.ts'),
   costError: { ...share('|ln forecast cost / cost|', 'low', 'mean over answers'), unit: 'number' },
   tokenError: { ...share('|ln forecast tokens / tokens|', 'low', 'mean over answers'), unit: 'number' },
-} as const satisfies Record<string, FigureInfo>;
+} satisfies Record<string, FigureInfo>;
 
 export type FigureName = keyof typeof INFO;
 export const FIGURE_INFO: Readonly<Record<FigureName, FigureInfo>> = INFO;

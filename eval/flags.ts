@@ -1,9 +1,11 @@
 /** What a reader must not miss, in words: the same in the terminal, in HTML, in Markdown and in JSON. */
-import { list, percent, signedPercent, standing, whole } from './report/format.ts';
+import { interval, list, percent, signedPercent, standing, whole } from './report/format.ts';
 import type { Evaluation, Flag } from './result.ts';
 
 /** No router that does not see the outcomes is known to recover half of the gap: the field's honest figures lie below 0.35. */
 export const LEAK_GAP = 0.5;
+/** And so it is where the interval starts above this. */
+const SURE_GAP = 0.35;
 /** Forecasts this much better (within-benchmark AUC) on the training part than on the test part were fitted on it. */
 export const IN_SAMPLE_AUC = 0.08;
 /** From this share of test prompts with a twin in training, what is measured is memory. */
@@ -15,19 +17,62 @@ export const FEW_TEST_GROUPS = 100;
 
 type Judged = Omit<Evaluation, 'flags'>;
 
-/** @param inSample by router: AUC on the training part minus AUC on the test part, where settings came from given forecasts */
-export function flagsOf(e: Judged, inSample: ReadonlyMap<string, number> = new Map()): Flag[] {
+/** Which models a router has forecasts for. */
+export interface Ranked {
+  /** The forecasts were handed in, so a name in them can be misspelt. */
+  readonly given: boolean;
+  /** Candidates without a forecast: never chosen. */
+  readonly missing: readonly string[];
+  /** Models that only the forecasts name. */
+  readonly unknown: readonly string[];
+}
+
+/** What the figures do not tell; by router. */
+export interface FlagFacts {
+  /** AUC on the training part minus AUC on the test part, where settings came from given forecasts. */
+  readonly inSample?: ReadonlyMap<string, number>;
+  readonly ranking?: ReadonlyMap<string, Ranked>;
+}
+
+export function flagsOf(e: Judged, { inSample = new Map(), ranking = new Map() }: FlagFacts = {}): Flag[] {
   return [
     ...e.routers.flatMap((r): Flag[] => {
       const flags: Flag[] = [];
-      if (r.kind === 'learned' && r.gapRecovered !== null && r.gapRecovered > LEAK_GAP) {
+      const gap = r.metrics.gapRecovered;
+      if (r.kind === 'learned' && gap.value !== null && gap.value > LEAK_GAP && (gap.low ?? gap.value) > SURE_GAP) {
+        const plain = plainlyTold(e);
         flags.push({
           code: 'LEAKY_ROUTER',
+          severity: plain === null ? 'red' : 'note',
+          router: r.name,
+          message:
+            plain === null
+              ? `${r.name} recovers ${percent(gap.value, 0)} % of the way from the zero router to the oracle. On public data no router that ` +
+                'does not see the outcomes is known to reach half of it: look for test outcomes or test prompts in what it learned from'
+              : `${r.name} recovers ${percent(gap.value, 0)} % of the way from the zero router to the oracle, which would point to a ` +
+                `leak, but ${plain}, which sees no text, does too: on this data prompts are that easy to tell apart`,
+        });
+      }
+      const kept = r.promised['98'].kept;
+      if (r.kind === 'learned' && r.promised['98'].reached && kept.high !== null && kept.high < 0.98) {
+        flags.push({
+          code: 'PROMISE_NOT_KEPT',
           severity: 'red',
           router: r.name,
           message:
-            `${r.name} recovers ${percent(r.gapRecovered, 0)} % of the way from the zero router to the oracle. No router that ` +
-            'does not see the outcomes is known to reach half of it: look for test outcomes or test prompts in what it learned from',
+            `${r.name}, set on the training part to keep 98 % of the baseline’s quality, kept ${percent(kept.value)} % ` +
+            `${interval(kept, percent)} on the test part: its settings promise too much`,
+        });
+      }
+      const ranked = ranking.get(r.name);
+      if (ranked && ranked.missing.length > 0) {
+        const others =
+          ranked.unknown.length > 0 ? `; its file names ${list(ranked.unknown)}, which this data does not have` : '';
+        flags.push({
+          code: 'MODELS_NOT_RANKED',
+          severity: ranked.given ? 'red' : 'note',
+          router: r.name,
+          message: `${r.name} has no forecast for ${list(ranked.missing)}, so it never chooses ${ranked.missing.length === 1 ? 'it' : 'them'}${others}`,
         });
       }
       const excess = inSample.get(r.name);
@@ -64,6 +109,12 @@ export function flagsOf(e: Judged, inSample: ReadonlyMap<string, number> = new M
     ...signChanges(e),
     ...wholeComparison(e),
   ];
+}
+
+/** A baseline that knows next to nothing of a prompt and recovers half of the gap all the same; null where none does. */
+function plainlyTold({ routers }: Judged): string | null {
+  const told = routers.find((r) => r.kind === 'baseline' && (r.gapRecovered ?? 0) > LEAK_GAP);
+  return told?.name ?? null;
 }
 
 function duplicates({ splitDuplicates: d }: Judged): Flag[] {

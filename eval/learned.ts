@@ -1,20 +1,18 @@
 /** Learned routers as contenders: an artifact as it is, or an estimator fitted on the training part. */
 import { deriveSeed, type Prompt, RoutingError, sampleRows } from '../datasets/index.ts';
+import type { TrainedOn } from '../router/artifact/trained-on.ts';
 import type { Estimator, Predictions, Predictor, ZooName } from '../router/estimators/index.ts';
 import type { Contender, FittedForecaster, Forecast, Forecaster } from './contender.ts';
 import { outOfFold } from './out-of-fold.ts';
 import { plugIn } from './plug-in.ts';
+import { groupsWith } from './split.ts';
 
 /** What evaluation needs of an artifact; `artifact-source.ts` makes one from a folder. */
-export interface LearnedSource {
+export interface LearnedSource extends TrainedOn {
   /** The artifact's content hash, for reports. */
   readonly hash: string;
   /** Embeddings of other encoders do not go with it. */
   readonly encoderId: string;
-  /** True when anything in the artifact was fitted or chosen on this group: it may not be tested on. */
-  seen(groupId: string): boolean;
-  /** True when encoder or heads learned from this group: its predictions there are too good to choose settings on. */
-  fitted(groupId: string): boolean;
   /** Candidate models that the artifact has heads for. */
   readonly modelIds: readonly string[];
   /** Predictions of the artifact's own heads. */
@@ -52,11 +50,12 @@ export const artifactAsItIs = (name: string, source: LearnedSource): Contender =
       },
     },
     'learned',
+    { knobs: true },
   );
 
 /** An estimator over the artifact's frozen encoder, fitted on the training part. */
 export const fittedOn = (name: string, source: Pick<LearnedSource, 'fitted'>, estimator: Estimator): Contender =>
-  plugIn(estimatorForecaster(name, estimator, source), 'learned');
+  plugIn(estimatorForecaster(name, estimator, source), 'learned', { knobs: name.endsWith('+fit') });
 
 export const estimatorForecaster = (
   name: string,
@@ -85,7 +84,8 @@ export const estimatorForecaster = (
 /** Rows whose groups the encoder has not learned from, if they are enough; else all. */
 function tuningRows(prompts: readonly Prompt[], source: Pick<LearnedSource, 'fitted'>): number[] {
   const all = prompts.map((_, i) => i);
-  const fresh = all.filter((i) => !source.fitted(prompts[i]!.groupId));
+  const fitted = groupsWith(prompts, (p) => source.fitted(p));
+  const fresh = all.filter((i) => !fitted.has(prompts[i]!.groupId));
   return fresh.length >= MIN_FRESH_PROMPTS ? fresh : all;
 }
 

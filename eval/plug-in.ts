@@ -20,7 +20,12 @@ import { type Part, selectPartRows } from './part.ts';
 import type { SingleModels } from './single-models.ts';
 import { type Beliefs, choicesAt, sweep } from './sweep.ts';
 
-export const plugIn = (forecaster: Forecaster, kind: ContenderKind): Contender => {
+/** @param options `knobs`: the gateway can run this router, so its settings are told as knobs of the gateway's policy */
+export const plugIn = (
+  forecaster: Forecaster,
+  kind: ContenderKind,
+  options: { readonly knobs?: boolean } = {},
+): Contender => {
   const fitOnce = once(forecaster);
   return {
     name: forecaster.name,
@@ -31,11 +36,17 @@ export const plugIn = (forecaster: Forecaster, kind: ContenderKind): Contender =
       const part = selectPartRows(training.part, fitted.tuning.rows);
       const price = costForecaster(part, training.singles, fitted.tuning.forecast);
       const tuning = { quality: fitted.tuning.forecast.quality, costUsd: price(part, fitted.tuning.forecast) };
-      return freezeSweep(tuning, part, training, async (test) => {
-        const forecast = await fitted.forecast(test.table.prompts);
-        const { quality, outputTokens } = forecast;
-        return { quality, costUsd: price(test, forecast), ...(outputTokens && { outputTokens }) };
-      });
+      return freezeSweep(
+        tuning,
+        part,
+        training,
+        async (test) => {
+          const forecast = await fitted.forecast(test.table.prompts);
+          const { quality, outputTokens } = forecast;
+          return { quality, costUsd: price(test, forecast), ...(outputTokens && { outputTokens }) };
+        },
+        options,
+      );
     },
   };
 };
@@ -73,7 +84,7 @@ export function freezeSweep(
   part: Part,
   training: Training,
   believe: (test: Part) => Promise<Beliefs>,
-  options: { hindsight?: boolean; predicts?: boolean } = {},
+  options: { hindsight?: boolean; predicts?: boolean; knobs?: boolean } = {},
 ): Frozen {
   const { singles } = training;
   const swept = sweep(tuning, part, singles.byRisingCost);
@@ -89,10 +100,12 @@ export function freezeSweep(
     baselineQuality: mean(fixedOrder(part, training.baseline).quality),
     label: (s) => (s === cheapest ? 'always cheapest' : `λ=${formatLambda(swept[s]!.lambda)}`),
     // With every candidate within the tolerance, `qualityPerUsd` is λ, and without one the cheapest wins.
-    knobs: (s) => {
-      const lambda = swept[s]?.lambda ?? Number.POSITIVE_INFINITY;
-      return { tolerance: 1, qualityPerUsd: Number.isFinite(lambda) ? lambda : null };
-    },
+    ...(options.knobs && {
+      knobs: (s: number) => {
+        const lambda = swept[s]?.lambda ?? Number.POSITIVE_INFINITY;
+        return { tolerance: 1, qualityPerUsd: Number.isFinite(lambda) ? lambda : null };
+      },
+    }),
     async measure(test): Promise<Measurement> {
       const beliefs = await believe(test);
       const used = [...new Set(points.flatMap((p) => [p.a, p.b]))].sort((a, b) => a - b);

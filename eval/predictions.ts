@@ -33,6 +33,7 @@ export async function predictionsRouter(name: string, path: string): Promise<Con
   return {
     ...plugIn(predictionsForecaster(name, path, table), 'learned'),
     given: ({ table: { prompts, modelIds } }) => table.forecast(prompts, modelIds),
+    modelIds: table.modelIds,
   };
 }
 

@@ -21,7 +21,7 @@ const ALIASES: Readonly<Record<string, FigureName>> = Object.fromEntries(
     [`kept@${share}`, `keptQuality${share}`],
   ]),
 );
-/** Of the whole result: how many red flags it carries. */
+/** How many red flags the router or the whole comparison carries. */
 const RED_FLAGS = 'redFlags';
 
 export interface Requirement {
@@ -48,6 +48,9 @@ export function parseRequirement(text: string): Requirement {
     );
   }
   const figure = name === RED_FLAGS ? RED_FLAGS : (ALIASES[name] ?? FIGURES.find((known) => known === name));
+  if (figure === RED_FLAGS && end !== undefined) {
+    throw new RoutingError('INVALID_CONFIG', `--require "${text}": ${RED_FLAGS} is a count and has no ends`);
+  }
   if (figure === undefined) {
     throw new RoutingError(
       'INVALID_CONFIG',
@@ -79,8 +82,15 @@ export function checkRequirements(
   return requirements.map((requirement) => {
     const { text, figure, of, comparison, limit } = requirement;
     if (figure === RED_FLAGS) {
-      const red = evaluation.flags.filter(({ severity }) => severity === 'red').length;
+      // What is wrong with another router is no fault of this one.
+      const own = evaluation.flags.filter((f) => f.router === undefined || f.router === router.name);
+      const red = own.filter(({ severity }) => severity === 'red').length;
       return { requirement, passed: COMPARISONS[comparison](red, limit), line: `${text}: there are ${red}` };
+    }
+    const share = /^(?:promisedSaving|keptQuality)(95|98|100)$/.exec(figure)?.[1] as '95' | '98' | '100' | undefined;
+    if (share !== undefined && !router.promised[share].reached) {
+      const line = `${text}: ${router.name} keeps ${share} % nowhere on the training part, so the baseline would answer`;
+      return { requirement, passed: false, line };
     }
     const estimate = router.metrics[figure];
     const value = estimate[of];

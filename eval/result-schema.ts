@@ -46,7 +46,7 @@ const OperatingPoint = z.strictObject({
   byLanguage: z.array(Slice),
   mostRegretted: z.array(Regretted),
 });
-const Promised = z.strictObject({ saving: Estimate, kept: Estimate });
+const Promised = z.strictObject({ saving: Estimate, kept: Estimate, reached: z.boolean() });
 const Router = z.strictObject({
   name: z.string(),
   kind: z.enum(['learned', 'baseline', 'hindsight']),

@@ -123,7 +123,17 @@ export interface RouterResult {
   /** The operating point of greatest quality on the training part, as measured on the test part. */
   readonly best: { readonly costUsd: number; readonly quality: number };
   /** Asked on the training part to keep 95, 98 or 100 % of the baseline's quality: what was saved and kept. */
-  readonly promised: Readonly<Record<'95' | '98' | '100', { readonly saving: Estimate; readonly kept: Estimate }>>;
+  readonly promised: Readonly<
+    Record<
+      '95' | '98' | '100',
+      {
+        readonly saving: Estimate;
+        readonly kept: Estimate;
+        /** False where it keeps so much nowhere on the training part: then the baseline answers everything. */
+        readonly reached: boolean;
+      }
+    >
+  >;
   /** Calibration error of each model. */
   readonly eceByModel: Readonly<Record<string, number>> | null;
   /** Over all operating points: what was predicted for the chosen models, and what they reached. */
@@ -148,6 +158,8 @@ export interface RouterResult {
 export const FLAG_CODES = [
   'LEAKY_ROUTER', // nothing that does not see the outcomes is known to recover so much
   'IN_SAMPLE_FORECASTS', // settings were chosen on forecasts that are better than those of the test part
+  'PROMISE_NOT_KEPT', // asked to keep 98 %, it surely kept less
+  'MODELS_NOT_RANKED', // a candidate that the router has no forecast for
   'BELOW_ZERO', // a random mix of single models does better
   'NEAR_DUPLICATES_ACROSS_SPLIT', // test prompts whose twin was trained on
   'CONTROL_FAILED', // noise beats the zero router, or a router that sees the outcomes does not stand out

@@ -4,7 +4,7 @@ import { FIGURE_INFO, FIGURES, type FigureName, type Figures } from './figures.t
 import { aiq, aiqLinear, type CostRange, curveFrom } from './metrics/aiq.ts';
 import { apgr, cpt, type DeferralPoint } from './metrics/apgr.ts';
 import { aucFrom } from './metrics/auc.ts';
-import { forEachResample, type Interval, percentileInterval } from './metrics/bootstrap.ts';
+import { centredInterval, forEachResample, type Interval, percentileInterval } from './metrics/bootstrap.ts';
 import { costSave } from './metrics/cost-save.ts';
 import type { CurvePoint } from './metrics/curve-point.ts';
 import { deferralArea } from './metrics/deferral-area.ts';
@@ -45,6 +45,10 @@ export interface References {
 
 /** Sums in another order differ by less than this. */
 const ROUNDING = 1e-9;
+
+/** Fewer resamples or units than these give no interval. */
+const LEAST_REPLICATES = 20;
+const LEAST_UNITS = 5;
 
 /** Resamples worked on at once. */
 const BLOCK = 64;
@@ -120,17 +124,23 @@ export function statistics(
   );
 
   const none: Interval = { low: null, high: null };
+  // A handful of draws, or draws of a handful, say nothing of what other prompts would have shown.
+  const known = replicates >= LEAST_REPLICATES && kept.length >= LEAST_UNITS;
+  const intervalOf = (figure: FigureName, value: number | null, draws: Float64Array): Interval => {
+    if (!known || value === null) return none;
+    return FIGURE_INFO[figure].biased ? centredInterval(value, draws) : percentileInterval(draws);
+  };
   return {
     range: value.range,
     baseline: value.baseline,
     routers: value.routers.map((router, t) => ({
       ...router,
       pointIntervals: replicatedPoints[t]!.map(({ costUsd, quality }) => ({
-        costUsd: percentileInterval(costUsd),
-        quality: percentileInterval(quality),
+        costUsd: known ? percentileInterval(costUsd) : none,
+        quality: known ? percentileInterval(quality) : none,
       })),
       intervals: Object.fromEntries(
-        FIGURES.map((f) => [f, router.figures[f] === null ? none : percentileInterval(replicated[t]![f])]),
+        FIGURES.map((f) => [f, intervalOf(f, router.figures[f], replicated[t]![f])]),
       ) as Record<FigureName, Interval>,
       replicates: replicated[t]!,
     })),

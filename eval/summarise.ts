@@ -5,7 +5,7 @@ import { packReplicates } from './compare-results.ts';
 import type { Frozen } from './contender.ts';
 import { mainBasis } from './costs.ts';
 import { FIGURES, type FigureName } from './figures.ts';
-import { flagsOf } from './flags.ts';
+import { type FlagFacts, flagsOf } from './flags.ts';
 import type { FoldResult } from './fold.ts';
 import { aiq, type CostRange, curveFrom } from './metrics/aiq.ts';
 import type { Interval } from './metrics/bootstrap.ts';
@@ -37,8 +37,7 @@ import type { Task } from './task.ts';
 export interface Measured {
   readonly task: Task;
   readonly taskHash: string;
-  /** By router: how much better its forecasts rank answers of the training part. */
-  readonly inSample: ReadonlyMap<string, number>;
+  readonly known: FlagFacts;
   readonly split: SplitName;
   readonly benchmark: string | null;
   readonly seed: number;
@@ -105,7 +104,7 @@ export function summarise(run: Measured): Evaluation {
     singleModels: folds.length === 1 ? singlesOf(folds[0]!) : [],
     byBenchmark: run.byPart.map((part, p) => benchmarkResult(part, folds[p]!, run.units, p)),
   };
-  return { ...judged, flags: flagsOf(judged, run.inSample) };
+  return { ...judged, flags: flagsOf(judged, run.known) };
 }
 
 function routerResult(router: MeasuredRouter, run: Measured, own: RouterStatistics, prompts: number): RouterResult {
@@ -114,6 +113,7 @@ function routerResult(router: MeasuredRouter, run: Measured, own: RouterStatisti
   const chosen = parts.map((part, p) => chosenSums(part, run.folds[p]!.test));
   const differs = parts.map((part, p) => differenceSum(part, zero[p]!));
   const { figures, intervals } = own;
+  const reaches = (share: number) => parts.every(({ frozen }) => cheapestKeeping(frozen, share) !== null);
   const estimate = (name: FigureName): Estimate => ({ value: figures[name], ...intervals[name] });
   const named: Record<string, Interval> = Object.fromEntries(PLAIN.map((f) => [f, intervals[f]]));
   const metrics = Object.fromEntries(FIGURES.map((f) => [f, estimate(f)])) as Record<FigureName, Estimate>;
@@ -134,9 +134,21 @@ function routerResult(router: MeasuredRouter, run: Measured, own: RouterStatisti
     intervals: named,
     best: own.points.at(-1)!,
     promised: {
-      '95': { saving: estimate('promisedSaving95'), kept: estimate('keptQuality95') },
-      '98': { saving: estimate('promisedSaving98'), kept: estimate('keptQuality98') },
-      '100': { saving: estimate('promisedSaving100'), kept: estimate('keptQuality100') },
+      '95': {
+        saving: estimate('promisedSaving95'),
+        kept: estimate('keptQuality95'),
+        reached: reaches(0.95),
+      },
+      '98': {
+        saving: estimate('promisedSaving98'),
+        kept: estimate('keptQuality98'),
+        reached: reaches(0.98),
+      },
+      '100': {
+        saving: estimate('promisedSaving100'),
+        kept: estimate('keptQuality100'),
+        reached: reaches(1.0),
+      },
     },
     eceByModel: eceByModel(parts, run.folds),
     chosen: chosen.every((c) => c !== null)

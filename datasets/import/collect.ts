@@ -109,7 +109,7 @@ export class Collector {
       throw new RoutingError(
         'DUPLICATE_ROW',
         `${where()}: model ${modelId} answered prompt ${shortened(this.prompts[prompt]!.id)} before; ` +
-          'number repeated tries in a column epoch, or average them (repeats average)',
+          'number repeated tries in a column epoch, or average them (--average-repeats)',
       );
     } else this.#averaged++;
     VALUES.forEach((field, k) => {

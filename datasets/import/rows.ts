@@ -150,7 +150,7 @@ export class RowReader {
   }
 
   #has(): string {
-    return `${listed([...this.#names])}. Say which column is which, e.g. map prompt=question,model=llm,quality=score`;
+    return `${listed([...this.#names])}. Say which column is which, e.g. --map prompt=question,model=llm,quality=score`;
   }
 }
 

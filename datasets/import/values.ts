@@ -42,7 +42,7 @@ export function readQuality(
 function within(score: number, where: Where, field: string, { scale }: ReadNumbers): { quality: number; raw?: number } {
   const [low, high] = scale ?? [0, 1];
   if (score < low || score > high) {
-    const hint = scale === undefined ? '; give the range of the scores, e.g. scale 1..5' : '';
+    const hint = scale === undefined ? '; give the range of the scores, e.g. --scale 1..5' : '';
     throw refused(where, field, `${score} is outside ${low}..${high}${hint}`);
   }
   return scale === undefined ? { quality: score } : { quality: (score - low) / (high - low), raw: score };

@@ -55,6 +55,21 @@ export function percentileInterval(values: Float64Array, level = 0.95): Interval
   return { low: at((1 - level) / 2), high: at((1 + level) / 2) };
 }
 
+/**
+ * The percentile interval moved so that its replicates have the mean `value`: for figures that every resample makes
+ * greater, such as a sum of absolute errors, whose plain interval can lie beside its own value. Not below 0.
+ *
+ * @param value the figure on the data itself, ≥ 0
+ * @see Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 10 (bias)
+ */
+export function centredInterval(value: number, replicates: Float64Array, level = 0.95): Interval {
+  const mean = replicates.reduce((sum, x) => sum + x, 0) / replicates.length;
+  if (!Number.isFinite(mean)) return { low: null, high: null };
+  const { low, high } = percentileInterval(replicates, level);
+  const moved = (end: number | null) => (end === null ? null : Math.max(0, end + value - mean));
+  return { low: moved(low), high: moved(high) };
+}
+
 function membersOf(units: number, strata: Int32Array | undefined): Int32Array[] {
   const lists = new Map<number, number[]>();
   for (let u = 0; u < units; u++) {

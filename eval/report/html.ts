@@ -17,12 +17,13 @@ import {
   untriedLine,
 } from './notes.ts';
 import { operatingSections } from './operating-html.ts';
-import { knobsText, learnedRouters, promiseLine, savingsLines } from './plain-words.ts';
+import { isDistrusted, knobsText, learnedRouters, promiseLine, savingsLines } from './plain-words.ts';
 import { curveChart, escapeHtml, leadChart } from './svg.ts';
 import { TOOLTIP_SCRIPT } from './tooltip.ts';
 import { verdict } from './verdict.ts';
 
-export function htmlReport(e: Evaluation): string {
+/** @param card what the data holds and cannot show, as `cardText` words it */
+export function htmlReport(e: Evaluation, card?: string): string {
   const title = `Routers on ${e.dataset}${e.benchmark === null ? '' : ` (${e.benchmark}*)`}`;
   const untried = untriedLine(e);
   const facts = [
@@ -46,6 +47,7 @@ ${flagLines(e)
   )
   .join('')}
 ${plainWords(e)}
+${card === undefined ? '' : `<details><summary>The data, and what it can show</summary><pre>${escapeHtml(card)}</pre></details>`}
 ${dropped.length > 0 ? `<details><summary>Left out, and why (${dropped.length})</summary><ul>${items(dropped)}</ul></details>` : ''}
 <h2>Quality against cost</h2>
 <figure>
@@ -87,11 +89,13 @@ function plainWords(e: Evaluation): string {
   return `<h2>What it saves</h2>
 ${routers
   .map(
-    (r) => `<p><strong>${escapeHtml(r.name)}</strong></p>
+    (
+      r,
+    ) => `<p><strong>${escapeHtml(r.name)}</strong>${isDistrusted(e, r.name) ? ' <span class="worse">▲ not to be trusted, see the warnings</span>' : ''}</p>
 <ul class="plain">${items([...savingsLines(e, r), promiseLine(e, r)])}</ul>`,
   )
   .join('\n')}
-<p class="note">The first three are read off the measured curve; the last is the one an operator gets, chosen without looking at the test part. The router itself is not charged: it runs on your CPU.</p>
+<p class="note">The first three are read off the measured curve; the last is the one an operator gets, chosen without looking at the test part. The router itself is not charged.</p>
 `;
 }
 
@@ -159,7 +163,7 @@ function leaderBoard(e: Evaluation): string {
   const rows = e.routers.map((r) => {
     const below = standing(r.aiqMinusZero) === 'below';
     return [
-      `${escapeHtml(r.name)}${r.kind === 'hindsight' ? ' *' : ''}${below ? '<span class="below">▼ below zero</span>' : ''}`,
+      `${escapeHtml(r.name)}${r.kind === 'hindsight' ? ' *' : ''}${isDistrusted(e, r.name) ? '<span class="below">▲ not to be trusted</span>' : below ? '<span class="below">▼ below zero</span>' : ''}`,
       `${percent(r.aiq.value, 2)} ${small(interval(r.aiq, (x) => percent(x)))}`,
       `${signedPercent(r.aiqMinusZero.value, 2)} ${small(interval(r.aiqMinusZero, (x) => signedPercent(x, 2)))}`,
       percent(r.gapRecovered),

@@ -11,11 +11,11 @@ import {
   testLine,
   untriedLine,
 } from './notes.ts';
-import { knobsLines, learnedRouters, promiseLine, savingsLines } from './plain-words.ts';
+import { isDistrusted, knobsLines, learnedRouters, promiseLine, savingsLines } from './plain-words.ts';
 import { verdict } from './verdict.ts';
 
 /** @returns Markdown ending in a newline; tables in GitHub's form */
-export function markdownReport(e: Evaluation): string {
+export function markdownReport(e: Evaluation, card?: string): string {
   const untried = untriedLine(e);
   const dropped = droppedLines(e);
   const blocks = [
@@ -32,6 +32,7 @@ export function markdownReport(e: Evaluation): string {
       ...(untried ? [untried] : []),
       ...dropped.map((line) => `left out: ${line}`),
     ]),
+    ...(card === undefined ? [] : [`\`\`\`\n${card.replaceAll('```', '')}\n\`\`\``]),
     ...savings(e),
     '## Leader board',
     leaderBoard(e),
@@ -52,7 +53,7 @@ function savings(e: Evaluation): string[] {
     ...routers.map((r) => {
       const [knobs] = r.operatingPoint ? knobsLines(r.operatingPoint) : [];
       const lines = bullets([...savingsLines(e, r), promiseLine(e, r)]);
-      return `**${text(r.name)}**\n\n${lines}${knobs === undefined ? '' : `\n- in \`pointsman.yaml\`: \`${knobs}\``}`;
+      return `**${text(r.name)}**${isDistrusted(e, r.name) ? ' 🟥 not to be trusted' : ''}\n\n${lines}${knobs === undefined ? '' : `\n- in \`pointsman.yaml\`: \`${knobs}\``}`;
     }),
   ];
 }
@@ -71,7 +72,7 @@ function leaderBoard(e: Evaluation): string {
       'ECE, %',
     ],
     e.routers.map((r) => [
-      `${text(r.name)}${r.kind === 'hindsight' ? ' \\*' : ''}${standing(r.aiqMinusZero) === 'below' ? ' ▼' : ''}`,
+      `${text(r.name)}${r.kind === 'hindsight' ? ' \\*' : ''}${isDistrusted(e, r.name) ? ' 🟥' : standing(r.aiqMinusZero) === 'below' ? ' ▼' : ''}`,
       both(r.aiq, (v) => percent(v, 2)),
       both(r.aiqMinusZero, (v) => signedPercent(v, 2)),
       percent(r.gapRecovered),
@@ -85,13 +86,17 @@ function leaderBoard(e: Evaluation): string {
 
 function slicesOf(e: Evaluation): string[] {
   const [r] = learnedRouters(e);
-  const slices = [...(r?.operatingPoint?.byBenchmark ?? []), ...(r?.operatingPoint?.byLanguage ?? [])];
+  const slices = [
+    ...(r?.operatingPoint?.byBenchmark ?? []).map((s) => ({ kind: 'benchmark', ...s })),
+    ...(r?.operatingPoint?.byLanguage ?? []).map((s) => ({ kind: 'language', ...s })),
+  ];
   if (!r || slices.length === 0) return [];
   return [
     `## ${text(r.name)} at 98 % of the baseline’s quality`,
     table(
-      ['slice', 'prompts', 'quality, %', 'baseline’s, %', 'difference, points', 'cost, % of the baseline’s'],
+      ['kind', 'slice', 'prompts', 'quality, %', 'baseline’s, %', 'difference, points', 'cost, % of the baseline’s'],
       slices.map((s) => [
+        s.kind,
         text(s.name),
         whole(s.prompts),
         percent(s.quality),

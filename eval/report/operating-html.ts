@@ -56,9 +56,15 @@ function regretted(list: readonly Regretted[], router: string): string {
     percent(r.regret),
     cell(r.chosen),
     cell(r.better),
-    ...(withText ? [`<div class="clip">${escapeHtml((r.text ?? '').slice(0, 300))}</div>`] : []),
+    ...(withText ? [`<div class="clip">${escapeHtml(shortened(r.text ?? ''))}</div>`] : []),
   ]);
   return `<details><summary>Where ${escapeHtml(router)} is wrong: the ${list.length} most regretted prompts</summary>
 <p>Regret in points of quality, money counted at the rate at which the cheapest and the best single model are equally good a choice. ${withText ? '' : 'By id; <code>--show-text</code> adds the texts.'}</p>
 ${htmlTable(`Most regretted prompts of ${router}`, ['prompt', 'regret', 'chosen', 'better', ...(withText ? ['text'] : [])], rows)}</details>`;
 }
+
+const MOST_CHARS = 300;
+const shortened = (text: string): string => {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length <= MOST_CHARS ? line : `${line.slice(0, MOST_CHARS)} …`;
+};

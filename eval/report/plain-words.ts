@@ -1,15 +1,31 @@
 /** Savings as one would tell them, and the knobs that bring them. Shared by the HTML and the Markdown report. */
-import type { Evaluation, OperatingPoint, PolicyKnobs, RouterResult } from '../result.ts';
+import type { Evaluation, FlagCode, OperatingPoint, PolicyKnobs, RouterResult } from '../result.ts';
 import { interval, percent } from './format.ts';
 import { marked } from './notes.ts';
 
 export const SHARES = ['95', '98', '100'] as const;
 
-/** The routers to tell of: learned ones, best first. */
+/** Red flags that make a router's figures worthless, not only bad. */
+const WORTHLESS: ReadonlySet<FlagCode> = new Set([
+  'LEAKY_ROUTER',
+  'IN_SAMPLE_FORECASTS',
+  'MODELS_NOT_RANKED',
+  'SIGN_CHANGES',
+]);
+
+/** True for a router whose own figures may not be trusted. */
+export const isDistrusted = (e: Evaluation, name: string): boolean =>
+  e.flags.some(({ router, severity, code }) => router === name && severity === 'red' && WORTHLESS.has(code));
+
+/** The routers to tell of: learned ones, best first, those that may not be trusted last. */
 export const learnedRouters = (e: Evaluation): RouterResult[] =>
   e.routers
     .filter((r) => r.kind === 'learned')
-    .sort((a, b) => (b.aiqMinusZero.value ?? -1) - (a.aiqMinusZero.value ?? -1));
+    .sort(
+      (a, b) =>
+        Number(isDistrusted(e, a.name)) - Number(isDistrusted(e, b.name)) ||
+        (b.aiqMinusZero.value ?? -1) - (a.aiqMinusZero.value ?? -1),
+    );
 
 /** "at 98 % of the quality of X you pay 41 % [36, 46] of its cost", one line a share; what is never reached says so. */
 export function savingsLines(e: Evaluation, r: RouterResult): string[] {
@@ -30,7 +46,10 @@ const payShare = (x: number | null): string => (x === null ? 'not reached' : per
 
 /** What the operating point chosen on the training part really did. */
 export function promiseLine(e: Evaluation, r: RouterResult): string {
-  const { saving, kept } = r.promised['98'];
+  const { saving, kept, reached } = r.promised['98'];
+  if (!reached) {
+    return `it keeps 98 % of the quality of ${marked(e, e.baseline.model)} nowhere on the training part, so the baseline answers everything`;
+  }
   return (
     `set on the training part to keep 98 %, it kept ${percent(kept.value)} % ${interval(kept, percent)} ` +
     `and saved ${percent(saving.value)} % ${interval(saving, percent)} against ${marked(e, e.baseline.model)}`
@@ -42,8 +61,7 @@ export const knobsText = ({ tolerance, qualityPerUsd }: PolicyKnobs): string =>
   `policy: {tolerance: ${tolerance}, qualityPerUsd: ${qualityPerUsd === null ? 'null' : Number(qualityPerUsd.toPrecision(4))}}`;
 
 /** The setting to put in: of a random mix of two, the one that more prompts go by. */
-export function knobsLines({ reached, knobs }: OperatingPoint): string[] {
-  if (!reached) return ['no setting keeps 98 % on the training part: send everything to the baseline'];
+export function knobsLines({ knobs }: OperatingPoint): string[] {
   if (knobs.length === 0) return [];
   const [most] = [...knobs].sort((a, b) => b.share - a.share);
   const lines = [knobsText(most!.policy)];

@@ -69,6 +69,6 @@ svg .hit.shown { stroke: var(--ink); stroke-width: 1.5; }
 .plots figure { margin: 0; }
 pre { margin: 8px 0; padding: 10px 12px; background: var(--band); border-radius: 6px; overflow-x: auto; font-size: .86rem; }
 .worse { color: var(--warn); font-weight: 600; }
-.clip { max-width: 420px; white-space: normal; text-align: left; overflow-wrap: anywhere; }
+.clip { min-width: 280px; max-width: 420px; white-space: normal; text-align: left; overflow-wrap: anywhere; }
 @media print { .wide { display: block; } .narrow, .hint { display: none; } }
 `;

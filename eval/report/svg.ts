@@ -40,7 +40,13 @@ export function curveChart(e: Evaluation, { width, height }: Box, id: string): s
   const costs = points.map((p) => p.costUsd).filter((c) => c > 0);
   if (costs.length === 0) return '<p>No curve: nothing here costs anything.</p>';
   const [lowCost, highCost] = [Math.min(...costs) / 1.15, Math.max(...costs) * 1.15];
-  const [lowQuality, highQuality] = padded(points.map((p) => p.quality));
+  const bounds = e.routers
+    .filter((r) => r.kind === 'learned')
+    .flatMap((r) => r.curve.flatMap(({ interval }) => [interval?.quality.low, interval?.quality.high]));
+  const [lowQuality, highQuality] = padded([
+    ...points.map((p) => p.quality),
+    ...bounds.filter((b) => b !== null && b !== undefined),
+  ]);
   const x = (cost: number) =>
     margin.left +
     (Math.log(Math.max(cost, lowCost) / lowCost) / Math.log(highCost / lowCost)) * (width - margin.left - margin.right);

@@ -11,7 +11,7 @@ import {
   testLine,
   untriedLine,
 } from './notes.ts';
-import { learnedRouters, savingsLines } from './plain-words.ts';
+import { isDistrusted, learnedRouters, savingsLines } from './plain-words.ts';
 
 /** @returns lines ending in a newline, no colour */
 export function textReport(e: Evaluation): string {
@@ -29,7 +29,7 @@ export function textReport(e: Evaluation): string {
     ...(untried ? [`  ${untried}`] : []),
     ...(dropped.length > 0 ? ['  left out:', ...dropped.map((line) => `    - ${line}`)] : []),
     '',
-    ...columns([HEADER, ...e.routers.map(row)]),
+    ...columns([HEADER, ...e.routers.map((r) => row(e, r))]),
     '',
     ...flags(e),
     ...plainWords(e),
@@ -64,8 +64,9 @@ const HEADER = [
   'hindsight AIQ',
 ];
 
-function row(r: RouterResult): string[] {
-  const mark = { above: '', unclear: '', same: '', none: '', below: ' ▼' }[standing(r.aiqMinusZero)];
+function row(e: Evaluation, r: RouterResult): string[] {
+  const below = standing(r.aiqMinusZero) === 'below' ? ' ▼' : '';
+  const mark = isDistrusted(e, r.name) ? ' ▲' : below;
   return [
     r.name + (r.kind === 'hindsight' ? ' *' : '') + mark,
     percent(r.aiq.value, 2),
@@ -96,11 +97,16 @@ const promiseRow = (r: RouterResult): string[] => [
 /** One line for each thing a reader must not miss. */
 function flags(e: Evaluation): string[] {
   const learned = e.routers.filter((r) => r.kind === 'learned');
-  const named = (s: string) => learned.filter((r) => standing(r.aiqMinusZero) === s).map((r) => r.name);
+  const trusted = learned.filter((r) => !isDistrusted(e, r.name));
+  const named = (s: string) => trusted.filter((r) => standing(r.aiqMinusZero) === s).map((r) => r.name);
   const lines: string[] = [];
   if (named('above').length > 0) lines.push(`better than the zero router beyond chance: ${named('above').join(', ')}`);
   if (named('unclear').length > 0) {
     lines.push(`not shown to differ from the zero router on this data: ${named('unclear').join(', ')}`);
+  }
+  if (trusted.length < learned.length) {
+    const others = learned.filter((r) => !trusted.includes(r)).map((r) => r.name);
+    lines.push(`▲ not to be trusted, see the warnings: ${others.join(', ')}`);
   }
   if (e.routers.some((r) => standing(r.aiqMinusZero) === 'below')) {
     lines.push('▼ below the zero router: a random mix of single models does better');
@@ -112,7 +118,9 @@ function flags(e: Evaluation): string[] {
 /** Savings of the best learned router as one would tell them. */
 function plainWords(e: Evaluation): string[] {
   const [best] = learnedRouters(e);
-  return best ? ['', `${best.name}:`, ...savingsLines(e, best).map((line) => `  ${line}`)] : [];
+  return best && !isDistrusted(e, best.name)
+    ? ['', `${best.name}:`, ...savingsLines(e, best).map((line) => `  ${line}`)]
+    : [];
 }
 
 function pairTable(e: Evaluation): string[] {

@@ -1,11 +1,14 @@
 /** The one sentence that a hurried reader takes away. */
 import type { Evaluation } from '../result.ts';
 import { interval, percent, signedPercent, standing } from './format.ts';
+import { isDistrusted, learnedRouters } from './plain-words.ts';
 
 export function verdict(e: Evaluation): string {
-  const learned = e.routers.filter((r) => r.kind === 'learned' && r.aiqMinusZero.value !== null);
-  const best = learned.sort((a, b) => b.aiqMinusZero.value! - a.aiqMinusZero.value!)[0];
+  const best = learnedRouters(e).find((r) => r.aiqMinusZero.value !== null);
   if (!best) return 'No learned router took part.';
+  if (isDistrusted(e, best.name)) {
+    return 'No learned router here has figures that can be trusted; the warnings below say why.';
+  }
   const lead = `${signedPercent(best.aiqMinusZero.value, 2)} points of AIQ ${interval(best.aiqMinusZero, (x) => signedPercent(x, 2))}`;
   const gap = best.gapRecovered === null ? '' : `, ${percent(best.gapRecovered)} % of the way to the oracle`;
   switch (standing(best.aiqMinusZero)) {

@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { clustersOf, type ImportOptions, parseMap, parseScale, RoutingError } from '../../datasets/index.ts';
 import { artifactSource } from '../../eval/artifact-source.ts';
-import { cardText, datasetCard } from '../../eval/card.ts';
+import { type CardOptions, cardText, datasetCard } from '../../eval/card.ts';
 import { checkComparable, compareResults, readResult } from '../../eval/compare-results.ts';
 import { matching, readEvaluationData } from '../../eval/data.ts';
 import { DEFAULT_REPLICATES, type EvaluateOptions, evaluate } from '../../eval/evaluate.ts';
@@ -60,8 +60,8 @@ Examples
   pointsman eval promptfoo/*.json --score correctness
   pointsman eval --data DIR --router default+fit mine=predictions.jsonl
   pointsman eval --data DIR --split benchmark every benchmark unseen in turn
-  pointsman eval --data DIR --freeze task.json
-  pointsman eval --data DIR --task task.json --compare reports/report.json
+  pointsman eval --data DIR --freeze task.json --out before
+  pointsman eval --data DIR --task task.json --compare before/report.json
   pointsman eval --from-log                   judge policies on a gateway's log`;
 
 interface Options {
@@ -162,6 +162,15 @@ async function run(paths: readonly string[], options: Options, given: (name: str
   const routers = routersFor(options.router, data.evaluationOnly);
   const folders = options.json && !given('out') ? null : reports(options.out);
   const clusters = clustersOf(data.dataset.prompts);
+  let card: string | undefined;
+  const showCard = (known: CardOptions) => {
+    progress.clear();
+    // Beside JSON on standard output, words go where they do not spoil it.
+    const out = options.json ? process.stderr : process.stdout;
+    for (const note of data.notes) out.write(`note: ${note}\n`);
+    card = cardText(datasetCard(data.dataset, { clusters, ...known })).trimEnd();
+    out.write(`${card}\n\n`);
+  };
   const evaluation = await evaluate(data.dataset, {
     clusters,
     ...runOptions(options, frozen),
@@ -170,23 +179,22 @@ async function run(paths: readonly string[], options: Options, given: (name: str
     ...(options.showText && { showText: true }),
     ...(!options.checks && { checks: false }),
     ...(frozen && { task: frozen }),
-    onTask: (task) => {
+    onTask: (task, testGroups) => {
       if (before) checkComparable(before, task.hash);
       if (options.freeze !== undefined) writeTaskFile(options.freeze, task);
-      if (options.json) return;
-      progress.clear();
-      for (const note of data.notes) process.stdout.write(`note: ${note}\n`);
-      process.stdout.write(`${cardText(datasetCard(data.dataset, clusters)).trimEnd()}\n\n`);
+      showCard({ candidates: task.pool.modelIds, testGroups });
     },
     onProgress: progress.say,
   })
     .catch((error: unknown) => {
       for (const folder of Object.values(folders ?? {})) folder.abandon();
+      // What the data lacks is what the card tells.
+      if (card === undefined && error instanceof RoutingError && error.code === 'EMPTY_TABLE') showCard({});
       throw error;
     })
     .finally(progress.clear);
-  const path = folders?.html.write(htmlReport(evaluation));
-  folders?.markdown.write(markdownReport(evaluation));
+  const path = folders?.html.write(htmlReport(evaluation, card));
+  folders?.markdown.write(markdownReport(evaluation, card));
   folders?.json.write(jsonReport(evaluation));
   if (options.json) process.stdout.write(jsonReport(evaluation));
   else process.stdout.write(`${textReport(evaluation)}\nreport with the curves: ${path} (also as .md and .json)\n`);
@@ -198,12 +206,30 @@ async function run(paths: readonly string[], options: Options, given: (name: str
   checkGate(options.require, evaluation, options.router[0]);
 }
 
+/** What `--from-log` reads. */
+const LOG_OPTIONS = new Set([
+  'fromLog',
+  'replicates',
+  'seed',
+  'json',
+  'out',
+  'router',
+  'dataDir',
+  'databaseUrl',
+  'config',
+]);
+
 async function runFromLog(paths: readonly string[], options: Options, given: (name: string) => boolean): Promise<void> {
   if (paths.length + options.data.length > 0) {
     throw new RoutingError(
       'INVALID_CONFIG',
       '--from-log reads a log, so it takes no folders of outcomes; a file of logged rows is named after it: --from-log FILE',
     );
+  }
+  const unread = Object.keys(options).find((name) => given(name) && !LOG_OPTIONS.has(name));
+  if (unread !== undefined) {
+    const option = unread.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+    throw new RoutingError('INVALID_CONFIG', `--${option} says nothing about a log; leave it out beside --from-log`);
   }
   const { runEvalLog } = await import('./eval-log.ts');
   await runEvalLog({

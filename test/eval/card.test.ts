@@ -230,3 +230,24 @@ test('has no NaN anywhere, whatever the outcomes', () => {
     { numRuns: 300, seed: 1 },
   );
 });
+
+test('a model that answered half of the prompts does not hide what a router could gain', () => {
+  // x answered the first two prompts, right and wrong; y all of them, wrong and right and twice wrong.
+  const card = datasetCard(dataOf(4, [...rows('x', [1, 0, null, null]), ...rows('y', [0, 1, 0, 0])]));
+  expect(card.bestSingle.modelId).toBe('x');
+  // On the two prompts that x answered the best is right twice, x once.
+  expect(card.headroom).toBeCloseTo(0.5);
+  expect(card.warnings.join()).not.toContain('ever better');
+});
+
+test('counts only the candidates and the groups that are tested, where these are known', () => {
+  const data = dataOf(40, [
+    ...rows('x', Array(40).fill(1)),
+    ...rows('y', Array(40).fill(0)),
+    ...rows('z', Array(40).fill(0.5)),
+  ]);
+  const card = datasetCard(data, { candidates: ['y', 'z'], testGroups: 7 });
+  expect(card.models).toBe(2);
+  expect(card.bestSingle.modelId).toBe('z');
+  expect(card.power.testGroups).toBe(7);
+});

@@ -136,6 +136,12 @@ describe('pointsman eval', () => {
     expect(elsewhere.stderr).toContain('different tasks');
   });
 
+  test('a log takes no option that it does not read: a gate must not pass unread', () => {
+    const { status, stderr } = pointsman('--from-log', join(dir, 'none.jsonl'), '--require', 'ece<=0.05');
+    expect(status).toBe(2);
+    expect(stderr).toContain('--require says nothing about a log');
+  });
+
   test('its help names every router and shows examples', () => {
     const { stdout } = pointsman('--help');
     for (const name of [

@@ -70,6 +70,31 @@ describe('red flags', () => {
     expect(e.splitDuplicates.examples.length).toBeGreaterThan(0);
   });
 
+  test('a router that surely keeps less than it was set to keep', async () => {
+    const { flags: _, ...rest } = await run(world({ prompts: 600 }), {});
+    const kept = { value: 0.954, low: 0.941, high: 0.968 };
+    const routers = rest.routers.map((r) =>
+      r.name === 'default'
+        ? { ...r, promised: { ...r.promised, '98': { ...r.promised['98'], reached: true, kept } } }
+        : r,
+    );
+    expectRed({ ...rest, routers, flags: flagsOf({ ...rest, routers }) }, 'PROMISE_NOT_KEPT', /promise too much/);
+  });
+
+  test('a model id misspelt in predictions, which would never be chosen', async () => {
+    const dataset = world({ prompts: 300 });
+    const lines = dataset.prompts.flatMap((p) =>
+      Object.keys(dataset.models).map((m) =>
+        JSON.stringify({ promptId: p.id, modelId: m === 'b/middle' ? 'b/midle' : m, quality: truth(p, m) }),
+      ),
+    );
+    const path = join(temporaryFolder(), 'misspelt.jsonl');
+    writeFileSync(path, lines.join('\n'));
+    const e = await run(dataset, {}, { routers: [`mine=${path}`] });
+    expectRed(e, 'MODELS_NOT_RANKED', /no forecast for b\/middle/);
+    expect(e.flags.find(({ code }) => code === 'MODELS_NOT_RANKED')!.message).toContain('its file names b/midle');
+  });
+
   test('a router below the zero router', async () => {
     const e = await run(world({ prompts: 600 }), { asItIs: noise });
     expectRed(e, 'BELOW_ZERO', /below the zero router/);
@@ -136,7 +161,49 @@ describe('red flags', () => {
   });
 });
 
+describe('a router that may not be trusted', () => {
+  test('does not lead, neither in the verdict nor in the savings, and is marked wherever it stands', async () => {
+    const dataset = world({ prompts: 600 });
+    const outcomes = outcomesOf(dataset);
+    const path = join(temporaryFolder(), 'leak.jsonl');
+    const lines = dataset.prompts.flatMap((p) =>
+      Object.keys(dataset.models).map((m) =>
+        JSON.stringify({ promptId: p.id, modelId: m, quality: 0.1 + 0.8 * outcomes.get(`${p.id} ${m}`)! }),
+      ),
+    );
+    writeFileSync(path, lines.join('\n'));
+    const asItIs = (p: Parameters<typeof truth>[0], m: string) => 0.5 + 0.3 * (truth(p, m) - 0.5);
+    const e = await run(dataset, { asItIs }, { routers: [`leak=${path}`, 'default'] });
+    expect(htmlReport(e)).toMatch(/class="verdict">The best learned router, default,/);
+    expect(htmlReport(e)).toMatch(/leak<span class="below">▲ not to be trusted/);
+    expect(textReport(e)).toMatch(/better than the zero router beyond chance: default\n/);
+    expect(textReport(e)).toContain('▲ not to be trusted, see the warnings: leak');
+    expect(markdownReport(e)).toContain('**leak** 🟥 not to be trusted');
+    // Nothing of the sort can be put into our gateway.
+    expect(e.routers.find((r) => r.name === 'leak')!.operatingPoint!.knobs).toEqual([]);
+  });
+});
+
 describe('what is odd and not wrong', () => {
+  test('where length alone tells as much, a great lead is no leak', async () => {
+    const base = world({ prompts: 600 });
+    const hard = new Map(base.prompts.map((p) => [p.id, hash32(p.id) % 2 === 1]));
+    const easy: Dataset = {
+      ...base,
+      prompts: base.prompts.map((p) => ({ ...p, text: 'x'.repeat(hard.get(p.id) ? 400 : 40) })),
+      outcomes: base.outcomes.map((o) => ({ ...o, quality: hard.get(o.promptId) && o.modelId !== 'c/large' ? 0 : 1 })),
+    };
+    const e = await run(
+      easy,
+      { asItIs: (p, m) => (p.text.length > 100 && m !== 'c/large' ? 0.05 : 0.95) },
+      { routers: ['default', 'length-only'] },
+    );
+    expect(e.flags.find(({ code }) => code === 'LEAKY_ROUTER')).toMatchObject({
+      severity: 'note',
+      message: expect.stringContaining('length-only'),
+    });
+  });
+
   test('models that are all equal leave nothing to route, and no figure becomes NaN', async () => {
     const base = world({ prompts: 200 });
     const equal: Dataset = { ...base, outcomes: base.outcomes.map((o) => ({ ...o, quality: 1 })) };

@@ -60,6 +60,26 @@ describe('the gate', () => {
     }
   });
 
+  test('a promise that is reached nowhere is not kept, though the baseline would keep it', () => {
+    const router = e.routers.find((r) => r.name === 'default')!;
+    const promised = { ...router.promised, '98': { ...router.promised['98'], reached: false } };
+    for (const text of ['kept@98>=0', 'promised@98>=0']) {
+      const [verdict] = checkRequirements([parseRequirement(text)], e, { ...router, promised });
+      expect(verdict).toMatchObject({ passed: false, line: expect.stringContaining('nowhere on the training part') });
+    }
+  });
+
+  test('red flags of another router do not count, those of the whole comparison do', () => {
+    const router = e.routers.find((r) => r.name === 'default')!;
+    const flag = { code: 'BELOW_ZERO', severity: 'red', message: '' } as const;
+    const count = (flags: Evaluation['flags']) =>
+      checkRequirements([parseRequirement('redFlags<=0')], { ...e, flags }, router)[0]!.passed;
+    expect(count([{ ...flag, router: 'other' }])).toBe(true);
+    expect(count([{ ...flag, router: 'default' }])).toBe(false);
+    expect(count([flag])).toBe(false);
+    expect(() => parseRequirement('redFlags.low<=0')).toThrow(/is a count/);
+  });
+
   test('the line names router, value and interval', () => {
     expect(ask('aiq>=2').line).toMatch(/^aiq>=2: default has 0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]$/);
   });

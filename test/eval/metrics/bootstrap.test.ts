@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { normal, seededRandom } from '../../../datasets/index.ts';
-import { forEachResample, percentileInterval } from '../../../eval/metrics/bootstrap.ts';
+import { centredInterval, forEachResample, percentileInterval } from '../../../eval/metrics/bootstrap.ts';
 
 describe('bootstrap', () => {
   test('draws as many units as there are, the same ones for the same seed', () => {
@@ -63,4 +63,14 @@ describe('bootstrap', () => {
     expect(percentileInterval(Float64Array.from([1, Number.NaN]))).toEqual({ low: null, high: null });
     expect(percentileInterval(new Float64Array(0))).toEqual({ low: null, high: null });
   });
+});
+
+test('an interval of a figure that resampling makes greater is moved to its value, and not below 0', () => {
+  // Replicates 0.10 … 0.30 have the mean 0.20 and run from 0.105 to 0.295; the value is 0.12, so both move by −0.08.
+  const replicates = Float64Array.from({ length: 201 }, (_, k) => 0.1 + 0.001 * k);
+  const { low, high } = centredInterval(0.12, replicates);
+  expect(low).toBeCloseTo(0.025);
+  expect(high).toBeCloseTo(0.215);
+  expect(centredInterval(0.01, replicates).low).toBe(0);
+  expect(percentileInterval(replicates).low).toBeCloseTo(0.105);
 });
