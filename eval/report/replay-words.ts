@@ -44,6 +44,12 @@ export function facts(r: ReplayResult): string[] {
 
 export function warnings(r: ReplayResult): string[] {
   return [
+    ...((r.retrainings.value ?? 0) < 1
+      ? [
+          `the router learned nothing here: ${whole(r.decisions)} decisions are fewer than one training takes (${whole(r.retrainEvery)}). ` +
+            `Give more prompts, or --retrain-every ${Math.max(1, Math.floor(r.decisions / 5))}`,
+        ]
+      : []),
     ...(r.seenKept > 0
       ? [
           `the encoder has learned from ${whole(r.seenKept)} of these prompts, so what the router makes of them is too good`,

@@ -94,6 +94,7 @@ const INPUT_ERRORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'WRONG_FORMAT',
   'EVALUATION_ONLY',
   'EMPTY_TABLE',
+  'UNDEFINED_METRIC',
   'UNKNOWN_MODEL',
   'INVALID_REQUEST',
   'INVALID_CONFIG',

@@ -31,6 +31,15 @@ describe('a router that starts cold in a world where length tells difficulty', a
     expect(r.exploration.expected.value!).toBeLessThan(0);
   });
 
+  test('warns of a life too short to learn anything in, and not of one that learned', () => {
+    const short = { ...r, decisions: 73, retrainEvery: 100, retrainings: { value: 0, low: 0, high: 0 } };
+    expect(replayText(short)).toContain(
+      '! the router learned nothing here: 73 decisions are fewer than one training takes (100)',
+    );
+    expect(replayHtml(short)).toMatch(/class="warning".*--retrain-every 14/);
+    expect(replayText(r)).not.toContain('learned nothing');
+  });
+
   test('reports the same in text, HTML and JSON, without a number that is none', () => {
     for (const text of [replayText(r), replayHtml(r), replayJson(r)])
       expect(text).not.toMatch(/NaN|undefined|Infinity/);
