@@ -10,11 +10,14 @@ export interface Diagnostics {
   /** (Σw)² / Σw², in [1, n]: rows of weight 1 that would say as much. */
   readonly effectiveRows: number;
   readonly maxWeight: number;
-  /** Mean of w, 1 up to chance when propensities are right and the log covers what the policy does. */
+  /** Mean of w, 1 − `impossible` up to chance when propensities are right and no row is missing. */
   readonly meanWeight: number;
-  /** Its standard error, over sessions. */
+  /**
+   * Its standard error: over sessions as observed, or as the logged probabilities have it, whichever is greater. A log
+   * that drew no rare model shows no spread, though there was some to come.
+   */
   readonly meanWeightSe: number;
-  /** (mean w − 1) / SE; null where no weight differs from another. Beyond ±2 something is wrong. */
+  /** (mean w − (1 − `impossible`)) / SE; null where no weight can differ from another. Beyond ±2 something is wrong. */
   readonly meanWeightZ: number | null;
   /** Share of the policy's mass on actions whose propensity was under {@link THIN_PROPENSITY}, 0 included. */
   readonly thin: number;
@@ -42,6 +45,13 @@ export interface DiagnosticsInput {
 }
 
 /**
+ * The standard error of the mean weight is the greater of
+ *
+ *     √(G/(G−1) Σ_g (Σ_{i∈g} (wᵢ − w̄))²) / n,    √(Σᵢ Var(w | xᵢ)) / n
+ *     Var(w | x) = Σₐ π(a|x)² / π_b(a|x) − (Σₐ π(a|x))²,   sums over a with π_b(a|x) > 0
+ *
+ * with G sessions g; the second holds for draws that are independent, given their rows.
+ *
  * @throws `UNDEFINED_METRIC` when there is no row, or the policy takes no logged action (Σw = 0)
  * @see Owen, "Monte Carlo theory, methods and examples", 2013, §9.3, for the effective sample size;
  *      Sachdeva, Su & Joachims, "Off-policy Bandits with Deficient Support", KDD 2020, for the support
@@ -68,7 +78,9 @@ export function diagnose(input: DiagnosticsInput): Diagnostics {
   let impossible = 0;
   let neverLogged = 0;
   let differs = 0;
+  let expectedSquares = 0;
   for (let i = 0; i < n; i++) {
+    expectedSquares += weightVariance(target[i]!, logging[i]!);
     models[i]!.forEach((model, a) => {
       const p = target[i]![a]!;
       const logged = logging[i]![a]!;
@@ -82,7 +94,8 @@ export function diagnose(input: DiagnosticsInput): Diagnostics {
   let variance = 0;
   for (const { weight, rows } of bySession.values()) variance += (weight - meanWeight * rows) ** 2;
   const g = bySession.size;
-  const meanWeightSe = g > 1 ? Math.sqrt((variance * g) / (g - 1)) / n : 0;
+  const observedSquares = g > 1 ? (variance * g) / (g - 1) : 0;
+  const meanWeightSe = Math.sqrt(Math.max(observedSquares, expectedSquares)) / n;
   return {
     rows: n,
     sessions: g,
@@ -90,12 +103,23 @@ export function diagnose(input: DiagnosticsInput): Diagnostics {
     maxWeight,
     meanWeight,
     meanWeightSe,
-    meanWeightZ: meanWeightSe > 1e-12 ? (meanWeight - 1) / meanWeightSe : null,
+    meanWeightZ: meanWeightSe > 1e-12 ? (meanWeight - (1 - impossible)) / meanWeightSe : null,
     thin,
     impossible,
     neverLogged,
     differs,
   };
+}
+
+/** Var(w | x) as Σ (π − s π_b)² / π_b with s = Σ π: the same where Σ π_b = 1, and exactly 0 where π = π_b. */
+function weightVariance(target: ArrayLike<number>, logging: ArrayLike<number>): number {
+  let s = 0;
+  for (let a = 0; a < logging.length; a++) if (logging[a]! > 0) s += target[a]!;
+  let variance = 0;
+  for (let a = 0; a < logging.length; a++) {
+    if (logging[a]! > 0) variance += (target[a]! - s * logging[a]!) ** 2 / logging[a]!;
+  }
+  return variance;
 }
 
 /** Why an estimate may not be trusted. */
@@ -145,11 +169,13 @@ export function flagsOf(d: Diagnostics, deterministicShare: number): Flag[] {
       message: `only ${Math.floor(d.effectiveRows)} effective rows of ${d.rows}; ${Math.ceil(needed)} are needed`,
     });
   }
-  const off = d.meanWeightZ === null ? Math.abs(d.meanWeight - 1) > 1e-6 : Math.abs(d.meanWeightZ) > 2;
+  const expected = 1 - d.impossible;
+  // Propensities agree with their distribution up to 1e-6: less than that is rounding.
+  const off = Math.abs(d.meanWeight - expected) > 1e-6 && (d.meanWeightZ === null || Math.abs(d.meanWeightZ) > 2);
   if (off) {
     flags.push({
       code: 'mean-weight',
-      message: `mean weight ${d.meanWeight.toFixed(3)} ± ${(2 * d.meanWeightSe).toFixed(3)} is not 1: propensities are wrong, or rows are missing`,
+      message: `mean weight ${d.meanWeight.toFixed(3)} ± ${(2 * d.meanWeightSe).toFixed(3)} is not ${Number(expected.toFixed(3))}: propensities are wrong, or rows are missing`,
     });
   }
   if (d.sessions < LEAST_SESSIONS) {

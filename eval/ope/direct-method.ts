@@ -7,7 +7,8 @@ import { RoutingError } from '../../datasets/index.ts';
  *     vᵢ = Σₐ π(a|xᵢ) r̂(xᵢ, a)
  *
  * As good as the model, and no better: of all estimators here it varies least and is the only one that no amount
- * of data corrects.
+ * of data corrects. Its rows vary as the forecasts do, which says nothing of how far off these are: no interval is
+ * made of them.
  *
  * @param target    n rows; π(a|xᵢ) over the models that row could choose, summing to 1
  * @param predicted n rows in the same order of models; r̂(xᵢ, a) by a model that never saw row i

@@ -38,9 +38,12 @@ export type EstimatorName = (typeof ESTIMATORS)[number];
 
 export interface PolicyJudgement {
   readonly name: string;
-  /** Mean quality by each estimator; `dr` is the one to read. */
+  /**
+   * Mean quality by each estimator; `dr` is the one to read. What rests on forecasts that no answer corrects has no
+   * bounds: `dm` never, `switchDr` not where more than 2 % of the policy's mass is left to the forecast.
+   */
   readonly quality: Readonly<Record<EstimatorName, Estimate>>;
-  /** Against the policy that logged, by the paired difference estimator. */
+  /** Against the policy that logged, by the paired difference estimator; [0, 0] for that policy itself. */
   readonly qualityMinusLog: Estimate;
   /** The same as bounds that hold at all times together; each session counts once. Null where there is no difference. */
   readonly qualityMinusLogAnytime: { readonly low: number; readonly high: number } | null;
@@ -77,6 +80,8 @@ const DEFAULT_MAX_WEIGHT = 20;
 const DEFAULT_FOLDS = 5;
 /** More unknown costs than this are not filled in. */
 const MOST_WITHOUT_COST = 0.05;
+/** A value of which more than this is forecast has the error of the forecast, which no interval here knows. */
+const MOST_FORECAST = 0.02;
 /** Probabilities of a policy sum to 1 up to here. */
 const SUM_ERROR = 1e-6;
 const CERTAIN = 1 - 1e-9;
@@ -263,17 +268,39 @@ function judgePolicy(
   const { minusLog: qualityMinusLog, ...ofQuality } = Object.fromEntries(
     names.map((name, k) => [name, estimates[k]!]),
   ) as Record<keyof typeof statistics, Estimate>;
+  const left = leftToForecast(target, logging, maxWeight);
   const learned = policy.learnedFrom === undefined ? 0 : rows.filter(policy.learnedFrom).length;
   return {
     name: policy.name,
-    quality: ofQuality,
-    qualityMinusLog,
+    quality: {
+      ...ofQuality,
+      dm: withoutBounds(ofQuality.dm),
+      switchDr: left > MOST_FORECAST ? withoutBounds(ofQuality.switchDr) : ofQuality.switchDr,
+    },
+    qualityMinusLog: isLogging ? NONE : qualityMinusLog,
     qualityMinusLogAnytime: isLogging ? null : anytime(columns, taken),
     costUsd: estimates[names.length] ?? null,
-    costMinusLogUsd: estimates[names.length + 1] ?? null,
+    costMinusLogUsd: isLogging && money ? NONE : (estimates[names.length + 1] ?? null),
     diagnostics,
     flags: [...flagsOf(diagnostics, columns.deterministicShare), ...ownLog(learned, rows.length)],
   };
+}
+
+/** A policy's difference to itself: no estimate, and no chance in it. */
+const NONE: Estimate = { value: 0, low: 0, high: 0 };
+
+/** Sessions say how forecasts vary from row to row, not how far off all of them are. */
+const withoutBounds = ({ value }: Estimate): Estimate => ({ value, low: null, high: null });
+
+/** Share of the policy's mass on actions of a weight over τ, in [0, 1]. */
+function leftToForecast(target: readonly Float64Array[], logging: readonly Float64Array[], maxWeight: number): number {
+  let mass = 0;
+  target.forEach((probabilities, i) => {
+    probabilities.forEach((p, a) => {
+      if (p > maxWeight * logging[i]![a]!) mass += p;
+    });
+  });
+  return mass / target.length;
 }
 
 function ownLog(learned: number, rows: number): Flag[] {

@@ -35,6 +35,9 @@ export interface Statistic {
   readonly range?: readonly [number, number];
 }
 
+/** Of fewer units no spread is known. */
+export const LEAST_UNITS = 5;
+
 export interface IntervalOptions {
   readonly replicates: number;
   readonly seed: number;
@@ -50,7 +53,8 @@ export interface IntervalOptions {
  * symmetric form errs by O(1/n²) in coverage, where that with a quantile on each side errs by O(1/n). All
  * statistics share the resamples.
  *
- * @returns in the order given; bounds null where the resamples do not determine them: one unit, or weights on hardly any
+ * @returns in the order given; bounds null where nothing tells how far off the value may be: fewer than
+ *          {@link LEAST_UNITS} units, no spread at all, weights on hardly any unit, or an interval wholly outside the range
  * @see Hall, "On Symmetric Bootstrap Confidence Intervals", JRSS B 1988; README.md for the coverage measured
  */
 export function ratioEstimates(statistics: readonly Statistic[], units: Units, options: IntervalOptions): Estimate[] {
@@ -62,7 +66,7 @@ export function ratioEstimates(statistics: readonly Statistic[], units: Units, o
     }));
     const { value, error } = measure(sums, ones);
     // Rounding of sums is not spread.
-    const varies = error > 1e-12 * Math.max(1, Math.abs(value));
+    const varies = units.count >= LEAST_UNITS && error > 1e-12 * Math.max(1, Math.abs(value));
     return { sums, range, value, error, varies, t: new Float64Array(varies ? options.replicates : 0) };
   });
   forEachResample(units.count, options.replicates, options.seed, (weights, r) => {
@@ -74,15 +78,13 @@ export function ratioEstimates(statistics: readonly Statistic[], units: Units, o
     }
   });
   return measured.map(({ value, error, varies, t, range: [least, most] = UNBOUNDED }) => {
-    if (!varies) return units.count > 1 ? { value, low: value, high: value } : { value, low: null, high: null };
+    if (!varies) return { value, low: null, high: null };
     // Of a symmetric pair of ends at level 0.9 the upper one is the 95 % point.
     const q = percentileInterval(t, 0.9).high;
-    const cut = (x: number) => Math.min(most, Math.max(least, x));
-    return {
-      value,
-      low: q === null ? null : cut(value - q * error),
-      high: q === null ? null : cut(value + q * error),
-    };
+    if (q === null) return { value, low: null, high: null };
+    const low = Math.max(least, value - q * error);
+    const high = Math.min(most, value + q * error);
+    return low < high ? { value, low, high } : { value, low: null, high: null };
   });
 }
 

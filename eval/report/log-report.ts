@@ -3,7 +3,7 @@
 import { RoutingError } from '../../datasets/index.ts';
 import { ESTIMATORS, type EstimatorName, type LogJudgement, type PolicyJudgement } from '../ope/judge.ts';
 import type { Estimate } from '../result.ts';
-import { DASH, interval, list, percent, signedPercent, usdPerThousand, whole } from './format.ts';
+import { DASH, list, percent, signedPercent, usdPerThousand, whole } from './format.ts';
 import { htmlPage } from './html-page.ts';
 import { small, htmlTable as table } from './html-table.ts';
 import { escapeHtml } from './svg.ts';
@@ -61,7 +61,8 @@ ${reading(j)
   .map((line) => `<p>${escapeHtml(line)}</p>`)
   .join('\n')}
 <h2>Each estimator</h2>
-<p>Mean quality, %. Where they disagree beyond their intervals, the log cannot tell.</p>
+<p>Mean quality, %. Where IPS, SNIPS, DR and SNDR disagree beyond their intervals, the log cannot tell. DM is what the
+forecasts say, and nothing in the log bounds their error: it has no interval, nor has Switch-DR where much is left to them.</p>
 ${table(
   'Estimators',
   ['policy', ...ESTIMATORS.map((name) => ESTIMATOR_NAMES[name])],
@@ -162,7 +163,7 @@ function reading(j: LogJudgement): string[] {
     `Quality and cost: doubly robust, with forecasts by "${j.rewardModel}" that never saw the row’s session (${j.folds} folds); ` +
       '− log: against what was done, on the same rows. ' +
       `Intervals: 95 %, symmetric bootstrap-t over sessions, ${whole(j.replicates)} resamples, seed ${j.seed}. ` +
-      'At all times: may be looked at after every decision.',
+      `At all times: may be looked at after every decision. ${DASH}: no interval, for want of sessions or of anything that varies.`,
     'Effective rows: (Σw)²/Σw². Mean weight: 1 when propensities are right. Untried: share of its choices that the log made ' +
       `with a probability under 1 %. Switch-DR leaves weights over ${j.maxWeight} to the forecast.`,
     'Judged answers only: where judgements are given to some answers rather than others, all this holds for these alone. ' +
@@ -184,7 +185,13 @@ const TEXT_HEAD = [
   'untried %',
 ];
 
-const costOf = ({ costUsd }: PolicyJudgement) => usdPerThousand(costUsd?.value ?? null);
+/** A dash where there are no bounds, or none apart: an interval of no width would look like certainty. */
+const interval = ({ low, high }: Pick<Estimate, 'low' | 'high'>, show: (x: number | null) => string): string =>
+  low === null || high === null || low === high ? DASH : `[${show(low)}, ${show(high)}]`;
+
+/** No mean cost is below 0, where its interval is cut too; JSON has the value as estimated. */
+const costOf = ({ costUsd }: PolicyJudgement): Estimate | null =>
+  costUsd?.value == null ? costUsd : { ...costUsd, value: Math.max(0, costUsd.value) };
 const meanWeight = ({ diagnostics: d }: PolicyJudgement) =>
   `${d.meanWeight.toFixed(2)} ± ${(2 * d.meanWeightSe).toFixed(2)}`;
 
@@ -196,7 +203,7 @@ function textRow(p: PolicyJudgement): string[] {
     signedPercent(p.qualityMinusLog.value),
     interval(p.qualityMinusLog, (x) => signedPercent(x)),
     percent(p.quality.snips.value),
-    costOf(p),
+    usdPerThousand(costOf(p)?.value ?? null),
     p.costUsd === null ? '' : interval(p.costUsd, usdPerThousand),
     whole(Math.floor(p.diagnostics.effectiveRows)),
     meanWeight(p),
@@ -232,7 +239,7 @@ function htmlRow(p: PolicyJudgement): string[] {
     inPercent(p.quality.dr),
     `${signedPercent(p.qualityMinusLog.value)} ${small(interval(p.qualityMinusLog, (x) => signedPercent(x)))}`,
     p.qualityMinusLogAnytime === null ? DASH : interval(p.qualityMinusLogAnytime, (x) => signedPercent(x)),
-    inUsd(p.costUsd),
+    inUsd(costOf(p)),
     inUsd(p.costMinusLogUsd),
     whole(Math.floor(p.diagnostics.effectiveRows)),
     meanWeight(p),

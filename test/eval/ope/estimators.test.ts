@@ -309,9 +309,15 @@ describe('diagnostics', () => {
     expect(d.effectiveRows).toBeCloseTo(9 / 5);
     expect(d.maxWeight).toBe(2);
     expect(d.meanWeight).toBeCloseTo(0.75);
+    // As logged, Σ π²/π_b − (Σ π)²: 2 − 1, 2 − 1, 1/0.005 − 1 = 199, 0.5 − 0.25 (c cannot be drawn): 201.25; root / 4
+    expect(d.meanWeightSe).toBeCloseTo(Math.sqrt(201.25) / 4);
+    // 1/8 of the mass cannot be drawn
+    expect(d.meanWeightZ).toBeCloseTo((0.75 - 0.875) / d.meanWeightSe);
+    // As observed, where that is more (rows 1 and 3 alike, nothing left to chance elsewhere):
     // sessions: 2 − 1.5 = 0.5, 0 − 0.75, 1 − 0.75: squares 0.25 + 0.5625 + 0.0625 = 0.875; · 3/2; root / 4
-    expect(d.meanWeightSe).toBeCloseTo(Math.sqrt(0.875 * 1.5) / 4);
-    expect(d.meanWeightZ).toBeCloseTo(-0.25 / d.meanWeightSe);
+    const even = logging.map((p) => p.map((_, a) => (a < 2 ? 0.5 : 0)));
+    const same = { sessions: [0, 0, 1, 2], models, target: even, logging: even, drawn };
+    expect(diagnose({ ...same, weights: f(2, 0, 0, 1) }).meanWeightSe).toBeCloseTo(Math.sqrt(0.875 * 1.5) / 4);
     // propensity < 0.01: row 3 wholly, row 4 by half; of it c could not be drawn, nor ever was
     expect(d.thin).toBeCloseTo(1.5 / 4);
     expect(d.impossible).toBeCloseTo(0.5 / 4);
@@ -367,28 +373,55 @@ describe('interval of ratios', () => {
     expect(width(sessions) / width(rows)).toBeLessThan(2.5);
   });
 
-  test('without spread it is a point, and with one unit there is none', () => {
-    const same = [{ ratios: [{ numerator: f(0.5, 0.5, 0.5), denominator: null }] }];
-    expect(ratioEstimates(same, unitsOf(['a', 'b', 'c']), options)).toEqual([{ value: 0.5, low: 0.5, high: 0.5 }]);
-    expect(ratioEstimates(same, unitsOf(['a', 'a', 'a']), options)).toEqual([{ value: 0.5, low: null, high: null }]);
+  test('without spread there is none: that nothing varied says nothing of what might', () => {
+    const names = Array.from({ length: 250 }, (_, i) => `s${i >> 1}`);
+    const ones = new Float64Array(250).fill(1);
+    const open = [{ value: 1, low: null, high: null }];
+    expect(ratioEstimates([{ ratios: [{ numerator: ones, denominator: null }] }], unitsOf(names), options)).toEqual(
+      open,
+    );
+    // Nor where weights vary and rewards do not: Σwr / Σw is 1 on every resample.
+    const w = ones.map((_, i) => 1 + (i % 3));
+    expect(ratioEstimates([{ ratios: [{ numerator: w, denominator: w }] }], unitsOf(names), options)).toEqual(open);
   });
 
-  test('weights on one row of four leave the ends open: most resamples have no value or no spread', () => {
-    const ratios = [{ numerator: f(1, 0, 0, 0), denominator: f(1, 0, 0, 0) }];
+  test('with fewer than five units there is none', () => {
+    const of = (names: string[]) => {
+      const numerator = Float64Array.from(names, (_, i) => i);
+      return ratioEstimates([{ ratios: [{ numerator, denominator: null }] }], unitsOf(names), options)[0]!;
+    };
+    for (const names of ['a', 'aaaaaa', 'aabbcc', 'abcdabcd']) {
+      expect(of([...names])).toEqual({ value: (names.length - 1) / 2, low: null, high: null });
+    }
+    const { low, high } = of([...'abcdeabcde']);
+    expect(low! < 4.5 && 4.5 < high!).toBe(true);
+  });
+
+  test('weights on one row of six leave the ends open: many resamples have no value or no spread', () => {
+    const ratios = [{ numerator: f(1, 0, 0, 0, 0, 0), denominator: f(1, 0, 0, 0, 0, 0) }];
     const [e] = ratioEstimates(
-      [{ ratios: [...ratios, { numerator: f(1, 2, 3, 4), denominator: null }] }],
-      unitsOf(['a', 'b', 'c', 'd']),
+      [{ ratios: [...ratios, { numerator: f(1, 2, 3, 4, 5, 6), denominator: null }] }],
+      unitsOf([...'abcdef']),
       options,
     );
-    expect(e).toMatchObject({ value: 3.5, low: null, high: null });
+    expect(e).toMatchObject({ value: 4.5, low: null, high: null });
   });
 
   test('is cut where no true value can be', () => {
-    const values = f(1, 1, 1, 1, 1, 1, 1, 1, 1, 0);
-    const units = unitsOf([...values].map((_, i) => String(i)));
-    const [e] = ratioEstimates([{ ratios: [{ numerator: values, denominator: null }], range: [0, 1] }], units, options);
-    expect(e!.high === null || e!.high <= 1).toBe(true);
-    expect(e!.low === null || e!.low >= 0).toBe(true);
+    const cutAt = (values: Float64Array) => {
+      const units = unitsOf([...values].map((_, i) => String(i)));
+      return ratioEstimates(
+        [{ ratios: [{ numerator: values, denominator: null }], range: [0, 1] }],
+        units,
+        options,
+      )[0]!;
+    };
+    const { low, high } = cutAt(Float64Array.from({ length: 60 }, (_, i) => (i % 15 === 0 ? 0 : 1)));
+    expect(low! > 0.8 && low! < 14 / 15).toBe(true);
+    expect(high).toBe(1);
+    // Weighted rewards about 2: all of the interval is outside, and its end at 1 would be no interval.
+    const far = cutAt(Float64Array.from({ length: 60 }, (_, i) => 2 + 0.1 * (i % 3)));
+    expect(far).toEqual({ value: expect.closeTo(2.1), low: null, high: null });
   });
 });
 

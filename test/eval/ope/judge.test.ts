@@ -50,9 +50,9 @@ describe('a log with overlap', () => {
 
   test('always the better model: found by all, within the intervals, and at its cost', () => {
     const p = judged.get('b')!;
-    for (const e of Object.values(p.quality)) {
+    for (const [name, e] of Object.entries(p.quality)) {
       expect(e.value!).toBeGreaterThan(0.86);
-      expect(e.low! < e.value! && e.value! < e.high!).toBe(true);
+      if (name !== 'dm') expect(e.low! < e.value! && e.value! < e.high!, name).toBe(true);
     }
     // 0.9 − (0.75 · 0.6 + 0.25 · 0.9) = 0.225
     expect(p.qualityMinusLog.low! < 0.225 && p.qualityMinusLog.high! > 0.225).toBe(true);
@@ -91,8 +91,73 @@ describe('a log with overlap', () => {
   });
 });
 
+describe('where no interval can be told', () => {
+  const policies = [asLogged, always('b'), uniform];
+  const openEnds = { low: null, high: null };
+
+  test('forecasts alone have none: the rows do not know how far off they are', () => {
+    // b is forecast 0.7 everywhere, and answers well in 90 %; the log cannot correct the direct method.
+    const flat = { name: 'flat', fit: () => () => 0.7 };
+    const log = simpleLog(2000).map((row, i) => ({ ...row, distribution: { ...row.distribution, c: 0 }, at: i }));
+    for (const { quality } of judgeLog(log, policies, { ...options, rewardModel: flat }).policies) {
+      expect(quality.dm).toEqual({ value: expect.closeTo(0.7), ...openEnds });
+      expect(quality.dr.low).not.toBeNull();
+    }
+    // Weights of 200 are over τ = 20: Switch-DR is the direct method, and has as little.
+    const rare = byName(simpleLog(3000, 0.005), [always('a'), always('b')]);
+    expect(rare.get('b')!.quality.switchDr).toEqual(rare.get('b')!.quality.dm);
+    expect(rare.get('a')!.quality.switchDr.low).not.toBeNull();
+    const html = logHtml({ source: 'x', judgement: judgeLog(log, policies, options), leftOut: [] });
+    expect(html).toMatch(/Where IPS, SNIPS, DR and SNDR disagree beyond their intervals/);
+  });
+
+  test('answers that were all right leave it open how many will be', () => {
+    const right = simpleLog(250).map((row) => ({ ...row, quality: 1 }));
+    const judgement = judgeLog(right, policies, options);
+    for (const { quality, qualityMinusLog, name } of judgement.policies) {
+      for (const of of ['snips', 'dr', 'switchDr', 'sndr'] as const) {
+        expect(quality[of], `${name} by ${of}`).toEqual({ value: expect.closeTo(1), ...openEnds });
+      }
+      // Nothing is to be estimated where a policy is compared to itself.
+      const itself = { value: 0, low: 0, high: 0 };
+      expect(qualityMinusLog).toEqual(name === 'as logged' ? itself : { value: expect.closeTo(0), ...openEnds });
+    }
+    const report = { source: 'x', judgement, leftOut: [] };
+    for (const text of [logText(report), logHtml(report)]) {
+      expect(text).not.toMatch(/\[100\.0, 100\.0\]|\[0\.0, 0\.0\]/);
+      expect(text).toMatch(/–: no interval/);
+    }
+    expect(logText(report)).toMatch(/as logged +100\.0 +– +0\.0 +– /);
+  });
+
+  test('nor can three sessions tell', () => {
+    const judgement = judgeLog(
+      simpleLog(6, 0.5).map((row) => ({ ...row, distribution: { a: 0.5, b: 0.5 } })),
+      [uniform, always('a')],
+      options,
+    );
+    for (const { name, quality, qualityMinusLog, costUsd, flags } of judgement.policies) {
+      for (const e of [...Object.values(quality), costUsd]) expect(e).toMatchObject(openEnds);
+      expect(qualityMinusLog.low).toBe(name === 'uniform' ? 0 : null);
+      expect(flags.map(({ code }) => code)).toContain('few-sessions');
+    }
+    expect(logText({ source: 'x', judgement, leftOut: [] })).not.toMatch(/\[[^\]]*\d, /);
+  });
+});
+
 describe('costs', () => {
   const log = simpleLog(600);
+
+  test('a mean cost below 0 is printed as 0, as its interval is cut there, and kept in JSON', () => {
+    const judgement = judgeLog(log, [always('b')], options);
+    const [p] = judgement.policies;
+    const costUsd = { value: -0.00037, low: 0, high: 0.0012 };
+    const report = { source: 'x', judgement: { ...judgement, policies: [{ ...p!, costUsd }] }, leftOut: [] };
+    expect(logText(report)).toMatch(/ \$0 +\[\$0, \$1\.20\]/);
+    expect(logHtml(report)).toMatch(/\$0 <[^>]*>\[\$0, \$1\.20\]/);
+    for (const text of [logText(report), logHtml(report)]) expect(text).not.toMatch(/[-−]\$?0\.370|\$[-−]/);
+    expect(JSON.parse(logJson(report)).policies[0].costUsd).toEqual(costUsd);
+  });
 
   test('a few unknown ones are taken as forecast, many are not judged', () => {
     const drop = (every: number) => log.map((row, i) => (i % every === 0 ? { ...row, costUsd: null } : row));
