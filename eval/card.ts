@@ -44,6 +44,8 @@ export interface DatasetCard {
    * model answered. With holes that is another set of prompts than `oracle`'s.
    */
   readonly headroom: number;
+  /** Prompts that the best single model answered. */
+  readonly headroomPrompts: number;
   /** Shares of the prompts with outcomes on which every model asked got 1, and 0. */
   readonly solvedByAll: number;
   readonly solvedByNone: number;
@@ -126,7 +128,8 @@ export function datasetCard(all: Dataset, options: CardOptions = {}): DatasetCar
     costBasis: priced.length === 0 ? null : { main: mainBasis(costs.shares), shares: costs.shares },
     bestSingle: { modelId: models[best]!, quality: means.quality[best]! },
     oracle,
-    headroom: headroom < EPSILON ? 0 : headroom,
+    headroom: headroom.points < EPSILON ? 0 : headroom.points,
+    headroomPrompts: headroom.prompts,
     solvedByAll: summary.solvedByAll / answered,
     solvedByNone: summary.solvedByNobody / answered,
     nearDuplicates: crossGroupDuplicates(dataset.prompts, clusters),
@@ -136,7 +139,7 @@ export function datasetCard(all: Dataset, options: CardOptions = {}): DatasetCar
 }
 
 /** Mean of the best quality minus that of one model, over the prompts that it answered. */
-function headroomOver({ quality, modelIds }: OutcomeTable, column: number): number {
+function headroomOver({ quality, modelIds }: OutcomeTable, column: number): { points: number; prompts: number } {
   const m = modelIds.length;
   let [sum, count] = [0, 0];
   for (let from = 0; from < quality.length; from += m) {
@@ -147,7 +150,7 @@ function headroomOver({ quality, modelIds }: OutcomeTable, column: number): numb
     sum += top - own;
     count++;
   }
-  return count === 0 ? 0 : sum / count;
+  return { points: count === 0 ? 0 : sum / count, prompts: count };
 }
 
 function powerOf(table: OutcomeTable, first: number, second: number | undefined, tested: number | undefined): Power {
@@ -305,13 +308,20 @@ export function cardText(card: DatasetCard): string {
     ['USD per 1 000', `cheapest ${cost(card.cheapest)}, dearest ${cost(card.dearest)}${factor}`],
     ['costs from', basis + (card.unpriced.length === 0 ? '' : `; no price: ${list(card.unpriced)}`)],
     ['best single', `${percent(card.bestSingle.quality)} %  ${card.bestSingle.modelId}`],
-    ['oracle', `${percent(card.oracle)} %  headroom ${percent(card.headroom)} points`],
+    ['oracle', `${percent(card.oracle)} %  headroom ${headroomText(card)}`],
     ['solved', `by all ${percent(card.solvedByAll)} %, by none ${percent(card.solvedByNone)} % of the prompts`],
     ['near-duplicates', `${whole(near.pairs)} pairs across groups, ${whole(near.promptsInvolved)} prompts${unchecked}`],
     ['can be shown', powerText(power)],
   ];
   const body = lines.map(([name, text]) => `  ${name.padEnd(16)}${text}`);
   return [card.name, ...body, ...card.warnings.map((text) => `  note: ${text}`)].join('\n');
+}
+
+/** With holes the best single model's own prompts may be harder or easier than all. */
+function headroomText({ headroom, headroomPrompts, coverage, bestSingle }: DatasetCard): string {
+  const where =
+    coverage === 1 ? '' : ` over ${bestSingle.modelId} on the ${whole(headroomPrompts)} prompts that it answered`;
+  return `${percent(headroom)} points${where}`;
 }
 
 function powerText({ testGroups, disagreement, detectable }: Power): string {
