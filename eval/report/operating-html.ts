@@ -51,16 +51,14 @@ function regretted(list: readonly Regretted[], router: string): string {
   const withText = list.some(({ text }) => text !== undefined);
   const cell = ({ model, quality, costUsd, predicted }: Regretted['chosen']) =>
     `${escapeHtml(model)} ${small(`quality ${percent(quality, 0)} %, forecast ${predicted === null ? DASH : `${percent(predicted, 0)} %`}, ${usdPerThousand(costUsd)}/1k`)}`;
-  const rows = list.map((r) => [
-    escapeHtml(r.promptId),
-    percent(r.regret),
-    cell(r.chosen),
-    cell(r.better),
-    ...(withText ? [`<div class="clip">${escapeHtml(shortened(r.text ?? ''))}</div>`] : []),
-  ]);
+  const entries = list.map(
+    (r) => `<li><code>${escapeHtml(r.promptId)}</code> regret ${percent(r.regret)}
+<div>chosen: ${cell(r.chosen)}</div>
+<div>better: ${cell(r.better)}</div>${r.text === undefined ? '' : `<blockquote>${escapeHtml(shortened(r.text))}</blockquote>`}</li>`,
+  );
   return `<details><summary>Where ${escapeHtml(router)} is wrong: the ${list.length} most regretted prompts</summary>
 <p>Regret in points of quality, money counted at the rate at which the cheapest and the best single model are equally good a choice. ${withText ? '' : 'By id; <code>--show-text</code> adds the texts.'}</p>
-${htmlTable(`Most regretted prompts of ${router}`, ['prompt', 'regret', 'chosen', 'better', ...(withText ? ['text'] : [])], rows)}</details>`;
+<ol class="regretted">${entries.join('\n')}</ol></details>`;
 }
 
 const MOST_CHARS = 300;

@@ -69,6 +69,9 @@ svg .hit.shown { stroke: var(--ink); stroke-width: 1.5; }
 .plots figure { margin: 0; }
 pre { margin: 8px 0; padding: 10px 12px; background: var(--band); border-radius: 6px; overflow-x: auto; font-size: .86rem; }
 .worse { color: var(--warn); font-weight: 600; }
-.clip { min-width: 280px; max-width: 420px; white-space: normal; text-align: left; overflow-wrap: anywhere; }
+.regretted { padding-left: 28px; font-size: .9rem; overflow-wrap: anywhere; }
+.regretted li { margin: 10px 0; }
+.regretted blockquote { margin: 4px 0; padding: 4px 10px; border-left: 3px solid var(--line); color: var(--soft); }
+.scroll + .scroll { margin-top: 12px; }
 @media print { .wide { display: block; } .narrow, .hint { display: none; } }
 `;
