@@ -1,5 +1,6 @@
 /** An artifact folder as a source of learned routers. Each folder is loaded once. */
-import { type Artifact, hashGroup, loadArtifact, trainedOn } from '../router/artifact/artifact.ts';
+import { type Artifact, loadArtifact } from '../router/artifact/artifact.ts';
+import { trainedOn } from '../router/artifact/trained-on.ts';
 import { artifactPredictor, ZOO } from '../router/estimators/index.ts';
 import type { LearnedSource } from './learned.ts';
 
@@ -11,12 +12,10 @@ export async function artifactSource(path?: string): Promise<LearnedSource> {
 /** The same for an artifact in memory. */
 export function sourceOf(artifact: Artifact): LearnedSource {
   const { encoder } = artifact;
-  const trained = new Set(artifact.manifest.training.trainedGroupHashes);
   return {
     hash: artifact.hash,
     encoderId: encoder.id,
-    seen: trainedOn(artifact.manifest),
-    fitted: (groupId) => trained.has(hashGroup(groupId)),
+    ...trainedOn(artifact.manifest),
     modelIds: artifact.heads.modelIds,
     asItIs: (modelIds) => artifactPredictor(artifact, modelIds),
     estimator: (name) => ZOO[name]({ encoder }),

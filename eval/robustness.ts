@@ -12,11 +12,13 @@ import {
   sampleRows,
   seededRandom,
 } from '../datasets/index.ts';
-import { type Artifact, trainedOn } from '../router/artifact/artifact.ts';
+import type { Artifact } from '../router/artifact/artifact.ts';
+import { trainedOn } from '../router/artifact/trained-on.ts';
 import { createRouter, type Decision, type Router } from '../router/index.ts';
 import { forEachResample, percentileInterval } from './metrics/bootstrap.ts';
 import { FOLLOW_UP_ALONE, FOLLOW_UPS, HARMLESS, type Perturbation, ROUTER_TALK, type Turn } from './perturbations.ts';
 import type { Estimate } from './result.ts';
+import { groupsWith } from './split.ts';
 import { prepareTask } from './task.ts';
 
 /** No model may have more of the picks than this, or a steady pick says little. */
@@ -74,8 +76,8 @@ const CONTEXT_TOKENS = 1_000_000;
 export function poolOf(dataset: Dataset, artifact: Artifact, count: number, seed: number): RobustnessPool {
   const { table } = prepareTask(dataset).part;
   const known = table.modelIds.filter((id) => artifact.heads.modelIds.includes(id));
-  const seen = trainedOn(artifact.manifest);
-  const rows = table.prompts.flatMap((p, i) => (p.text.trim() !== '' && !seen(p.groupId) ? [i] : []));
+  const closed = groupsWith(table.prompts, trainedOn(artifact.manifest).seen);
+  const rows = table.prompts.flatMap((p, i) => (p.text.trim() !== '' && !closed.has(p.groupId) ? [i] : []));
   if (known.length < 2 || rows.length < FEWEST_PROMPTS) {
     throw new RoutingError(
       'EMPTY_TABLE',

@@ -26,8 +26,8 @@ export interface SplitOptions {
   readonly seed: number;
   /** At most this many training prompts, whole groups. */
   readonly trainPrompts?: number;
-  /** Groups that a router under evaluation was fitted on: they may train, but never test. */
-  readonly seen: (groupId: string) => boolean;
+  /** Prompts that a router under evaluation was fitted on: their groups may train, but never test. */
+  readonly seen: (prompt: Prompt) => boolean;
 }
 
 /**
@@ -47,12 +47,17 @@ export function foldRows(prompts: readonly Prompt[], options: SplitOptions): Fol
   }));
 }
 
+/** Groups with a prompt like this: near-duplicates of what was learned from are as good as learned from. */
+export const groupsWith = (prompts: readonly Prompt[], holds: (prompt: Prompt) => boolean): Set<string> =>
+  new Set(prompts.filter(holds).map((p) => p.groupId));
+
 /** True where fewer groups are unseen than the test part should hold. */
 export const testsAllUnseen = (groups: number, unseen: number): boolean => unseen <= TEST_SHARE * groups;
 
 function byGroup(prompts: readonly Prompt[], { seed, seen }: SplitOptions): FoldRows[] {
   const groups = new Set(prompts.map((p) => p.groupId));
-  const open = prompts.filter((p) => !seen(p.groupId));
+  const closed = groupsWith(prompts, seen);
+  const open = prompts.filter((p) => !closed.has(p.groupId));
   const openGroups = new Set(open.map((p) => p.groupId));
   if (openGroups.size === 0) throw new RoutingError('EMPTY_TABLE', NOTHING_UNSEEN);
   // As many test groups as without seen ones; where there are fewer, all of them, whatever the seed.
@@ -82,11 +87,12 @@ function byBenchmark(prompts: readonly Prompt[], { seen }: SplitOptions): FoldRo
       'there is one benchmark only (those under 100 prompts count as one), so none can be left out; use --split group',
     );
   }
+  const closed = groupsWith(prompts, seen);
   const folds = splits
     .map(({ benchmark, split }) => ({
       name: benchmark,
       train: split.train,
-      test: split.test.filter((i) => !seen(prompts[i]!.groupId)),
+      test: split.test.filter((i) => !closed.has(prompts[i]!.groupId)),
     }))
     .filter((fold) => fold.test.length > 0 && fold.train.length > 0);
   if (folds.length === 0) throw new RoutingError('EMPTY_TABLE', NOTHING_UNSEEN);

@@ -7,12 +7,13 @@
  * beats the best single one, so the zero router in hindsight is that one model; `minusBlindMix` compares with the mix
  * that costs the same, whatever λ is.
  */
-import { type Dataset, deriveSeed, RoutingError } from '../../datasets/index.ts';
+import { type Dataset, deriveSeed, type Prompt, RoutingError } from '../../datasets/index.ts';
 import type { Encoder } from '../../router/encoder/encoder.ts';
 import { isZooName, ZOO } from '../../router/estimators/index.ts';
 import type { Heads } from '../../router/heads/heads.ts';
 import { type Part, selectPartRows } from '../part.ts';
 import { type SingleModels, singleModels } from '../single-models.ts';
+import { groupsWith } from '../split.ts';
 import { prepareTask } from '../task.ts';
 import { type Lives, livesOf, type Seat, summarise } from './accounts.ts';
 import { type ReplayEvent, resolveEvents } from './events.ts';
@@ -29,8 +30,8 @@ export interface ReplaySource {
   readonly hash: string;
   readonly encoder: Encoder;
   readonly heads: Heads;
-  /** True when anything in it was fitted or chosen on this group. */
-  seen(groupId: string): boolean;
+  /** True when anything in it was fitted or chosen on this prompt. */
+  seen(prompt: Prompt): boolean;
 }
 
 /** Rows of the table of windows, where nobody says how long one is. */
@@ -48,7 +49,8 @@ export async function replay(dataset: Dataset, source: ReplaySource, options: Re
     ...(options.includeReasoning && { includeReasoning: true }),
   });
   const all = task.part.table.prompts;
-  const open = all.map((_, i) => i).filter((i) => options.includeSeen || !source.seen(all[i]!.groupId));
+  const closed = groupsWith(all, (p) => source.seen(p));
+  const open = all.map((_, i) => i).filter((i) => options.includeSeen || !closed.has(all[i]!.groupId));
   const part = selectPartRows(task.part, open);
   const { prompts, modelIds } = part.table;
   refuseTooFew(dataset.name, prompts.length, all.length, options);
@@ -151,7 +153,7 @@ export async function replay(dataset: Dataset, source: ReplaySource, options: Re
       decisions,
       modelIds,
       seenLeftOut: all.length - prompts.length,
-      seenKept: prompts.filter((p) => source.seen(p.groupId)).length,
+      seenKept: prompts.filter((p) => closed.has(p.groupId)).length,
       untriedShare: task.untriedShare,
       unpricedModels: task.dropped.unpricedModels,
       hiddenReasoningModels: task.dropped.hiddenReasoningModels,

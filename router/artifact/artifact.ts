@@ -44,12 +44,16 @@ export const Manifest = z.strictObject({
         licence: z.string().optional(),
       }),
     ),
-    /** {@link hashGroup} of each group whose text or outcomes were trained on. */
+    /** `hashGroup` of each group whose text or outcomes were trained on. */
     trainedGroupHashes: z.array(z.string()),
     /** The same for groups that only chose settings. */
     calibrationGroupHashes: z.array(z.string()),
     /** The same for groups that only proved the tolerance; older artifacts have none. */
     certificateGroupHashes: z.array(z.string()).optional(),
+    /** `textHashes` of the prompts in these groups, in the same three parts; older artifacts have none. */
+    trainedTextHashes: z.array(z.string()).optional(),
+    calibrationTextHashes: z.array(z.string()).optional(),
+    certificateTextHashes: z.array(z.string()).optional(),
   }),
   /** Measured when it was made; see the model card. */
   metrics: z.record(z.string(), z.unknown()),
@@ -89,16 +93,6 @@ export interface ArtifactParts {
 /** Folder of the artifact that is shipped. */
 export const defaultArtifactDir = (): string =>
   join(dirname(fileURLToPath(import.meta.url)), '..', 'models', 'default');
-
-/** How a group is named in a manifest: enough to recognise it, too little to read it. */
-export const hashGroup = (groupId: string): string => sha256(groupId).slice(0, 12);
-
-/** Tells whether a group went into an artifact: its text or outcomes, or by the choice or proof of settings. */
-export function trainedOn(manifest: Manifest): (groupId: string) => boolean {
-  const { trainedGroupHashes, calibrationGroupHashes, certificateGroupHashes = [] } = manifest.training;
-  const hashes = new Set([...trainedGroupHashes, ...calibrationGroupHashes, ...certificateGroupHashes]);
-  return (groupId) => hashes.has(hashGroup(groupId));
-}
 
 export interface LoadOptions {
   /** Folder of the transformer that the heads were trained over; default: where it lay then. */

@@ -8,7 +8,8 @@ import {
   roleOf,
   selectRows,
 } from '../../datasets/index.ts';
-import { type ArtifactParts, hashGroup } from '../artifact/artifact.ts';
+import type { ArtifactParts } from '../artifact/artifact.ts';
+import { hashGroup, textHashes } from '../artifact/trained-on.ts';
 import { type NgramWeights, ngramDimension, ngramGraph, openNgramEncoder } from '../encoder/ngram/ngram.ts';
 import type { TransformerEncoder } from '../encoder/transformer/transformer.ts';
 import { type HeadPredictions, predictHeads } from '../heads/heads.ts';
@@ -96,6 +97,9 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Ar
       trainedGroupHashes: hashes(training.prompts),
       calibrationGroupHashes: hashes(calibration.prompts),
       certificateGroupHashes: hashes(proving.prompts),
+      trainedTextHashes: textHashes(training.prompts, dataset.prompts),
+      calibrationTextHashes: textHashes(calibration.prompts, dataset.prompts),
+      certificateTextHashes: textHashes(proving.prompts, dataset.prompts),
     },
     metrics: {
       trainingPrompts: training.prompts.length,

@@ -19,13 +19,12 @@ import {
 import { resolveDataset } from '../../datasets/sources/index.ts';
 import {
   type Artifact,
-  hashGroup,
   loadArtifact,
   readEncoder,
   refuseToReplace,
   saveArtifact,
-  trainedOn,
 } from '../../router/artifact/artifact.ts';
+import { hashGroup, textHashes, trainedOn } from '../../router/artifact/trained-on.ts';
 import { embed } from '../../router/estimators/index.ts';
 import type { Heads } from '../../router/heads/heads.ts';
 import { createRouter, type Router } from '../../router/router.ts';
@@ -116,11 +115,11 @@ async function run(modelId: string, options: Options): Promise<void> {
       const given: Onboarding = { modelId, z, quality, outputTokens, ...(start.like && { like: start.like }) };
       if (spinner) spinner.text = 'fitting the row, with and without each fold';
       const heldOut = heldOutOnboarding(start.heads, given, prompts);
-      const hash = save(out, artifact, onboardModel(start.heads, given), modelId, labels, dataset.name);
+      const hash = save(out, artifact, onboardModel(start.heads, given), modelId, labels, dataset);
       if (spinner) spinner.text = 'deciding before and after';
       const picks = candidate && (await picksOf(artifact, out, poolOf(candidate, dataset, catalog, artifact), prompts));
       spinner?.stop();
-      const seen = prompts.filter((p) => trainedOn(artifact.manifest)(p.groupId)).length;
+      const seen = prompts.filter(trainedOn(artifact.manifest).seen).length;
       const report: Report = {
         model: modelId,
         labels: prompts.length,
@@ -221,7 +220,14 @@ async function startOf(heads: Heads, modelId: string, candidate: Candidate | und
 }
 
 /** Encoder, policy and all other rows as they were. @returns the new hash */
-function save(out: string, artifact: Artifact, heads: Heads, modelId: string, labels: Labels, name: string): string {
+function save(
+  out: string,
+  artifact: Artifact,
+  heads: Heads,
+  modelId: string,
+  labels: Labels,
+  dataset: Dataset,
+): string {
   const { training, metrics, notes } = artifact.manifest;
   const groups = [...new Set(labels.prompts.map((p) => p.groupId))];
   const count = { prompts: labels.prompts.length, groups: groups.length, outcomes: labels.prompts.length };
@@ -231,8 +237,9 @@ function save(out: string, artifact: Artifact, heads: Heads, modelId: string, la
     policy: artifact.policy,
     training: {
       ...training,
-      data: [...training.data, { name: `${name}: ${modelId}`, ...count }],
-      trainedGroupHashes: [...new Set([...training.trainedGroupHashes, ...groups.map(hashGroup)])].sort(),
+      data: [...training.data, { name: `${dataset.name}: ${modelId}`, ...count }],
+      trainedGroupHashes: merged(training.trainedGroupHashes, groups.map(hashGroup)),
+      trainedTextHashes: merged(training.trainedTextHashes ?? [], textHashes(labels.prompts, dataset.prompts)),
     },
     metrics,
     notes: [...notes, `${modelId} was added from ${labels.prompts.length} labelled prompts.`],
@@ -240,6 +247,8 @@ function save(out: string, artifact: Artifact, heads: Heads, modelId: string, la
     created: new Date(),
   }).hash;
 }
+
+const merged = (a: readonly string[], b: readonly string[]): string[] => [...new Set([...a, ...b])].sort();
 
 /** What it competes with: the priced models of the folder that the artifact knows, else the catalog. */
 function poolOf(

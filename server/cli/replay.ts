@@ -8,7 +8,8 @@ import { ORDERS, type ReplayOrder, readTimes } from '../../eval/replay/order.ts'
 import { STICKINESS, type Stickiness } from '../../eval/replay/play.ts';
 import { type ReplaySource, replay } from '../../eval/replay/replay.ts';
 import { replayHtml, replayJson, replayText } from '../../eval/report/replay-report.ts';
-import { loadArtifact, trainedOn } from '../../router/artifact/artifact.ts';
+import { loadArtifact } from '../../router/artifact/artifact.ts';
+import { trainedOn } from '../../router/artifact/trained-on.ts';
 import { natural, number, positive } from './numbers.ts';
 import { progressLine } from './progress.ts';
 import { reportFolder } from './report-folder.ts';
@@ -136,7 +137,7 @@ async function run(options: Options, outAsked: boolean): Promise<void> {
     hash: artifact.hash,
     encoder: artifact.encoder,
     heads: artifact.heads,
-    seen: trainedOn(artifact.manifest),
+    seen: trainedOn(artifact.manifest).seen,
   };
   if (encoderId !== undefined && encoderId !== artifact.encoder.id) {
     throw new RoutingError(

@@ -1,6 +1,7 @@
 /** The demo on recorded outcomes: real models, real prompts, the gateway's own HTTP path. */
 import { mergeDatasets, readCatalog, readDataset } from '../../datasets/index.ts';
-import { loadArtifact, trainedOn } from '../../router/artifact/artifact.ts';
+import { loadArtifact } from '../../router/artifact/artifact.ts';
+import { trainedOn } from '../../router/artifact/trained-on.ts';
 import { type LoopOutcome, runLoop, type Say } from './loop.ts';
 import {
   type Recorded,
@@ -37,7 +38,7 @@ export async function runRecorded(
     const head = [id, like].find((name) => name !== undefined && known.includes(name));
     return head === undefined ? [] : [{ like: head, outputUsdPerMTok }];
   });
-  const world = recordedWorld(dataset, { seen: trainedOn(artifact.manifest), modelIds: known, priced }, options);
+  const world = recordedWorld(dataset, { seen: trainedOn(artifact.manifest).seen, modelIds: known, priced }, options);
   await artifact.encoder.close?.();
   const named = [...new Set([0, world.best])].map((j) => world.candidates[j]!.id);
   const outcome = await runLoop(

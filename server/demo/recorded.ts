@@ -9,6 +9,7 @@ import {
   CHARS_PER_TOKEN,
   type Dataset,
   deriveSeed,
+  type Prompt,
   providerOf,
   RoutingError,
   seededRandom,
@@ -19,6 +20,7 @@ import { CONSTANT_TOKENS } from '../../eval/costs.ts';
 import { upperHull } from '../../eval/metrics/upper-hull.ts';
 import { type Part, selectPartModels, selectPartRows } from '../../eval/part.ts';
 import { singleModels } from '../../eval/single-models.ts';
+import { groupsWith } from '../../eval/split.ts';
 import { prepareTask } from '../../eval/task.ts';
 import type { Asked, Checker } from './client.ts';
 import { lastQuestion, startAnswerers, type Upstreams } from './upstreams.ts';
@@ -58,8 +60,8 @@ export interface RecordedOptions {
 
 /** What is asked of the router that the gateway starts with. */
 export interface StartingRouter {
-  /** True when anything in it was fitted or chosen on this group. */
-  seen(groupId: string): boolean;
+  /** True when anything in it was fitted or chosen on this prompt. */
+  seen(prompt: Prompt): boolean;
   readonly modelIds: readonly string[];
   /** Known models with a price, to liken others to. */
   readonly priced: readonly { readonly like: string; readonly outputUsdPerMTok: number }[];
@@ -209,7 +211,8 @@ function splitGroups(
     members.set(p.groupId, [...(members.get(p.groupId) ?? []), i]);
   });
   const groups = shuffled([...members.keys()].sort(), seededRandom(deriveSeed(seed, 'demo-recorded')));
-  const open = groups.filter((g) => !seen(g));
+  const closed = groupsWith(table.prompts, seen);
+  const open = groups.filter((g) => !closed.has(g));
   // Where nearly all groups are unseen, some have to be left to practise on; where holes are many, more are needed.
   const most = Math.min(3 * wanted, Math.floor(texts.size / 2));
   const fresh: number[] = [];
@@ -220,8 +223,7 @@ function splitGroups(
     freshGroups.add(g);
   }
   const practice = groups.filter((g) => !freshGroups.has(g)).flatMap((g) => members.get(g)!);
-  const openGroups = new Set(open);
-  return { practice, fresh, seen: groups.filter((g) => !openGroups.has(g)).flatMap((g) => members.get(g)!).length };
+  return { practice, fresh, seen: groups.filter((g) => closed.has(g)).flatMap((g) => members.get(g)!).length };
 }
 
 /**

@@ -105,8 +105,8 @@ export function fakeSource(options: {
     hash: 'fake',
     encoderId: 'fake-encoder',
     modelIds: options.modelIds ?? Object.keys(SKILLS),
-    seen: options.seen ?? (() => false),
-    fitted: options.seen ?? (() => false),
+    seen: ({ groupId }) => options.seen?.(groupId) ?? false,
+    fitted: ({ groupId }) => options.seen?.(groupId) ?? false,
     asItIs: (modelIds) => predictorOf(modelIds, quality),
     estimator: () => options.estimator ?? knowing(quality),
   };

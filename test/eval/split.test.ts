@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { splitByGroup } from '../../datasets/index.ts';
+import { type Prompt, splitByGroup } from '../../datasets/index.ts';
 import { foldRows } from '../../eval/split.ts';
 import { world } from './fixtures.ts';
 
@@ -18,11 +18,23 @@ describe('folds', () => {
 
   test('groups an artifact was fitted on are never tested, and may train', () => {
     const seen = (g: string) => Number(g.split('-')[1]) < 240; // 240 of 300 groups: 60 are left, fewer than 90
-    const [fold] = foldRows(prompts, { split: 'group', seed: 4, seen });
+    const [fold] = foldRows(prompts, { split: 'group', seed: 4, seen: (p) => seen(p.groupId) });
     expect(groupsOf(fold!.test).size).toBe(60);
     for (const g of groupsOf(fold!.test)) expect(seen(g)).toBe(false);
     expect(fold!.train).toHaveLength(480);
     expect(() => foldRows(prompts, { split: 'group', seed: 4, seen: () => true })).toThrow(/nothing honest.*--router/);
+  });
+
+  test('a group with one prompt that an artifact was fitted on is never tested, by group or by benchmark', () => {
+    // Groups are pairs p0 p1, p2 p3, …: every fourth prompt closes every second group, 150 of 300; 90 are tested.
+    const seen = (p: Prompt) => Number(p.id.slice(1)) % 4 === 0;
+    const closed = new Set(prompts.filter(seen).map((p) => p.groupId));
+    expect(closed.size).toBe(150);
+    const [fold] = foldRows(prompts, { split: 'group', seed: 4, seen });
+    expect(groupsOf(fold!.test).size).toBe(90);
+    for (const { test } of [fold!, ...foldRows(prompts, { split: 'benchmark', seed: 4, seen })]) {
+      for (const g of groupsOf(test)) expect(closed.has(g)).toBe(false);
+    }
   });
 
   test('by benchmark each is left out in turn with every group it shares', () => {

@@ -8,13 +8,12 @@ import {
   type Artifact,
   type ArtifactParts,
   defaultArtifactDir,
-  hashGroup,
   loadArtifact,
   readEncoder,
   saveArtifact,
-  trainedOn,
 } from '../../router/artifact/artifact.ts';
 import { headsFromJson, headsToJson } from '../../router/artifact/heads-json.ts';
+import { hashGroup, trainedOn } from '../../router/artifact/trained-on.ts';
 import { predictHeads } from '../../router/heads/heads.ts';
 import { Router } from '../../router/index.ts';
 import { Policy } from '../../router/policy/policy.ts';
@@ -142,7 +141,10 @@ describe('saving and loading', () => {
 
   test('knows which groups it was fitted on', async () => {
     const { manifest } = await loadArtifact(saved().dir);
-    expect(['g1', 'g2', 'g3', 'g4', ''].map(trainedOn(manifest))).toEqual([true, true, true, false, false]);
+    const { seen, fitted } = trainedOn(manifest);
+    const prompts = ['g1', 'g2', 'g3', 'g4', ''].map((groupId) => ({ groupId, text: 'some text' }));
+    expect(prompts.map(seen)).toEqual([true, true, true, false, false]);
+    expect(prompts.map(fitted)).toEqual([true, true, false, false, false]);
   });
 });
 
@@ -274,7 +276,7 @@ describe('the shipped artifact', () => {
     expect(artifact.encoder.dimension).toBe(artifact.manifest.encoder.dimension);
   });
 
-  test('holds no words of a prompt: no three words in a row outside the manifest, and groups only as hashes', () => {
+  test('holds no words of a prompt: no three words in a row outside the manifest, groups and texts only as hashes', () => {
     // Three words in a row.
     const phrase = /[A-Za-z]{3,}[ ,.][A-Za-z]{3,}[ ,.][A-Za-z]{2,}/g;
     for (const name of ['encoder.onnx', 'heads.onnx', 'heads.json', 'policy.json']) {
@@ -282,12 +284,9 @@ describe('the shipped artifact', () => {
       const found = text.match(phrase) ?? [];
       expect([...found], name).toEqual([]);
     }
-    for (const hash of [
-      ...artifact.manifest.training.trainedGroupHashes,
-      ...artifact.manifest.training.calibrationGroupHashes,
-    ]) {
-      expect(hash).toMatch(/^[0-9a-f]{12}$/);
-    }
+    const { seed: _seed, data: _data, ...hashes } = artifact.manifest.training;
+    expect(Object.keys(hashes)).toHaveLength(6);
+    for (const hash of Object.values(hashes).flat()) expect(hash).toMatch(/^[0-9a-f]{12}$/);
   });
 
   test('was trained on the four sources and not on routellm', () => {

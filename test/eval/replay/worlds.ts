@@ -61,7 +61,7 @@ export const source = (seen: (groupId: string) => boolean = () => false): Replay
   hash: 'fake',
   encoder,
   heads: { domain: { centres: new Float64Array(2) } } as unknown as Heads,
-  seen,
+  seen: ({ groupId }) => seen(groupId),
 });
 
 /** Small and quick; λ such that a dear call (about 0.003 USD) is worth 0.2 of quality. */

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Dataset, roleOf } from '../../../datasets/index.ts';
-import { type ArtifactParts, hashGroup, loadArtifact, saveArtifact } from '../../../router/artifact/artifact.ts';
+import { type ArtifactParts, loadArtifact, saveArtifact } from '../../../router/artifact/artifact.ts';
+import { hashGroup, trainedOn } from '../../../router/artifact/trained-on.ts';
 import { predictHeads } from '../../../router/heads/heads.ts';
 import { Router } from '../../../router/index.ts';
 import { train } from '../../../router/training/train.ts';
@@ -44,6 +45,22 @@ describe('train', () => {
     expect(report.size).toBeGreaterThan(5);
     const used = [...parts.training.trainedGroupHashes, ...parts.training.calibrationGroupHashes];
     expect(used.filter((h) => report.has(h))).toEqual([]);
+  });
+
+  test('knows its prompts again by their texts in groups of another name, and no report prompt', () => {
+    const { seen, fitted } = trainedOn(parts);
+    const roles = new Map<string, string[]>();
+    for (const { groupId, text } of data.prompts) {
+      roles.set(text, [...new Set([...(roles.get(text) ?? []), roleOf(groupId)])]);
+    }
+    expect([...roles.values()].flat()).toEqual(
+      expect.arrayContaining(['train', 'calibration', 'certificate', 'report']),
+    );
+    for (const [text, in_] of roles) {
+      const elsewhere = { groupId: 'another file', text };
+      expect(seen(elsewhere), text).toBe(in_.some((role) => role !== 'report'));
+      expect(fitted(elsewhere), text).toBe(in_.includes('train'));
+    }
   });
 
   test('uses certificate groups for the proof alone', async () => {

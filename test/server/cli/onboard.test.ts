@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { readDataset } from '../../../datasets/index.ts';
 import { loadArtifact } from '../../../router/artifact/artifact.ts';
+import { trainedOn } from '../../../router/artifact/trained-on.ts';
 import { selectHeads } from '../../../router/heads/heads.ts';
 import { rowOf } from '../../../router/training/onboard-row.ts';
 import { anchorsCommand } from '../../../server/cli/anchors.ts';
@@ -56,6 +57,10 @@ describe('pointsman onboard', () => {
     expect(rowOf(fresh.heads, 'new/apprentice')?.evidence).toBe(120);
     expect(selectHeads(fresh.heads, old.heads.modelIds)).toEqual(old.heads);
     expect(fresh.manifest.training.data.at(-1)).toMatchObject({ prompts: 120, groups: 60 });
+    // What it has learned now may not be tested on, whatever the groups are called elsewhere.
+    const elsewhere = generatedDataset(120, 5).prompts.map(({ text }) => ({ groupId: 'another file', text }));
+    expect(elsewhere.some(trainedOn(old.manifest).seen)).toBe(false);
+    expect(elsewhere.every(trainedOn(fresh.manifest).fitted)).toBe(true);
   });
 
   test('writes over another router only when told to', async () => {

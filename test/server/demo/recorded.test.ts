@@ -47,7 +47,7 @@ function recordedData(n: number): Dataset {
 }
 
 const router = {
-  seen: (groupId: string) => Number(groupId.split('-')[1]) < 20,
+  seen: ({ groupId }: { groupId: string }) => Number(groupId.split('-')[1]) < 20,
   modelIds: ['acme/huge', 'known/small'],
   priced: [
     { like: 'known/small', outputUsdPerMTok: 0.5 },
@@ -65,7 +65,7 @@ describe('recorded outcomes as a world to route in', () => {
     const groups = (tasks: readonly RecordedTask[]) => new Set(tasks.map((t) => groupOf.get(t.id)!));
     const [practice, fresh] = [groups(world.practice), groups(world.fresh)];
     expect([world.practice.length, world.fresh.length]).toEqual([100, 40]);
-    expect([...fresh].filter((g) => practice.has(g) || router.seen(g))).toEqual([]);
+    expect([...fresh].filter((g) => practice.has(g) || router.seen({ groupId: g }))).toEqual([]);
     expect(world.seen).toBe(40);
     // What not every model was tried on cannot be asked of all of them.
     expect([...world.practice, ...world.fresh].filter((t) => Number(t.id.slice(1)) % 10 === 0)).toEqual([]);
