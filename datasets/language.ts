@@ -1,7 +1,7 @@
 /** Which language a prompt is in, for slices of a report. Loads its tables at the first question. */
 
 /** Characters looked at: the start of a prompt tells its language as well as all of it. */
-const CHARS = 1000;
+const CHARS = 400;
 
 export type LanguageOf = (text: string) => string;
 

@@ -11,7 +11,7 @@ import { deferralArea } from './metrics/deferral-area.ts';
 import { gain, gapAtOracle } from './metrics/gains.ts';
 import { hypervolumeRatio, type PoolBox } from './metrics/hypervolume.ts';
 import { rowWeights } from './metrics/paired-bootstrap.ts';
-import { paretoDist } from './metrics/pareto.ts';
+import { paretoDist, paretoFrontier } from './metrics/pareto.ts';
 import { perfGain } from './metrics/perf-gain.ts';
 import { costApgr, costCpt } from './metrics/pgr.ts';
 import { qualityNeutralCost } from './metrics/quality-neutral-cost.ts';
@@ -207,7 +207,7 @@ function figuresOf(
     oracleAiq: aiq(oraclePoints, range),
     oraclePoints,
     routerBench: routerBenchAiq(curves.map((points, t) => (tallies[t]!.kind === 'hindsight' ? [] : points))),
-    rivals: tallies.flatMap((t, k) => (t.kind === 'hindsight' ? [] : curves[k]!)),
+    frontier: frontierOf(tallies.flatMap((t, k) => (t.kind === 'hindsight' ? [] : curves[k]!))),
   };
   const routers = tallies.map((t, k) => {
     const points = curves[k]!;
@@ -238,9 +238,11 @@ interface Pool {
   readonly oraclePoints: readonly CurvePoint[];
   /** RouterBench's AIQ of each router: it depends on the others. */
   readonly routerBench: readonly (number | null)[];
-  /** Points of all routers that do not see the outcomes. */
-  readonly rivals: readonly CurvePoint[];
+  /** Pareto frontier of all routers that do not see the outcomes. */
+  readonly frontier: readonly CurvePoint[];
 }
+
+const frontierOf = (points: readonly CurvePoint[]): CurvePoint[] => paretoFrontier(points).map((k) => points[k]!);
 
 function curveFigures(points: readonly CurvePoint[], pool: Pool, routerBench: number | null) {
   const { range, baseline, best, box } = pool;
@@ -273,7 +275,7 @@ function curveFigures(points: readonly CurvePoint[], pool: Pool, routerBench: nu
     gapAtOracle: gapAtOracle(only(top.quality), only(pool.oraclePoints.at(-1)!.quality)).ratioOfMeans,
     perfGain: perfGain(points, best),
     costSave: costSave(points, best),
-    paretoDist: paretoDist(points, pool.rivals, box),
+    paretoDist: paretoDist(points, pool.frontier, box),
   };
 }
 
