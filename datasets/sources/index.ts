@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { RoutingError } from '../errors.ts';
+import { refuseForTraining } from '../evaluation-only.ts';
 import { embedllm } from './embedllm.ts';
 import { livecodebench } from './livecodebench.ts';
 import { llmrouterbench } from './llmrouterbench.ts';
@@ -61,4 +62,11 @@ export function resolveDataset(nameOrDir: string, cache: string = cacheFolder())
     'MISSING_FILE',
     `${nameOrDir}: a public dataset that is not here yet; run: pointsman datasets fetch ${nameOrDir}`,
   );
+}
+
+/** Folders to learn from, by path or name. @throws as {@link resolveDataset} and {@link refuseForTraining} */
+export function resolveForTraining(namesOrDirs: readonly string[]): string[] {
+  const dirs = namesOrDirs.map((nameOrDir) => resolveDataset(nameOrDir));
+  for (const dir of dirs) refuseForTraining(dir);
+  return dirs;
 }

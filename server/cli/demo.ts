@@ -1,6 +1,7 @@
 /** `pointsman demo`: the whole line in a minute, on generated tasks and local programs, or on recorded outcomes. */
 import { Command } from 'commander';
 import ora from 'ora';
+import { resolveForTraining } from '../../datasets/sources/index.ts';
 import type { DemoOutcome } from '../demo/run.ts';
 import { demoText, figures } from '../demo/table.ts';
 import { wholeNumber } from './numbers.ts';
@@ -63,7 +64,7 @@ export function demoCommand(): Command {
             import('../demo/recorded-table.ts'),
           ]);
           const asked = { ...options, models, practice: practice ?? 600 };
-          const outcome = await runRecorded(data, asked, say, stop.signal);
+          const outcome = await runRecorded(resolveForTraining(data), asked, say, stop.signal);
           print(options.json ? JSON.stringify(recordedSummary(outcome), null, 2) : recordedText(outcome));
         } else {
           const { runDemo } = await import('../demo/run.ts');

@@ -1,6 +1,7 @@
 /** `pointsman leaderboard`: fits and ranks every method of the zoo on folders of outcomes. */
 import { availableParallelism } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { resolveForTraining } from '../../datasets/sources/index.ts';
 import { leaderBoardPage } from '../../eval/leaderboard/page.ts';
 import { TASKS, type TaskName } from '../../eval/leaderboard/rank.ts';
 import { leaderBoardText } from '../../eval/leaderboard/text.ts';
@@ -85,6 +86,7 @@ export function leaderboardCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
+  const dirs = resolveForTraining(options.data);
   checkTextFiles(options.text);
   const page = reportFolder(options.out, 'leaderboard.html');
   const files = [page, reportFolder(options.out, 'leaderboard.json'), reportFolder(options.out, 'leaderboard.txt')];
@@ -92,7 +94,7 @@ async function run(options: Options): Promise<void> {
   const chosen = options.method ?? (quick ? QUICK : (Object.keys(ZOO) as ZooName[]));
   const splits = options.splits ?? (quick ? 3 : 20);
   const job: BoardJob = {
-    dirs: options.data,
+    dirs,
     texts: options.text,
     out: options.out,
     // The baseline of the Brier score and of the learning curve, and ours, are always there.

@@ -1,6 +1,7 @@
 /** `pointsman replay`: recorded outcomes in order, as if a router had lived through them, learning as it goes. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { RoutingError, readCatalog } from '../../datasets/index.ts';
+import { resolveForTraining } from '../../datasets/sources/index.ts';
 import { defaultReplayDir, readEvaluationData } from '../../eval/data.ts';
 import { parseEvent } from '../../eval/replay/events.ts';
 import { REPLAY_DEFAULTS } from '../../eval/replay/options.ts';
@@ -130,8 +131,10 @@ export function replayCommand(): Command {
 
 async function run(options: Options, outAsked: boolean): Promise<void> {
   const events = options.event.map(parseEvent);
-  const { dataset, encoderId } = await readEvaluationData(options.data);
-  const times = await readTimes(options.data.length > 0 ? options.data : [defaultReplayDir()]);
+  // A replay learns as it goes.
+  const dirs = resolveForTraining(options.data);
+  const { dataset, encoderId } = await readEvaluationData(dirs);
+  const times = await readTimes(dirs.length > 0 ? dirs : [defaultReplayDir()]);
   const artifact = await loadArtifact(options.artifact);
   const source: ReplaySource = {
     hash: artifact.hash,

@@ -14,10 +14,9 @@ import {
   promptChars,
   RoutingError,
   readDataset,
-  refuseForTraining,
   roleOf,
 } from '../../datasets/index.ts';
-import { resolveDataset } from '../../datasets/sources/index.ts';
+import { resolveForTraining } from '../../datasets/sources/index.ts';
 import { loadArtifact, refuseToReplace, saveArtifact } from '../../router/artifact/artifact.ts';
 import type { TransformerEncoder } from '../../router/encoder/transformer/transformer.ts';
 import { embed } from '../../router/estimators/index.ts';
@@ -78,8 +77,7 @@ Examples:
       const started = performance.now();
       try {
         refuseToReplace(resolve(options.out));
-        const dirs = options.data.map((nameOrDir) => resolveDataset(nameOrDir));
-        for (const dir of dirs) refuseForTraining(dir);
+        const dirs = resolveForTraining(options.data);
         const onProgress = (step: string, share: number): void => {
           spinner.text = share > 0 ? `${step} ${Math.round(100 * share)} %` : step;
         };

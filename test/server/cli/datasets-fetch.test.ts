@@ -5,7 +5,10 @@ import { readDataset } from '../../../datasets/index.ts';
 import { downloadFolder, SOURCES, sourceNamed } from '../../../datasets/sources/index.ts';
 import { anchorsCommand } from '../../../server/cli/anchors.ts';
 import { datasetsCommand } from '../../../server/cli/datasets.ts';
+import { evalCommand } from '../../../server/cli/eval.ts';
+import { leaderboardCommand } from '../../../server/cli/leaderboard.ts';
 import { onboardCommand } from '../../../server/cli/onboard.ts';
+import { replayCommand } from '../../../server/cli/replay.ts';
 import { trainCommand } from '../../../server/cli/train.ts';
 import { type FetchOptions, fetchDataset } from '../../../server/dataset-fetch.ts';
 import { failureOf, folderOf, temporaryFolder } from '../../datasets/fixtures.ts';
@@ -259,11 +262,14 @@ test('nothing is learned from data that is for evaluation only', async () => {
     () => trainCommand().parseAsync(['--data', dir, '--out', out], { from: 'user' }),
     () => onboardCommand().parseAsync(['a/b', '--data', dir, '--out', out], { from: 'user' }),
     () => anchorsCommand().parseAsync(['--data', dir], { from: 'user' }),
+    () => leaderboardCommand().parseAsync(['--data', dir, '--out', out], { from: 'user' }),
+    () => replayCommand().parseAsync(['--data', dir, '--out', out], { from: 'user' }),
+    () => evalCommand().parseAsync([dir, '--router', 'knn', '--out', out], { from: 'user' }),
   ];
   for (const attempt of attempts) {
     const failure = await failureOf(attempt);
     expect(failure.code).toBe('EVALUATION_ONLY');
-    expect(failure.message).toContain('its rules reject routers');
+    expect(failure.message).toMatch(/its rules reject routers|may be evaluated on and not trained on/);
   }
   expect(existsSync(dirname(out)) && !existsSync(out)).toBe(true);
 });
