@@ -25,7 +25,7 @@ export function variantsOf(folds: readonly FoldResult[], hidden: readonly string
     },
     { analysis: `${2 * GRID_POINTS - 1} operating points`, gridPoints: 2 * GRID_POINTS - 1 },
     { analysis: 'one price a call for each model, whatever its length', change: flatPrices },
-    ...(holes ? [{ analysis: 'only prompts that every model answered', change: completeRows }] : []),
+    ...(holes ? [{ analysis: 'only test prompts that every model answered', change: completeRows }] : []),
     ...(hidden.length > 0
       ? [3, 10].map((factor) => ({
           analysis: `reasoning models at ${factor} × their counted tokens`,
@@ -62,7 +62,9 @@ function flatPrices(part: Part, train: Part): Part {
   };
 }
 
-function completeRows(part: Part): Part {
+/** Of the test part alone: another training part would be another router. */
+function completeRows(part: Part, train: Part): Part {
+  if (part === train) return part;
   const m = part.table.modelIds.length;
   const rows = part.table.prompts
     .map((_, i) => i)

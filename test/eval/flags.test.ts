@@ -10,7 +10,7 @@ import { markdownReport } from '../../eval/report/markdown.ts';
 import { textReport } from '../../eval/report/text.ts';
 import type { Evaluation, FlagCode } from '../../eval/result.ts';
 import { temporaryFolder } from '../router/fixtures.ts';
-import { fakeSource, loading, noise, truth, world } from './fixtures.ts';
+import { fakeSource, knowing, loading, noise, predictorOf, truth, world } from './fixtures.ts';
 
 const run = (dataset: Dataset, source: Parameters<typeof fakeSource>[0], options: Partial<EvaluateOptions> = {}) =>
   evaluate(dataset, { load: loading(fakeSource(source)), replicates: 60, routers: ['default'], ...options });
@@ -239,7 +239,7 @@ describe('checks of every run', () => {
     const e = await run(world({ prompts: 400, holes: 0.1 }), {});
     const names = e.sensitivity.map(({ analysis }) => analysis);
     expect(new Set(names).size).toBe(names.length);
-    expect(names).toContain('only prompts that every model answered');
+    expect(names).toContain('only test prompts that every model answered');
     expect(names).toContain('AIQ over cost instead of its logarithm');
     for (const { leads } of e.sensitivity) expect(leads.map(({ router }) => router)).toEqual(['default']);
     const lead = e.routers.find((r) => r.name === 'default')!.aiqMinusZero.value!;
@@ -252,4 +252,20 @@ describe('checks of every run', () => {
     const e = await run(world(), {}, { checks: false });
     expect([e.controls, e.sensitivity]).toEqual([[], []]);
   });
+});
+
+test('other analyses fit nothing again, whatever they leave out', async () => {
+  let fits = 0;
+  const estimator = {
+    ...knowing(truth),
+    fit: async (table: Parameters<ReturnType<typeof knowing>['fit']>[0]) => {
+      fits++;
+      return predictorOf(table.modelIds, truth);
+    },
+  };
+  const dataset = world({ prompts: 400, holes: 0.1 });
+  await run(dataset, { estimator }, { routers: ['default+fit'], checks: false });
+  const once = fits;
+  await run(dataset, { estimator }, { routers: ['default+fit'] });
+  expect(fits).toBe(2 * once);
 });
