@@ -2,7 +2,7 @@
 import type { Result } from './client.ts';
 import { type RecordedTask, recordedCostUsd } from './recorded.ts';
 import type { RecordedOutcome } from './recorded-run.ts';
-import { blindMix, columns, type Figures, figures, percent, signed } from './table.ts';
+import { blindMix, columns, type Figures, figures, percent, rowsAgainst, signed } from './table.ts';
 
 /** What is worth a line of its own: one kind of prompt with so many fresh prompts. */
 const MOST_BENCHMARKS = 10;
@@ -54,18 +54,7 @@ export function recordedText(outcome: RecordedOutcome): string {
   const singles = recordedSingles(outcome);
   const promoted = retrain.outcome === 'promoted';
   const plain = (id: string) => id.slice(id.indexOf('/') + 1);
-  const row = (name: string, f: Figures, mix: string, note: string) => [
-    name,
-    percent(f.right),
-    f.usdPerThousand.toFixed(3),
-    percent(f.saved),
-    mix,
-    note,
-  ];
-  const routed = (name: string, results: readonly Result[], note: string) => {
-    const f = figures(results, best);
-    return row(name, f, percent(blindMix(singles, f.usdPerThousand)), note);
-  };
+  const { row, routed } = rowsAgainst(singles, best);
   const beyond = (results: readonly Result[]) => {
     const f = figures(results, best);
     return `${signed((f.right - blindMix(singles, f.usdPerThousand)) * 100)} points`;

@@ -40,11 +40,8 @@ export function blindMix(single: readonly Figures[], usdPerThousand: number): nu
   return best;
 }
 
-export function demoText(outcome: DemoOutcome): string {
-  const { single, before, after, retrain, options } = outcome;
-  const dearest = single.at(-1)!.results;
-  const promoted = retrain.outcome === 'promoted';
-  const singles = single.map(({ results }) => figures(results, dearest));
+/** Rows of the table: one of fixed figures, and one of `auto` beside the blind mix of the same cost. */
+export function rowsAgainst(singles: readonly Figures[], best: readonly Result[]) {
   const row = (name: string, f: Figures, mix: string, note: string) => [
     name,
     percent(f.right),
@@ -54,9 +51,18 @@ export function demoText(outcome: DemoOutcome): string {
     note,
   ];
   const routed = (name: string, results: readonly Result[], note: string) => {
-    const f = figures(results, dearest);
+    const f = figures(results, best);
     return row(name, f, percent(blindMix(singles, f.usdPerThousand)), note);
   };
+  return { row, routed };
+}
+
+export function demoText(outcome: DemoOutcome): string {
+  const { single, before, after, retrain, options } = outcome;
+  const dearest = single.at(-1)!.results;
+  const promoted = retrain.outcome === 'promoted';
+  const singles = single.map(({ results }) => figures(results, dearest));
+  const { row, routed } = rowsAgainst(singles, dearest);
   const rank = (i: number) => (i === 0 ? ' (cheapest)' : i === single.length - 1 ? ' (best)' : '');
   const table = columns([
     ['', 'right answers', 'USD per 1,000', 'saved', 'blind mix', ''],
