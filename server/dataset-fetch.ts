@@ -12,7 +12,7 @@ import { formatOf, isPickle, refuseWrongFormat } from '../datasets/formats/sniff
 import { cacheFolder, datasetFolder, downloadFolder } from '../datasets/sources/index.ts';
 import type { Source, SourceFile } from '../datasets/sources/source.ts';
 import { type ReadyFile, sha256Of, type Written, writeFolder } from '../datasets/sources/write-folder.ts';
-import { type Environment, variable } from './config.ts';
+import { type Environment, variable } from './config/index.ts';
 import { download, type Limits } from './download.ts';
 
 export interface FetchOptions {

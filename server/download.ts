@@ -17,7 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, type Dispatcher, EnvHttpProxyAgent, fetch, type Response } from 'undici';
 import { z } from 'zod';
 import { RoutingError } from '../datasets/errors.ts';
-import type { Environment } from './config.ts';
+import type { Environment } from './config/index.ts';
 
 export interface DownloadOptions {
   /** Sent to the first host only: a redirect to another one does not get them. */

@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { RoutingError } from '../datasets/index.ts';
 import { chooseNetwork } from '../router/encoder/transformer/model-folder.ts';
-import { type Environment, variable } from './config.ts';
+import { type Environment, variable } from './config/index.ts';
 
 export interface EncoderFolderOptions {
   /** Downloads go to `<dataDir>/encoders/OWNER/NAME`. */

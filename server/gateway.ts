@@ -1,17 +1,17 @@
 /** What all endpoints share: the router in force, the models that can be called, where rows go. */
 import { randomBytes } from 'node:crypto';
 import { type Candidate, type Catalog, providerOf, upstreamModelOf } from '../datasets/catalog/candidate.ts';
+import { costUsd } from '../datasets/catalog/price.ts';
 import { RoutingError } from '../datasets/index.ts';
 import type { Decision } from '../router/decision.ts';
 import type { Standing } from '../router/policy/certificate.ts';
 import type { RoutableRequest } from '../router/request.ts';
 import type { RouteOptions, Router } from '../router/router.ts';
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/index.ts';
 import type { DecisionRecord, Store } from './db/store.ts';
 import { Drift } from './drift.ts';
 import { Breaker } from './forward/breaker.ts';
 import type { Target } from './forward/forward.ts';
-import { costUsd } from './forward/usage.ts';
 import type { RequestLife } from './forward/watch.ts';
 import { nearest } from './nearest.ts';
 import type { Provider, Providers } from './providers/index.ts';

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { readCatalog } from '../datasets/catalog/catalog.ts';
 import { RoutingError } from '../datasets/index.ts';
 import type { GatewayApp } from './app.ts';
-import { type ConfigSources, isLoopback, readConfig, refusePublicHost } from './config.ts';
+import { type ConfigSources, isLoopback, readConfig, refusePublicHost } from './config/index.ts';
 import { openStore, type SqlStore } from './db/store.ts';
 import { GivenUp } from './forward/watch.ts';
 import { type Gateway, usableModels } from './gateway.ts';

@@ -2,7 +2,7 @@
 import type { Candidate } from '../datasets/catalog/candidate.ts';
 import { Router } from '../router/index.ts';
 import type { Admin } from './api/admin.ts';
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/index.ts';
 import type { SqlStore } from './db/store.ts';
 import { encoderFolder } from './encoder-folder.ts';
 import type { RouterHolder } from './gateway.ts';

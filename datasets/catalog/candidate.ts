@@ -4,6 +4,14 @@ import { z } from 'zod';
 export const Modality = z.enum(['text', 'image', 'audio', 'video', 'pdf']);
 export type Modality = z.infer<typeof Modality>;
 
+const LongPromptPrices = z.strictObject({
+  aboveInputTokens: z.number().int().positive(),
+  inputUsdPerMTok: z.number().nonnegative(),
+  outputUsdPerMTok: z.number().nonnegative(),
+  cachedInputUsdPerMTok: z.number().nonnegative().optional(),
+  cacheWriteUsdPerMTok: z.number().nonnegative().optional(),
+});
+
 /** One model that the router may choose, as its provider sells it. Prices in USD per million tokens. */
 export const Candidate = z.strictObject({
   /** `provider/model id as the API names it`; the provider is what stands before the first slash. */
@@ -14,12 +22,20 @@ export const Candidate = z.strictObject({
   outputUsdPerMTok: z.number().nonnegative(),
   /** Price of input read from the provider's prompt cache. Default: the input price. */
   cachedInputUsdPerMTok: z.number().nonnegative().optional(),
+  /** Price of input newly written to that cache (Anthropic's five-minute write). Default: the input price. */
+  cacheWriteUsdPerMTok: z.number().nonnegative().optional(),
+  /** Prices of the whole request once its input is longer than a bound; rising bounds. */
+  longPromptPrices: z.array(LongPromptPrices).optional(),
   contextTokens: z.number().int().positive(),
   maxOutputTokens: z.number().int().positive().optional(),
   inputModalities: z.array(Modality).default(['text']),
   tools: z.boolean().default(true),
   structuredOutput: z.boolean().default(true),
   reasoning: z.boolean().default(false),
+  /** False: the model takes no temperature, top_p and the like. Absent: it does. */
+  sampling: z.boolean().optional(),
+  /** An embedding model is called by name only; it is no candidate for `auto`. Absent: chat. */
+  kind: z.enum(['chat', 'embedding']).optional(),
   /** Month in which the model came out, YYYY-MM: one of the facts that a model without labels is judged by. */
   released: z
     .string()

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { costUsd } from '../../datasets/catalog/price.ts';
 import type { Decision } from '../../router/decision.ts';
 import { type RoutableRequest, readRequest } from '../../router/request.ts';
 import type { AttemptRecord, DecisionRecord } from '../db/store.ts';
@@ -10,7 +11,7 @@ import { editMembers, withoutMember } from '../forward/edit-json.ts';
 import { UpstreamFailure } from '../forward/failure.ts';
 import { forward, type OpenCall, type Target } from '../forward/forward.ts';
 import { relay } from '../forward/relay.ts';
-import { costUsd, tokensOfChars } from '../forward/usage.ts';
+import { tokensOfChars } from '../forward/usage.ts';
 import { GivenUp, RequestLife } from '../forward/watch.ts';
 import { type Gateway, isAuto } from '../gateway.ts';
 import { readBody } from './body.ts';
@@ -148,6 +149,7 @@ async function routed(gateway: Gateway, request: FastifyRequest, body: ChatBody)
       baselineModel: gateway.baseline.id,
       baselineCostUsd: null,
       routerMs,
+      observed: null,
     },
     targets: gateway.targets(decision),
     inputTokens: decision.facts.inputTokens,
@@ -181,6 +183,7 @@ function named(gateway: Gateway, request: FastifyRequest, body: ChatBody): Excha
       baselineModel: null,
       baselineCostUsd: null,
       routerMs: null,
+      observed: null,
     },
     targets: [target],
     inputTokens: facts?.inputTokens ?? 0,
@@ -192,6 +195,9 @@ const common = (request: FastifyRequest, body: ChatBody) => ({
   id: request.id,
   createdAt: new Date(),
   tenant: 'default',
+  key: null,
+  surface: 'chat',
+  tags: [],
   session: sessionOf(request, body),
   requestedModel: body.model,
   executedModel: null,

@@ -4,7 +4,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { RoutingError } from '../../datasets/index.ts';
-import { isLoopback } from '../config.ts';
+import { isLoopback } from '../config/index.ts';
 
 export function loopbackOnly(app: FastifyInstance): void {
   app.addHook('onRequest', async ({ headers }) => {

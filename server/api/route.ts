@@ -2,9 +2,9 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
+import { costUsd } from '../../datasets/catalog/price.ts';
 import type { Decision } from '../../router/decision.ts';
 import type { RoutableRequest } from '../../router/request.ts';
-import { costUsd } from '../forward/usage.ts';
 import { type Gateway, isAuto } from '../gateway.ts';
 import { readBody } from './body.ts';
 import { blameRequest, Routing, routeOptionsOf } from './routing.ts';

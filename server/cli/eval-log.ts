@@ -13,7 +13,7 @@ import { type CandidatePrediction, decide } from '../../router/policy/decide.ts'
 import { type Knobs, withOverrides } from '../../router/policy/policy.ts';
 import { oddsOf } from '../../router/policy/rule.ts';
 import { meanQualities, place } from '../../router/policy/solve.ts';
-import { type GatewayConfig, readConfig } from '../config.ts';
+import { type GatewayConfig, readConfig } from '../config/index.ts';
 import { lockOwner } from '../db/lock.ts';
 import { openStore } from '../db/store.ts';
 import { encoderFolder } from '../encoder-folder.ts';

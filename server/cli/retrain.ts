@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import ora from 'ora';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { type ErrorCode, RoutingError } from '../../datasets/errors.ts';
-import { type GatewayConfig, readConfig } from '../config.ts';
+import { type GatewayConfig, readConfig } from '../config/index.ts';
 import { type LockFile, lockOwner } from '../db/lock.ts';
 import { openStore } from '../db/store.ts';
 import { encoderFolder } from '../encoder-folder.ts';

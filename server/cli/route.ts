@@ -6,7 +6,7 @@ import { RoutingError } from '../../datasets/index.ts';
 import type { Router } from '../../router/router.ts';
 import { explain } from '../api/route.ts';
 import { Routing, routeOptionsOf } from '../api/routing.ts';
-import { type GatewayConfig, readConfig } from '../config.ts';
+import { type GatewayConfig, readConfig } from '../config/index.ts';
 import { lockOwner } from '../db/lock.ts';
 import { openStore } from '../db/store.ts';
 import { encoderFolder } from '../encoder-folder.ts';

@@ -24,7 +24,7 @@ import type { Policy } from '../../router/policy/policy.ts';
 import { priorRows } from '../../router/training/prior-scores.ts';
 import { train } from '../../router/training/train.ts';
 import { readWordVectors, shippedVectors } from '../../router/training/word-vectors-file.ts';
-import { readConfig } from '../config.ts';
+import { readConfig } from '../config/index.ts';
 import { encoderFolder } from '../encoder-folder.ts';
 import { natural } from './numbers.ts';
 

@@ -5,6 +5,12 @@ export interface DecisionRecord {
   id: string;
   createdAt: Date;
   tenant: string;
+  /** Name of the client key that asked, never the key; null where none is asked for. */
+  key: string | null;
+  /** What the client spoke: `chat`, `responses`, `messages`, `embeddings` … */
+  surface: string;
+  /** What the request is tagged with, for policies and reports; no text of the prompt. */
+  tags: string[];
   session: string | null;
   /** `model` as the client sent it. */
   requestedModel: string;
@@ -34,6 +40,19 @@ export interface DecisionRecord {
   baselineModel: string | null;
   baselineCostUsd: number | null;
   routerMs: number | null;
+  /** What `auto` would have done, where the client named a model and the gateway only watched; null: not asked. */
+  observed: ObservedChoice | null;
+}
+
+/** A decision that was made and not acted upon. */
+export interface ObservedChoice {
+  model: string;
+  reason: string;
+  propensity: number;
+  artifact: string;
+  /** Predicted of the model that `auto` would have called, and of the one that was called (null: no candidate). */
+  chosen: { quality: number; outputTokens: number; costUsd: number };
+  named: { quality: number; outputTokens: number; costUsd: number } | null;
 }
 
 /** One call to one provider, in the order of `ordinal` within its decision. */
@@ -43,12 +62,17 @@ export interface AttemptRecord {
   ordinal: number;
   provider: string;
   model: string;
+  /** Which of the model's deployments: `provider/model as it is named there`, `#key` where the provider has several. */
+  deployment: string;
+  /** What it was for: the answer itself, a second runner beside it, or a check of an answer. */
+  purpose: 'answer' | 'hedge' | 'escalation' | 'check';
   startedAt: Date;
   status: 'ok' | 'error' | 'cancelled' | 'partial';
   httpStatus: number | null;
   errorCode: string | null;
   inputTokens: number | null;
   cachedInputTokens: number | null;
+  cacheWriteTokens: number | null;
   outputTokens: number | null;
   reasoningTokens: number | null;
   costUsd: number | null;

@@ -1,6 +1,6 @@
 /** One call to one model: opened, checked to be an answer, and read to its end or to its failure. */
 import { RoutingError } from '../../datasets/index.ts';
-import type { Timeouts } from '../config.ts';
+import type { Timeouts } from '../config/index.ts';
 import type { Provider, ProviderReply } from '../providers/provider.ts';
 import { ChunkStream } from './chunk-stream.ts';
 import { fromConnection, fromErrorBody, fromStatus, UpstreamFailure } from './failure.ts';

@@ -3,13 +3,14 @@
  * client has been told who answers. A model the client named itself is never replaced by another.
  */
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
-import type { GatewayConfig } from '../config.ts';
+import { costUsd } from '../../datasets/catalog/price.ts';
+import type { GatewayConfig } from '../config/index.ts';
 import type { AttemptRecord } from '../db/records.ts';
 import type { Provider } from '../providers/provider.ts';
 import { type Answer, attempt } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { UpstreamFailure } from './failure.ts';
-import { costUsd, tokensOfChars, type Usage } from './usage.ts';
+import { tokensOfChars, type Usage } from './usage.ts';
 import { GivenUp } from './watch.ts';
 
 /** A model that can be called. */
@@ -86,12 +87,15 @@ export async function forward(
       ordinal,
       provider: target.provider.name,
       model: target.id,
+      deployment: target.id,
+      purpose: 'answer',
       startedAt,
       status: end.status,
       httpStatus: end.httpStatus ?? null,
       errorCode: end.failure?.code ?? null,
       inputTokens: end.usage?.inputTokens ?? null,
       cachedInputTokens: end.usage?.cachedInputTokens ?? null,
+      cacheWriteTokens: end.usage?.cacheWriteTokens ?? null,
       outputTokens: end.usage?.outputTokens ?? null,
       reasoningTokens: end.usage?.reasoningTokens ?? null,
       costUsd: priceOf(target, end, request.inputTokens),

@@ -1,10 +1,12 @@
-/** Tokens as providers report them → tokens as we record them → USD at the catalog's list price. */
-import type { Candidate } from '../../datasets/catalog/candidate.ts';
+/** Tokens as providers report them → tokens as we record them. */
 
 export interface Usage {
-  /** All input, cached input included. */
+  /** All input: cached, newly written to the cache, and plain. */
   readonly inputTokens: number;
+  /** Of these, read from the provider's prompt cache. */
   readonly cachedInputTokens: number;
+  /** Of these, written to it. */
+  readonly cacheWriteTokens: number;
   /** All output, hidden reasoning included. */
   readonly outputTokens: number;
   readonly reasoningTokens: number | null;
@@ -33,30 +35,20 @@ export function readUsage(raw: unknown, quirks: UsageQuirks = {}): Usage | null 
   return {
     inputTokens: input,
     cachedInputTokens: Math.min(cached, input),
+    cacheWriteTokens: Math.min(
+      count(inputDetails.cache_write_tokens) ?? count(inputDetails.cache_creation_input_tokens) ?? 0, // Alibaba
+      Math.max(input - cached, 0),
+    ),
     outputTokens: completion + (quirks.reasoningOutside === true ? (reasoningTokens ?? 0) : 0),
     reasoningTokens,
   };
 }
 
-/** List price of these tokens, USD. Cached input costs the cached price where the catalog knows one. */
-export function costUsd(
-  price: Pick<Candidate, 'inputUsdPerMTok' | 'outputUsdPerMTok' | 'cachedInputUsdPerMTok'>,
-  tokens: { readonly inputTokens: number; readonly outputTokens: number; readonly cachedInputTokens?: number },
-): number {
-  const cached = tokens.cachedInputTokens ?? 0;
-  const cachedPrice = price.cachedInputUsdPerMTok ?? price.inputUsdPerMTok;
-  return (
-    ((tokens.inputTokens - cached) * price.inputUsdPerMTok +
-      cached * cachedPrice +
-      tokens.outputTokens * price.outputUsdPerMTok) /
-    1e6
-  );
-}
-
 /** Tokens of a text whose usage was never reported. */
 export const tokensOfChars = (chars: number): number => Math.ceil(chars / 4);
 
-const count = (value: unknown): number | null =>
+/** A number of tokens, or null for what is none. */
+export const count = (value: unknown): number | null =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>

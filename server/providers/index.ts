@@ -1,6 +1,6 @@
 /** Which providers are on: by a key in the environment, or by `pointsman.yaml`. */
 import { RoutingError } from '../../datasets/index.ts';
-import { type Environment, type GatewayConfig, type ProviderConfig, variable } from '../config.ts';
+import { type Environment, type GatewayConfig, type ProviderConfig, variable } from '../config/index.ts';
 import { openAiCompatible } from './openai-compatible.ts';
 import { PRESETS } from './presets.ts';
 import type { Provider } from './provider.ts';

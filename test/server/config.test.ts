@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { providerOf } from '../../datasets/catalog/candidate.ts';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
-import { isLoopback, readConfig, refusePublicHost } from '../../server/config.ts';
+import { isLoopback, readConfig, refusePublicHost } from '../../server/config/index.ts';
 import { providersFrom } from '../../server/providers/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pointsman-config-'));

@@ -8,7 +8,7 @@ import { Policy } from '../../router/policy/policy.ts';
 import { readRequest } from '../../router/request.ts';
 import type { Router } from '../../router/router.ts';
 import { type AppOptions, buildApp, type GatewayApp } from '../../server/app.ts';
-import { GatewayConfig } from '../../server/config.ts';
+import { GatewayConfig } from '../../server/config/index.ts';
 import type { AttemptRecord, DecisionRecord, FeedbackRecord, Store } from '../../server/db/store.ts';
 import { openAiCompatible, type Provider } from '../../server/providers/index.ts';
 
