@@ -60,6 +60,51 @@ export function withoutMember(text: string, name: string): string {
   return `{${kept.join(',')}}`;
 }
 
+/** The text of a member's value; of several of one name the last, as a parser takes it. @param text a valid JSON object */
+export function memberText(text: string, name: string): string | undefined {
+  let found: string | undefined;
+  let i = skipSpace(text, text.indexOf('{') + 1);
+  while (text[i] === '"') {
+    const keyEnd = endOfString(text, i);
+    const start = skipSpace(text, skipSpace(text, keyEnd) + 1);
+    const end = endOfValue(text, start);
+    if (JSON.parse(text.slice(i, keyEnd)) === name) found = text.slice(start, end);
+    i = skipSpace(text, end);
+    if (text[i] === ',') i = skipSpace(text, i + 1);
+  }
+  return found;
+}
+
+/**
+ * An array with its items' texts replaced, the space between them kept.
+ *
+ * @param text  a valid JSON array
+ * @param edit  an item's text → its new text, or null to take the item out
+ */
+export function editItems(text: string, edit: (item: string, index: number) => string | null): string {
+  let out = '';
+  let index = 0;
+  let empty = true;
+  let copied = 0;
+  let i = skipSpace(text, text.indexOf('[') + 1);
+  while (i < text.length && text[i] !== ']') {
+    const end = endOfValue(text, i);
+    const edited = edit(text.slice(i, end), index);
+    // What stands before the first item opens the array; before any other it parts two items.
+    const before = text.slice(copied, i);
+    if (index === 0) out = before;
+    if (edited !== null) {
+      out += (empty ? '' : before) + edited;
+      empty = false;
+    }
+    copied = end;
+    index++;
+    i = skipSpace(text, end);
+    if (text[i] === ',') i = skipSpace(text, i + 1);
+  }
+  return out + text.slice(copied);
+}
+
 function skipSpace(text: string, from: number): number {
   let i = from;
   while (text[i] === ' ' || text[i] === '\n' || text[i] === '\t' || text[i] === '\r') i++;

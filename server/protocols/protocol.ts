@@ -5,7 +5,9 @@
  */
 import type { Answer, AnswerEvent, ApiError, Conversation, Maker } from './conversation.ts';
 
-export type SurfaceName = 'chat' | 'responses' | 'messages';
+/** What clients can have answered by a model of the router's choice. */
+export type ChatName = 'chat' | 'responses' | 'messages';
+export type SurfaceName = ChatName | 'embeddings';
 export type ProtocolName = SurfaceName | 'gemini' | 'converse' | 'cohere';
 
 /** One frame of a stream: a server-sent event, or a message of AWS's event stream under the same two names. */
@@ -103,6 +105,8 @@ export interface AnswerWriter {
   write(events: readonly AnswerEvent[]): string;
   /** The stream's proper end, after `finish`. */
   end(): string;
+  /** An error in mid-stream, where its frame depends on those before it. Default: the surface's `errorFrame`. */
+  fail?(error: ApiError, status: number, requestId: string): string;
 }
 
 export interface PassOptions {

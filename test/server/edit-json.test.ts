@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { editMembers, withoutMember } from '../../server/forward/edit-json.ts';
+import { editItems, editMembers, memberText, withoutMember } from '../../server/forward/edit-json.ts';
 
 describe('editMembers', () => {
   test('changes the member and no other byte', () => {
@@ -61,6 +61,56 @@ describe('withoutMember', () => {
         expect(JSON.parse(withoutMember(text, 'a'))).toEqual(rest);
       }),
       { numRuns: 500, seed: 12 },
+    );
+  });
+});
+
+describe('memberText', () => {
+  test.each([
+    ['{"a":1,"b": {"a" : 2.0} }', 'b', '{"a" : 2.0}'],
+    ['{"a":1,"a":2}', 'a', '2'],
+    ['{"\\u0061": "x,}" }', 'a', '"x,}"'],
+    ['{}', 'a', undefined],
+  ])('takes out of %s the text of %s', (text, name, expected) => {
+    expect(memberText(text, name)).toBe(expected);
+  });
+
+  test('agrees with parsing, on any object', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.constantFrom(undefined, 1, '\t'), (object, indent) => {
+        const text = JSON.stringify(object, null, indent);
+        for (const [name, value] of Object.entries(JSON.parse(text))) {
+          expect(JSON.parse(memberText(text, name)!)).toEqual(value);
+        }
+      }),
+    );
+  });
+});
+
+describe('editItems', () => {
+  test.each([
+    ['[1, 2 ,3]', '[1 ,3]'],
+    ['[2, 1.0]', '[1.0]'],
+    ['[ 2 ]', '[  ]'],
+    ['[]', '[]'],
+    ['[ {"a":2} , [2] ]', '[ {"a":2} , [2] ]'],
+    ['[2,2,1,2]', '[1]'],
+  ])('takes the item 2 out of %s', (text, expected) => {
+    expect(editItems(text, (item) => (item === '2' ? null : item))).toBe(expected);
+  });
+
+  test('replaces one item and keeps the bytes around it', () => {
+    expect(editItems('[ 1.0,\n {"x": "]"}, 3 ]', (item, i) => (i === 1 ? '"new"' : item))).toBe('[ 1.0,\n "new", 3 ]');
+  });
+
+  test('agrees with parsing and filtering, on any array', () => {
+    fc.assert(
+      fc.property(fc.array(fc.jsonValue()), fc.constantFrom(undefined, 1, '\t'), fc.nat(3), (array, indent, drop) => {
+        const text = JSON.stringify(array, null, indent);
+        const kept = (JSON.parse(text) as unknown[]).filter((_, i) => i % 4 !== drop);
+        expect(JSON.parse(editItems(text, (item, i) => (i % 4 === drop ? null : item)))).toEqual(kept);
+      }),
+      { numRuns: 300 },
     );
   });
 });

@@ -1,0 +1,60 @@
+/** Requests and answers that stay within the Responses protocol: the client's and the host's own bytes, but for the model's name. */
+import { editItems, editMembers, memberText, withoutMember } from '../../forward/edit-json.ts';
+import { isObject } from '../../forward/usage.ts';
+import type { Frame, WriteTarget } from '../protocol.ts';
+import { itemForHost } from './seals.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+export interface PassRequestOptions {
+  readonly target: WriteTarget;
+  readonly routed: boolean;
+}
+
+/**
+ * Taken out besides: reasoning that another maker sealed, which this host would refuse; and, where the router chose
+ * the model, settings that this one does not take.
+ */
+export function passRequest(text: string, json: Json, { target, routed }: PassRequestOptions): string {
+  const edits: Record<string, string> = { model: JSON.stringify(target.model) };
+  const unfit = routed && !target.reasoning;
+  const { input, include } = json;
+  if (Array.isArray(input)) {
+    const maker = target.dialect.maker ?? 'openai';
+    const fates = input.map((item) =>
+      unfit && isObject(item) && item.type === 'reasoning' ? null : itemForHost(item, maker),
+    );
+    if (fates.some((fate) => fate !== 'same')) {
+      edits.input = editItems(memberText(text, 'input')!, (item, i) => reseal(item, fates[i]!));
+    }
+  }
+  if (unfit && Array.isArray(include)) {
+    edits.include = JSON.stringify(include.filter((what) => what !== 'reasoning.encrypted_content'));
+  }
+  let passed = editMembers(text, edits);
+  if (unfit && 'reasoning' in json) passed = withoutMember(passed, 'reasoning');
+  if (routed && !target.sampling) {
+    for (const field of ['temperature', 'top_p']) if (field in json) passed = withoutMember(passed, field);
+  }
+  return passed;
+}
+
+function reseal(item: string, fate: ReturnType<typeof itemForHost>): string | null {
+  if (fate === 'same' || fate === null) return fate && item;
+  const { id, encrypted_content: encrypted } = fate;
+  const edits = { encrypted_content: JSON.stringify(encrypted), ...(id !== undefined && { id: JSON.stringify(id) }) };
+  return editMembers(item, edits);
+}
+
+export const passAnswer = (text: string, modelId: string): string =>
+  editMembers(text, { model: JSON.stringify(modelId) });
+
+/** The model's name is in the `response` of those events that carry one. */
+export function passFrame({ event, data }: Frame, modelId: string): string {
+  // Cheap for the many small pieces: only a frame that may hold a response is looked into.
+  const response = data.startsWith('{') && data.includes('"response"') ? memberText(data, 'response') : undefined;
+  const passed = response?.startsWith('{')
+    ? editMembers(data, { response: editMembers(response, { model: JSON.stringify(modelId) }) })
+    : data;
+  return `${event === '' ? '' : `event: ${event}\n`}data: ${passed.replaceAll('\n', '\ndata: ')}\n\n`;
+}
