@@ -3,14 +3,17 @@
  * says that it is none of a model's; usage is counted from characters and costs nothing.
  */
 import { randomBytes } from 'node:crypto';
-import { isObject, readUsage, tokensOfChars } from '../forward/usage.ts';
+import { isObject, tokensOfChars } from '../forward/usage.ts';
 import type { Provider, ProviderCall } from './provider.ts';
 
 export const sandbox = (): Provider => ({
   name: 'sandbox',
   sandbox: true,
   address: 'built in',
-  async chat(call) {
+  credentials: [{ id: '', weight: 1 }],
+  protocolFor: () => 'chat',
+  dialectOf: () => ({}),
+  async call(call) {
     const answer = answerTo(call);
     return {
       status: 200,
@@ -19,7 +22,6 @@ export const sandbox = (): Provider => ({
       body: call.stream ? streamed(call, answer) : whole(call, answer),
     };
   },
-  usageOf: (payload) => readUsage(payload.usage),
   close: async () => {},
 });
 
@@ -55,8 +57,8 @@ const head = (call: ProviderCall, object: string) => ({
   model: call.model,
 });
 
-function usage({ json }: ProviderCall, answer: string) {
-  const prompt = tokensOfChars(charsOf(json.messages));
+function usage({ body }: ProviderCall, answer: string) {
+  const prompt = tokensOfChars(charsOf((JSON.parse(body) as { messages?: unknown }).messages));
   const completion = tokensOfChars(answer.length);
   return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion };
 }

@@ -1,0 +1,29 @@
+/** Azure OpenAI: OpenAI's protocols; the model's name is that of the deployment. Needs a resource. */
+import { apiKeyHeader } from './auth/index.ts';
+import { isOpenAiReasoning, PATHS, type ProviderKind } from './kind.ts';
+
+export const azure: ProviderKind = {
+  name: 'azure',
+  keys: ['AZURE_OPENAI_API_KEY', 'AZURE_API_KEY'],
+  baseUrl: (settings, env) => {
+    const resource = settings.resource ?? env.AZURE_RESOURCE_NAME;
+    return resource === undefined ? undefined : `https://${resource}.openai.azure.com/openai`;
+  },
+  needs: 'resource (AZURE_RESOURCE_NAME), or baseUrl (AZURE_BASE_URL)',
+  protocols: ['chat', 'responses'],
+  dialect: (model) => ({
+    maker: 'openai',
+    outputLimit: 'max_completion_tokens',
+    systemRole: isOpenAiReasoning(model) ? 'developer' : 'system',
+  }),
+  path: ({ protocol, model }, { apiVersion }) => {
+    const path = PATHS[protocol]({ protocol, model, stream: false });
+    // Without a dated version the v1 API, where the deployment stands in the body.
+    if (apiVersion === undefined) return `/v1${path}`;
+    return protocol === 'responses'
+      ? `${path}?api-version=${apiVersion}`
+      : `/deployments/${encodeURIComponent(model)}${path}?api-version=${apiVersion}`;
+  },
+  rawPath: (path, { apiVersion }) => (apiVersion === undefined ? `/v1${path}` : `${path}?api-version=${apiVersion}`),
+  authorize: (key) => apiKeyHeader('api-key', key ?? ''),
+};

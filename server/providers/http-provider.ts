@@ -1,0 +1,93 @@
+/** A kind of provider and its settings → a provider that can be called over HTTP. */
+import type { Readable } from 'node:stream';
+import type { Environment } from '../config/index.ts';
+import type { Dialect, ProtocolName } from '../protocols/protocol.ts';
+import type { Authorizer } from './auth/index.ts';
+import { bearer } from './auth/index.ts';
+import { type Address, PATHS, type ProviderKind, type Settings } from './kind.ts';
+import type { Credential, Provider, ProviderReply } from './provider.ts';
+import type { Transport } from './transport.ts';
+
+/** A key with what is known of it; `key` undefined for a local server or cloud credentials. */
+export interface KeyInHand extends Credential {
+  readonly key: string | undefined;
+}
+
+export interface HttpProviderOptions {
+  /** The operator's name for it; default: the kind's. */
+  readonly name?: string | undefined;
+  readonly baseUrl: string;
+  readonly keys: readonly KeyInHand[];
+  readonly settings?: Settings | undefined;
+  readonly env?: Environment | undefined;
+  readonly transport: Transport;
+}
+
+/** Headers of ours go over those of the client, which may name a protocol's version or beta but never a key. */
+export function httpProvider(kind: ProviderKind, options: HttpProviderOptions): Provider {
+  const { baseUrl, keys, settings = {}, env = {}, transport } = options;
+  const name = options.name ?? kind.name;
+  const base = new URL(baseUrl);
+  const root = `${base.origin}${base.pathname.replace(/\/+$/, '')}`;
+  const authorizers = new Map<string, Authorizer>(
+    keys.map(({ id, key }) => [id, kind.authorize?.(key, settings, env) ?? (key ? bearer(key) : () => ({}))]),
+  );
+  const protocolsOf = (model: string): readonly ProtocolName[] =>
+    typeof kind.protocols === 'function' ? kind.protocols(model) : (kind.protocols ?? ['chat']);
+
+  async function send(
+    path: string,
+    request: {
+      readonly method: string;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body?: string | Uint8Array | Readable | undefined;
+      readonly credential?: Credential | undefined;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<ProviderReply> {
+    const { method, body, credential, signal } = request;
+    const url = new URL(root + path);
+    // A query in the base URL (an API version) holds for every path.
+    for (const [key, value] of base.searchParams) url.searchParams.set(key, value);
+    const headers: Record<string, string> = { ...request.headers, 'user-agent': 'pointsman', ...settings.headers };
+    const authorize = authorizers.get((credential ?? keys[0]!).id)!;
+    const signed = await authorize({ method, url, headers, body: typeof body === 'string' ? body : '' });
+    return await transport.request({ url, method, headers: { ...headers, ...signed }, body, signal });
+  }
+
+  return {
+    name,
+    sandbox: false,
+    address: root,
+    region: settings.region,
+    credentials: keys.map(({ key: _, ...known }) => known),
+    protocolFor(surface, model) {
+      if (surface === 'embeddings') return kind.raw === false ? protocolsOf(model)[0]! : surface;
+      const spoken = protocolsOf(model);
+      return spoken.includes(surface) ? surface : spoken[0]!;
+    },
+    dialectOf: (model): Dialect => (typeof kind.dialect === 'function' ? kind.dialect(model) : (kind.dialect ?? {})),
+    async call({ protocol, model, body, stream, headers, credential, signal }) {
+      const address: Address = { protocol, model, stream };
+      const path = kind.path?.(address, settings) ?? PATHS[protocol](address);
+      return await send(path, {
+        method: 'POST',
+        headers: {
+          ...kind.headers?.(address),
+          ...headers,
+          'content-type': 'application/json',
+          accept: stream
+            ? protocol === 'converse'
+              ? 'application/vnd.amazon.eventstream'
+              : 'text/event-stream'
+            : 'application/json',
+        },
+        body: kind.body?.(body, address) ?? body,
+        credential,
+        signal,
+      });
+    },
+    ...(kind.raw !== false && { raw: (call) => send(kind.rawPath?.(call.path, settings) ?? call.path, call) }),
+    close: () => transport.close(),
+  };
+}
