@@ -7,31 +7,35 @@ import type { RequestFacts } from './request.ts';
 /** Facts of a request, and whether its caller called it critical. */
 export type DecisionFacts = RequestFacts & { readonly critical?: true };
 
-/** Why a candidate could not be chosen. Facts only, never a prediction. */
-export type FilterReason =
-  | 'context_too_small'
-  | 'output_too_small'
-  | 'no_image_input'
-  | 'no_audio_input'
-  | 'no_tools'
-  | 'no_structured_output'
-  | 'not_allowed'
-  | 'unhealthy'
-  | 'over_max_cost'
-  | 'unknown_to_artifact';
+/** Why a candidate could not be chosen, each in a sentence. Facts only, never a prediction. */
+export const FILTERS = {
+  context_too_small: 'The prompt and the answer asked for do not fit the context of the model.',
+  output_too_small: 'The answer asked for is longer than the model writes.',
+  no_image_input: 'The last turn holds an image and the model sees none.',
+  no_audio_input: 'The last turn holds audio and the model hears none.',
+  no_file_input: 'The last turn holds a file, such as a PDF, and the model reads none.',
+  no_tools: 'Tools are offered and the model calls none.',
+  no_structured_output: 'The answer must follow a schema and the model cannot be held to one.',
+  not_allowed: 'The model is not among those allowed for this request.',
+  unhealthy: 'The model cannot be called now: no key is set for its provider, or it has been failing.',
+  over_max_cost: 'The call is expected to cost more than maxCostUsd.',
+  unknown_to_artifact: 'The router has learned nothing of the model, nor of the one it is like.',
+} as const;
+export type FilterReason = keyof typeof FILTERS;
 
-/** Why the chosen candidate was chosen. */
-export type ReasonCode =
-  /** The cheapest candidate predicted good enough, or the best expected utility. */
-  | 'cheapest_adequate'
-  /** No candidate reaches `minQuality`: the one most likely to succeed. */
-  | 'best_effort'
-  /** The prompt is unlike anything trained on: the default model, or what each model's mean quality says. */
-  | 'abstained'
-  /** Drawn for exploration. */
-  | 'explored'
-  /** Only one candidate was left after the filters. */
-  | 'only_candidate';
+/** Why the chosen candidate was chosen, each in a sentence. */
+export const REASONS = {
+  cheapest_adequate:
+    'The cheapest model that is expected to be good enough, or with a rate of quality per USD the best bargain.',
+  best_effort: 'No model is expected to reach the least quality asked for: this one is the likeliest to succeed.',
+  abstained:
+    'The prompt is unlike anything the router has learned from: the default model takes it, or what each model\u2019s mean quality says.',
+  explored: 'Drawn to learn how the model does; the share of such draws is set by the policy.',
+  only_candidate: 'The filters left this model alone.',
+  pinned: 'The conversation cannot change its model now: it is in a tool loop, or holds what only this model can read.',
+  sticky: 'The model has the conversation in its prompt cache; without that another would have been chosen.',
+} as const;
+export type ReasonCode = keyof typeof REASONS;
 
 export interface RankedCandidate {
   readonly model: string;
@@ -42,7 +46,7 @@ export interface RankedCandidate {
   readonly qualitySd: number;
   /** Expected tokens of the answer. */
   readonly outputTokens: number;
-  /** Expected cost of the call, USD. */
+  /** Expected cost of the call, USD; in a session with what the prompt cache saves and costs. */
   readonly costUsd: number;
   /** True when it clears the quality floor in force. */
   readonly adequate: boolean;

@@ -7,11 +7,13 @@ import { type Artifact, loadArtifact } from './artifact/artifact.ts';
 import { type Decision, type FilterReason, isTooLong, NoCandidate } from './decision.ts';
 import { tokensOf } from './heads/heads.ts';
 import { unpackHeads } from './heads/onnx.ts';
+import { MEMO, memoised } from './memo.ts';
 import { certificateHolds, priceBook, type Standing } from './policy/certificate.ts';
 import { type CandidatePrediction, decide, expectedCostUsd, filterCandidate } from './policy/decide.ts';
 import { type Knobs, type Policy, withOverrides } from './policy/policy.ts';
+import { cacheUse, checkedSession, type Session } from './policy/session.ts';
 import { meanQualities, place, solver } from './policy/solve.ts';
-import { type RequestFacts, type RoutableRequest, readRequest } from './request.ts';
+import { type RequestFacts, type RoutableRequest, readRequest, type Shape, shapeOf } from './request.ts';
 
 export interface RouterOptions {
   /** Artifact folder; default: the shipped one. */
@@ -22,6 +24,8 @@ export interface RouterOptions {
   readonly candidates?: readonly z.input<typeof Candidate>[];
   /** Overrides of the artifact's policy. */
   readonly policy?: Partial<Knobs>;
+  /** Texts whose predictions are remembered, least recently used ones forgotten first; default 512, 0: none. */
+  readonly memo?: number | undefined;
 }
 
 export interface RouteOptions {
@@ -35,6 +39,10 @@ export interface RouteOptions {
   readonly unhealthy?: readonly string[];
   /** Uniform number in [0, 1) that decides exploration; default: a random one. Others are refused. */
   readonly draw?: number;
+  /** The API that the request was written for; default: told by its fields. */
+  readonly shape?: Shape | undefined;
+  /** The conversation that the request goes on with; none on its first turn. */
+  readonly session?: Session | undefined;
 }
 
 export interface Router {
@@ -49,7 +57,7 @@ export interface Router {
    * @param outOfDomainShare share of recent prompts beyond `maxOutOfDomain`; null: not known
    */
   certificate(outOfDomainShare: number | null): Standing;
-  /** @throws `INVALID_REQUEST`, `INVALID_CONFIG` (a knob out of range), `NO_CANDIDATE` (its message names every filter hit) */
+  /** @throws `INVALID_REQUEST`, `INVALID_CONFIG` (a knob or an option out of range), `NO_CANDIDATE` (its message names every filter hit) */
   route(request: RoutableRequest, options?: RouteOptions): Promise<Decision>;
   /** Frees the encoder's thread, where it has one, once all is answered. A later request takes it up again. */
   close(): Promise<void>;
@@ -64,7 +72,7 @@ export const Router = {
     const artifact = await loadArtifact(options.artifact, { encoderDir: options.encoderDir });
     try {
       const candidates = options.candidates ? checked(options.candidates) : (await readCatalog()).models;
-      const router = createRouter(artifact, candidates, withOverrides(artifact.policy, options.policy));
+      const router = createRouter(artifact, candidates, withOverrides(artifact.policy, options.policy), options);
       // An encoder that cannot run says so now, and the first request finds it warm.
       await artifact.predict('text');
       return router;
@@ -77,15 +85,21 @@ export const Router = {
 
 /**
  * A router over a loaded artifact.
- * @throws `INVALID_CONFIG` when the policy's target or budget cannot be solved
+ * @throws `INVALID_CONFIG` when the policy's target or budget cannot be solved, or `memo` is no count
  */
-export function createRouter(artifact: Artifact, candidates: readonly Candidate[], policy: Policy): Router {
+export function createRouter(
+  artifact: Artifact,
+  candidates: readonly Candidate[],
+  policy: Policy,
+  { memo = MEMO }: Pick<RouterOptions, 'memo'> = {},
+): Router {
   const placed = place(artifact.heads, candidates);
   const likeOf = new Map(placed.map(({ candidate, like }) => [candidate, like]));
   // Looked up once, not once a request.
-  const seats = candidates.map((candidate): Seat => {
+  const seats = candidates.map((candidate, place): Seat => {
     const like = likeOf.get(candidate);
-    return { candidate, like, column: like === undefined ? -1 : artifact.heads.modelIds.indexOf(like) };
+    const column = like === undefined ? -1 : artifact.heads.modelIds.indexOf(like);
+    return { candidate: uniform(candidate), like, column, place };
   });
   const means = meanQualities(artifact.heads);
   const solve = solver(artifact.heads, placed, policy);
@@ -96,6 +110,20 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
     certificateHolds(certificate, { prices, outOfDomainShare, policy: knobs });
   const ownStanding = standing(policy, null);
 
+  const predict = memoised(async (text): Promise<Predicted> => {
+    const { embedding, all } = await artifact.predict(text);
+    const { logits, logTokens, qualitySd, outOfDomain, difficulty } = unpackHeads(all);
+    const quality = new Float64Array(seats.length);
+    const outputTokens = new Float64Array(seats.length);
+    for (let k = 0; k < seats.length; k++) {
+      const { column } = seats[k]!;
+      if (column < 0) continue;
+      quality[k] = 1 / (1 + Math.exp(-logits[column]!));
+      outputTokens[k] = tokensOf(logTokens[column]!);
+    }
+    return { embedding, quality, qualitySd, outputTokens, outOfDomain, difficulty };
+  }, memo);
+
   return {
     artifactHash: artifact.hash,
     encoderId: artifact.encoder.id,
@@ -105,51 +133,51 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
     close: async () => artifact.encoder.close?.(),
     async route(request, options = {}) {
       const draw = drawOf(options.draw);
+      const session = checkedSession(options.session);
       const knobs = withOverrides(policy, options.policy);
       const mix = solve(knobs);
-      const { text, facts } = readRequest(request);
+      const { text, facts } = readRequest(request, options.shape);
+      const allowed = options.allowed && new Set(options.allowed);
+      const unhealthy = options.unhealthy && new Set(options.unhealthy);
       const filtered: { model: string; reason: FilterReason }[] = [];
       const eligible: Seat[] = [];
       for (const seat of seats) {
         const { candidate, like } = seat;
         let reason: FilterReason | null = null;
-        if (options.allowed && !options.allowed.includes(candidate.id)) reason = 'not_allowed';
-        else if (options.unhealthy?.includes(candidate.id)) reason = 'unhealthy';
+        if (allowed && !allowed.has(candidate.id)) reason = 'not_allowed';
+        else if (unhealthy?.has(candidate.id)) reason = 'unhealthy';
         else reason = filterCandidate(candidate, facts) ?? (like === undefined ? 'unknown_to_artifact' : null);
         if (reason !== null) filtered.push({ model: candidate.id, reason });
         else eligible.push(seat);
       }
-      if (eligible.length === 0) throw nothingLeft(request, facts, candidates, filtered);
+      if (eligible.length === 0) throw nothingLeft(request, options.shape, facts, candidates, filtered);
 
-      const { embedding, all } = await artifact.predict(text);
-      const { logits, logTokens, qualitySd, outOfDomain, difficulty } = unpackHeads(all);
+      const { embedding, quality, qualitySd, outputTokens, outOfDomain, difficulty } = await predict(text);
       const predictions: CandidatePrediction[] = [];
-      for (const { candidate, like, column: j } of eligible) {
-        const outputTokens = tokensOf(logTokens[j]!);
-        if (knobs.maxCostUsd !== null && expectedCostUsd(candidate, facts, outputTokens) > knobs.maxCostUsd) {
+      for (const { candidate, like, column: j, place: k } of eligible) {
+        if (
+          knobs.maxCostUsd !== null &&
+          expectedCostUsd(candidate, facts, outputTokens[k]!, cacheUse(candidate, facts, session)) > knobs.maxCostUsd
+        ) {
           filtered.push({ model: candidate.id, reason: 'over_max_cost' });
           continue;
         }
-        const quality = 1 / (1 + Math.exp(-logits[j]!));
         predictions.push({
           candidate,
           like: like!,
-          quality,
+          quality: quality[k]!,
           qualitySd: qualitySd[j]!,
           meanQuality: means[j]!,
-          outputTokens,
+          outputTokens: outputTokens[k]!,
         });
       }
-      if (predictions.length === 0) throw nothingLeft(request, facts, candidates, filtered);
+      if (predictions.length === 0) throw nothingLeft(request, options.shape, facts, candidates, filtered);
       const critical = options.critical === true;
-      const choice = decide(predictions, facts, knobs, outOfDomain, draw, {
-        mix,
-        critical,
-      });
+      const choice = decide(predictions, facts, knobs, outOfDomain, draw, { mix, critical, session });
       return {
         ...choice,
         mix,
-        certificate: knobs === policy ? ownStanding : standing(knobs, null),
+        certificate: keptFor(session, knobs === policy ? ownStanding : standing(knobs, null)),
         filtered,
         outOfDomain,
         difficulty,
@@ -157,11 +185,18 @@ export function createRouter(artifact: Artifact, candidates: readonly Candidate[
         facts: critical ? { ...facts, critical } : facts,
         artifact: artifact.hash,
         encoderId: artifact.encoder.id,
-        embedding,
+        // Predictions may be remembered; what a caller is given is its own.
+        embedding: embedding.slice(),
       };
     },
   };
 }
+
+/** What was proved is proved of choices between all models, not of keeping to one. */
+const keptFor = (session: Session | undefined, standing: Standing): Standing =>
+  session === undefined || !standing.holds
+    ? standing
+    : { holds: false, reason: 'the choice takes account of the model that has the conversation' };
 
 /** @throws `INVALID_CONFIG` for a number outside [0, 1): no propensity would be true of what it picks */
 function drawOf(draw: number | undefined): number {
@@ -170,12 +205,53 @@ function drawOf(draw: number | undefined): number {
   throw new RoutingError('INVALID_CONFIG', `draw: ${draw} is not in [0, 1)`);
 }
 
-/** A candidate, the artifact's model that speaks for it, and that model's column among the heads. */
+/** A candidate, the artifact's model that speaks for it, that model's column among the heads, and its own place among the candidates. */
 interface Seat {
   readonly candidate: Candidate;
   readonly like: string | undefined;
   readonly column: number;
+  readonly place: number;
 }
+
+/** What is known of a text. */
+interface Predicted {
+  readonly embedding: Float32Array;
+  /** By candidate, as is `outputTokens`; 0 for one that the artifact does not know. */
+  readonly quality: Float64Array;
+  /** By column of the heads. */
+  readonly qualitySd: Float32Array;
+  readonly outputTokens: Float64Array;
+  readonly outOfDomain: number;
+  readonly difficulty: number;
+}
+
+/**
+ * The same candidate with the fields of a decision in one order, present or not: all are then one kind of object to the
+ * engine, and reading 46 of them costs a quarter of what it does where each has its own optional fields.
+ */
+const uniform = (c: Candidate): Candidate => {
+  const fields: Record<keyof Candidate, unknown> = {
+    id: c.id,
+    like: c.like,
+    inputUsdPerMTok: c.inputUsdPerMTok,
+    outputUsdPerMTok: c.outputUsdPerMTok,
+    cachedInputUsdPerMTok: c.cachedInputUsdPerMTok,
+    cacheWriteUsdPerMTok: c.cacheWriteUsdPerMTok,
+    longPromptPrices: c.longPromptPrices,
+    contextTokens: c.contextTokens,
+    maxOutputTokens: c.maxOutputTokens,
+    inputModalities: c.inputModalities,
+    tools: c.tools,
+    structuredOutput: c.structuredOutput,
+    reasoning: c.reasoning,
+    sampling: c.sampling,
+    kind: c.kind,
+    released: c.released,
+    source: c.source,
+    priceDate: c.priceDate,
+  };
+  return fields as Candidate;
+};
 
 /** @throws `INVALID_CONFIG` naming the candidate and field at fault */
 function checked(candidates: readonly z.input<typeof Candidate>[]): readonly Candidate[] {
@@ -191,8 +267,16 @@ function checked(candidates: readonly z.input<typeof Candidate>[]): readonly Can
   return parsed.data;
 }
 
+/** What a request in each shape calls its input and the limit on the answer. */
+const FIELDS: Record<Shape, { readonly input: string; readonly limits: readonly string[] }> = {
+  chat: { input: 'messages', limits: ['max_completion_tokens', 'max_tokens'] },
+  responses: { input: 'input', limits: ['max_output_tokens'] },
+  messages: { input: 'messages', limits: ['max_tokens'] },
+};
+
 function nothingLeft(
   request: RoutableRequest,
+  shape: Shape | undefined,
   { inputTokens, maxOutputTokens }: RequestFacts,
   candidates: readonly Candidate[],
   filtered: Decision['filtered'],
@@ -200,7 +284,8 @@ function nothingLeft(
   const byReason = new Map<FilterReason, string[]>();
   for (const { model, reason } of filtered) byReason.set(reason, [...(byReason.get(reason) ?? []), model]);
   const largest = Math.max(0, ...candidates.map((c) => c.contextTokens));
-  const answer = request.max_completion_tokens != null ? 'max_completion_tokens' : 'max_tokens';
+  const { input, limits } = FIELDS[shape ?? shapeOf(request)];
+  const answer = limits.find((name) => (request as Record<string, unknown>)[name] != null) ?? limits.at(-1)!;
   const reasons = [...byReason].map(
     ([reason, models]) =>
       `${reason} (${models.slice(0, 3).join(', ')}${models.length > 3 ? ` and ${models.length - 3} more` : ''})`,
@@ -222,6 +307,6 @@ function nothingLeft(
   return new NoCandidate(
     `no candidate model can take this request: ${[reasons.join('; ') || 'there are no candidates', ...hints].join('; ')}`,
     filtered,
-    isAnswers ? answer : 'messages',
+    isAnswers ? answer : input,
   );
 }

@@ -70,6 +70,7 @@ export interface Present {
   readonly policy?: {
     readonly tolerance: number;
     readonly minQuality: number;
+    readonly planMinQuality?: number;
     readonly maxCostUsd: number | null;
     readonly qualityPerUsd: number | null;
     readonly dial: number | null;
@@ -97,6 +98,7 @@ export function certificateHolds(certificate: Certificate | null, present: Prese
     }
     const differs = [
       policy.minQuality !== 0 && 'minQuality',
+      (policy.planMinQuality ?? 0) !== 0 && 'planMinQuality',
       policy.maxCostUsd !== null && 'maxCostUsd',
       policy.qualityPerUsd !== null && 'qualityPerUsd',
       policy.exploration !== certificate.exploration && 'exploration',

@@ -1,11 +1,13 @@
 /** Predictions + prices + knobs → one choice, its order of fall-backs and the exact distribution it was drawn from. */
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
+import { costUsd as priceOf } from '../../datasets/catalog/price.ts';
 import { RoutingError } from '../../datasets/index.ts';
 import type { FilterReason, RankedCandidate, ReasonCode } from '../decision.ts';
 import type { RequestFacts } from '../request.ts';
 import { type Mix, mixOf } from './mix.ts';
 import type { Policy } from './policy.ts';
-import { oddsOf } from './rule.ts';
+import { type Odds, oddsOf, type Rule } from './rule.ts';
+import { type CacheUse, cacheUse, type Session } from './session.ts';
 
 /** What is predicted for one candidate on one prompt. */
 export interface CandidatePrediction {
@@ -43,15 +45,31 @@ export function filterCandidate(candidate: Candidate, facts: RequestFacts): Filt
   }
   if (facts.images > 0 && !candidate.inputModalities.includes('image')) return 'no_image_input';
   if (facts.audio > 0 && !candidate.inputModalities.includes('audio')) return 'no_audio_input';
+  if ((facts.files ?? 0) > 0 && !candidate.inputModalities.includes('pdf')) return 'no_file_input';
   if (facts.tools > 0 && !candidate.tools) return 'no_tools';
   if (facts.responseSchema && !candidate.structuredOutput) return 'no_structured_output';
   return null;
 }
 
-/** Expected cost of a call, USD: input at the list price, output as predicted but no more than the client allows. */
-export function expectedCostUsd(candidate: Candidate, facts: RequestFacts, outputTokens: number): number {
-  const output = Math.min(outputTokens, facts.maxOutputTokens ?? Number.POSITIVE_INFINITY);
-  return (facts.inputTokens * candidate.inputUsdPerMTok + output * candidate.outputUsdPerMTok) / 1e6;
+/**
+ * Expected cost of a call, USD: input at the list price (beyond a model's long-prompt bound at its other prices), output as
+ * predicted but no more than the client allows.
+ * @param cache what is read from a prompt cache and written to it; default: nothing
+ */
+export function expectedCostUsd(
+  candidate: Candidate,
+  facts: RequestFacts,
+  outputTokens: number,
+  cache?: CacheUse,
+): number {
+  const { inputTokens, maxOutputTokens } = facts;
+  const output = maxOutputTokens === undefined ? outputTokens : Math.min(outputTokens, maxOutputTokens);
+  return priceOf(candidate, {
+    inputTokens,
+    outputTokens: output,
+    cachedInputTokens: cache?.cachedInputTokens ?? 0,
+    cacheWriteTokens: cache?.cacheWriteTokens ?? 0,
+  });
 }
 
 /** How to decide beyond what the policy says. */
@@ -60,6 +78,8 @@ export interface DecideOptions {
   readonly mix?: Mix;
   /** Nothing is left to chance: no exploration, the strictest of the mix, ties by id. */
   readonly critical?: boolean;
+  /** The conversation that the request goes on with: nothing is explored in it, and its model is left only for what that costs. */
+  readonly session?: Session | undefined;
 }
 
 /**
@@ -70,6 +90,8 @@ export interface DecideOptions {
  * rule makes of each model's mean quality. That is the zero router's choice. A target then keeps its share of the
  * means; of a budget the solved tolerances stay in force.
  *
+ * In a session its first draw is the one that was left to chance: later turns explore nothing. A lock leaves no choice.
+ *
  * @param draw uniform in [0, 1): decides what is taken
  * @throws `NO_CANDIDATE` when nothing is given to choose from
  */
@@ -79,69 +101,129 @@ export function decide(
   policy: Policy,
   outOfDomain: number,
   draw: number,
-  { mix = mixOf(policy), critical = false }: DecideOptions = {},
+  { mix = mixOf(policy), critical = false, session }: DecideOptions = {},
 ): Choice {
-  if (predictions.length === 0) throw new RoutingError('NO_CANDIDATE', 'no candidate model to choose from');
-  const abstains = outOfDomain > policy.maxOutOfDomain && predictions.length > 1;
-  const ids = predictions.map((p) => p.candidate.id);
-  const quality = predictions.map((p) => (abstains ? p.meanQuality : p.quality));
-  const costUsd = predictions.map((p) => expectedCostUsd(p.candidate, facts, p.outputTokens));
-  const defaultAt = abstains && policy.defaultModel !== null ? ids.indexOf(policy.defaultModel) : -1;
+  const m = predictions.length;
+  if (m === 0) throw new RoutingError('NO_CANDIDATE', 'no candidate model to choose from');
+  const abstains = outOfDomain > policy.maxOutOfDomain && m > 1;
+  const quality = new Float64Array(m);
+  const costUsd = new Float64Array(m);
+  let defaultAt: number | undefined;
+  let incumbentAt = -1;
+  for (let j = 0; j < m; j++) {
+    const prediction = predictions[j]!;
+    const { candidate } = prediction;
+    quality[j] = abstains ? prediction.meanQuality : prediction.quality;
+    costUsd[j] = expectedCostUsd(candidate, facts, prediction.outputTokens, cacheUse(candidate, facts, session));
+    if (abstains && candidate.id === policy.defaultModel) defaultAt = j;
+    if (candidate.id === session?.incumbent) incumbentAt = j;
+  }
 
   const believed = abstains && policy.target !== null ? meanMix(predictions, policy.target) : mix;
   const settings = critical ? [{ ...believed[0]!, share: 1 }] : believed;
-  const exploration = critical ? 0 : policy.exploration;
-  const odds = settings.map(({ tolerance }) =>
-    oddsOf(quality, costUsd, { ...policy, tolerance, exploration }, defaultAt >= 0 ? defaultAt : undefined),
-  );
+  const { minQuality, planMinQuality, qualityPerUsd } = policy;
+  const rule = {
+    minQuality: facts.step === 'plan' ? Math.max(minQuality, planMinQuality) : minQuality,
+    qualityPerUsd,
+    exploration: critical || session !== undefined ? 0 : policy.exploration,
+  };
+  const odds = settings.map(({ tolerance }) => oddsOf(quality, costUsd, { ...rule, tolerance }, defaultAt));
   const { at, rest } = pickSetting(settings, draw);
   const { probabilities, greedy, floor } = odds[at]!;
 
-  const utility = (j: number): number =>
-    policy.qualityPerUsd === null ? -costUsd[j]! : quality[j]! - policy.qualityPerUsd * costUsd[j]!;
-  // Winners, then good enough ones by utility, then the rest by quality: the order in which a failed call moves on.
-  const rank = quality.map((q, j) => (greedy.includes(j) ? 2 : q >= floor ? 1 : 0));
-  const order = ids
-    .map((_, j) => j)
-    .sort(
-      (a, b) =>
-        rank[b]! - rank[a]! ||
-        (rank[a] === 1 ? utility(b) - utility(a) : 0) ||
-        quality[b]! - quality[a]! ||
-        costUsd[a]! - costUsd[b]! ||
-        (ids[a]! < ids[b]! ? -1 : 1),
-    );
-  const chosen = critical ? order[0]! : pick(order, probabilities, rest);
-  const probability = (j: number): number => {
-    if (critical) return j === chosen ? 1 : 0;
-    return settings.reduce((sum, { share }, s) => sum + share * odds[s]!.probabilities[j]!, 0);
-  };
-  const explored = rank[chosen] !== 2;
-  const reason = (): ReasonCode => {
-    if (explored) return 'explored';
-    if (ids.length === 1) return 'only_candidate';
-    if (abstains) return 'abstained';
-    return quality[chosen]! >= floor ? 'cheapest_adequate' : 'best_effort';
-  };
-  const ranked = [chosen, ...order.filter((j) => j !== chosen)];
-  const distribution = ranked.map(probability);
-  return {
-    model: ids[chosen]!,
-    reason: reason(),
-    ranked: ranked.map((j) => ({
-      model: ids[j]!,
-      like: predictions[j]!.like,
+  const { order, rank } = orderOf(predictions, quality, costUsd, { greedy, floor, qualityPerUsd });
+  const isPinned = session !== undefined && session.locked !== null && incumbentAt >= 0;
+  const chosen = isPinned ? incumbentAt : critical ? order[0]! : pick(order, probabilities, rest);
+  const isCertain = critical || isPinned;
+  const explored = !isPinned && rank[chosen] !== 2;
+
+  // Straight on, without closures: this runs for each candidate of each request.
+  const ranked = new Array<RankedCandidate>(m);
+  const distribution = new Array<number>(m);
+  let next = 1;
+  for (const j of order) {
+    const { candidate, like, qualitySd, outputTokens } = predictions[j]!;
+    const to = j === chosen ? 0 : next++;
+    ranked[to] = {
+      model: candidate.id,
+      like,
       quality: quality[j]!,
-      qualitySd: predictions[j]!.qualitySd,
-      outputTokens: predictions[j]!.outputTokens,
+      qualitySd,
+      outputTokens,
       costUsd: costUsd[j]!,
       adequate: quality[j]! >= floor,
-    })),
+    };
+    let probability = isCertain && j === chosen ? 1 : 0;
+    if (!isCertain) {
+      for (let s = 0; s < settings.length; s++) probability += settings[s]!.share * odds[s]!.probabilities[j]!;
+    }
+    distribution[to] = probability;
+  }
+
+  let reason: ReasonCode = quality[chosen]! >= floor ? 'cheapest_adequate' : 'best_effort';
+  if (isPinned) reason = 'pinned';
+  else if (explored) reason = 'explored';
+  else if (m === 1) reason = 'only_candidate';
+  else if (
+    chosen === incumbentAt &&
+    session!.sticky &&
+    session!.prefixTokens > 0 &&
+    defaultAt === undefined &&
+    !winsWithoutCache(predictions, facts, policy, quality, { ...rule, tolerance: settings[at]!.tolerance }, chosen)
+  ) {
+    reason = 'sticky';
+  } else if (abstains) reason = 'abstained';
+  return {
+    model: ranked[0]!.model,
+    reason,
+    ranked,
     distribution,
     propensity: distribution[0]!,
     explored,
     floor,
   };
+}
+
+/** Winners, then good enough ones by utility, then the rest by quality: the order in which a failed call moves on. */
+function orderOf(
+  predictions: readonly CandidatePrediction[],
+  quality: Float64Array,
+  costUsd: Float64Array,
+  { greedy, floor, qualityPerUsd }: Pick<Odds, 'greedy' | 'floor'> & Pick<Rule, 'qualityPerUsd'>,
+): { order: number[]; rank: Uint8Array } {
+  const m = quality.length;
+  const rank = new Uint8Array(m);
+  const utility = new Float64Array(m);
+  const order = new Array<number>(m);
+  for (let j = 0; j < m; j++) {
+    order[j] = j;
+    if (quality[j]! >= floor) rank[j] = 1;
+    utility[j] = qualityPerUsd === null ? -costUsd[j]! : quality[j]! - qualityPerUsd * costUsd[j]!;
+  }
+  for (const j of greedy) rank[j] = 2;
+  order.sort(
+    (a, b) =>
+      rank[b]! - rank[a]! ||
+      (rank[a] === 1 ? utility[b]! - utility[a]! : 0) ||
+      quality[b]! - quality[a]! ||
+      costUsd[a]! - costUsd[b]! ||
+      (predictions[a]!.candidate.id < predictions[b]!.candidate.id ? -1 : 1),
+  );
+  return { order, rank };
+}
+
+/** Whether a candidate would have won, or shared, at list prices: with nothing read from a cache nor written to one. */
+function winsWithoutCache(
+  predictions: readonly CandidatePrediction[],
+  facts: RequestFacts,
+  policy: Policy,
+  quality: Float64Array,
+  rule: Rule,
+  at: number,
+): boolean {
+  const listUsd = Float64Array.from(predictions, (p) => expectedCostUsd(p.candidate, facts, p.outputTokens));
+  if (policy.maxCostUsd !== null && listUsd[at]! > policy.maxCostUsd) return false;
+  return oddsOf(quality, listUsd, rule).greedy.includes(at);
 }
 
 /** A target's own tolerance among the models' means: the solved one is for forecasts that tell prompts apart. */

@@ -18,6 +18,8 @@ export const Knobs = z.strictObject({
   tolerance: z.number().min(0).max(1),
   /** Least predicted quality (a probability of success) wanted, in [0, 1]. */
   minQuality: z.number().min(0).max(1).default(0),
+  /** The same for a step in which an agent plans (`facts.step`), where it is higher, in [0, 1]. */
+  planMinQuality: z.number().min(0).max(1).default(0),
   /** Most that one call may be expected to cost, USD; null: no limit. */
   maxCostUsd: z.number().positive().nullable().default(null),
   /** Cost against quality, 0 = cheapest … 10 = best; 5 is `tolerance` itself. Null: likewise `tolerance`. */

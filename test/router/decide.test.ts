@@ -5,6 +5,7 @@ import type { FilterReason } from '../../router/decision.ts';
 import type { Candidate } from '../../router/index.ts';
 import { type CandidatePrediction, decide, expectedCostUsd, filterCandidate } from '../../router/policy/decide.ts';
 import { Policy } from '../../router/policy/policy.ts';
+import type { Session } from '../../router/policy/session.ts';
 import { candidateOf, factsOf } from './fixtures.ts';
 
 /** A candidate of this quality whose call costs this many USD: all of it output, 1 000 tokens, no input. */
@@ -195,6 +196,105 @@ describe('decide', () => {
   });
 });
 
+describe('decide, where an agent plans', () => {
+  test('holds to the higher floor, and only there', () => {
+    // Without it mid wins (floor 0.7); with 0.78 only big reaches it.
+    const policy = knobs({ planMinQuality: 0.78 });
+    expect(decide(THREE, factsOf({ step: 'plan' }), policy, 0, 0)).toMatchObject({ model: 'x/big', floor: 0.78 });
+    for (const step of ['act', 'summarise', 'subagent'] as const) {
+      expect(decide(THREE, factsOf({ step }), policy, 0, 0).model).toBe('x/mid');
+    }
+    expect(decide(THREE, facts, policy, 0, 0).model).toBe('x/mid');
+    const lower = knobs({ planMinQuality: 0.1, minQuality: 0.78 });
+    expect(decide(THREE, factsOf({ step: 'plan' }), lower, 0, 0).floor).toBe(0.78);
+  });
+});
+
+describe('decide, in a session', () => {
+  /** Two models that are equally good: `old` has the conversation, `new` is cheaper by the token. USD per million. */
+  const OLD = candidateOf('x/old', {
+    inputUsdPerMTok: 3,
+    outputUsdPerMTok: 0,
+    cachedInputUsdPerMTok: 0.3,
+    cacheWriteUsdPerMTok: 3.75,
+  });
+  const NEW = candidateOf('x/new', { inputUsdPerMTok: 1, outputUsdPerMTok: 0, cacheWriteUsdPerMTok: 1.25 });
+  const two = [OLD, NEW].map((candidate) => ({ ...option('', 0.8, 0), candidate }));
+  const session = (more: Partial<Session> = {}): Session => ({
+    incumbent: 'x/old',
+    prefixTokens: 9000,
+    locked: null,
+    sticky: true,
+    ...more,
+  });
+  const long = factsOf({ inputTokens: 10_000 });
+  const choose = (s: Session | undefined, policy = knobs()) => decide(two, long, policy, 0, 0, { session: s });
+  const costs = (s: Session | undefined) => Object.fromEntries(choose(s).ranked.map((r) => [r.model, r.costUsd]));
+
+  test('stays where the cached prefix makes that cheaper, and says so', () => {
+    // Without: 10 000 × 3 = 0.03 against 10 000 × 1 = 0.01.
+    expect(choose(undefined)).toMatchObject({ model: 'x/new', reason: 'cheapest_adequate' });
+    // With: 9 000 × 0.3 + 1 000 × 3.75 = 0.00645 against 10 000 × 1.25 = 0.0125.
+    expect(choose(session())).toMatchObject({ model: 'x/old', reason: 'sticky', propensity: 1 });
+    expect(costs(session())['x/old']).toBeCloseTo(0.00645, 12);
+    expect(costs(session())['x/new']).toBeCloseTo(0.0125, 12);
+  });
+
+  test('leaves where the prefix is too short to pay for staying', () => {
+    // 2 000 × 0.3 + 8 000 × 3.75 = 0.0306 against 0.0125
+    expect(choose(session({ prefixTokens: 2000 }))).toMatchObject({ model: 'x/new', reason: 'cheapest_adequate' });
+    expect(costs(session({ prefixTokens: 2000 }))['x/old']).toBeCloseTo(0.0306, 12);
+  });
+
+  test('reckons with no more of a prefix than there is input', () => {
+    expect(costs(session({ prefixTokens: 1e6 }))['x/old']).toBeCloseTo(0.003, 12); // 10 000 × 0.3
+  });
+
+  test('reckons at list prices where nothing is cached, or the session is not sticky', () => {
+    for (const s of [session({ prefixTokens: 0 }), session({ sticky: false })]) {
+      expect(costs(s)['x/old']).toBeCloseTo(0.03, 12);
+      expect(costs(s)['x/new']).toBeCloseTo(0.01, 12);
+      expect(choose(s)).toMatchObject({ model: 'x/new', reason: 'cheapest_adequate' });
+    }
+  });
+
+  test('does not call sticky what would have won anyway', () => {
+    expect(choose(session({ incumbent: 'x/new' }))).toMatchObject({ model: 'x/new', reason: 'cheapest_adequate' });
+  });
+
+  test.each(['tool_loop', 'thinking', 'encrypted_reasoning', 'held_object'] as const)(
+    'keeps its model while it is locked by %s, whatever it costs; the others are fall-backs',
+    (locked) => {
+      const s = session({ locked, sticky: false });
+      const d = choose(s, knobs({ exploration: 0.5 }));
+      expect(d).toMatchObject({ model: 'x/old', reason: 'pinned', propensity: 1, explored: false });
+      expect(d.ranked.map((r) => r.model)).toEqual(['x/old', 'x/new']);
+      expect(d.distribution).toEqual([1, 0]);
+      expect(decide(two.slice(0, 1), long, knobs(), 0, 0, { session: s }).reason).toBe('pinned');
+      expect(decide(two, long, knobs(), 0, 0, { session: s, critical: true }).reason).toBe('pinned');
+    },
+  );
+
+  test('decides as ever where the locked model cannot be called', () => {
+    const s = session({ locked: 'tool_loop' });
+    expect(decide(two.slice(1), long, knobs(), 0, 0, { session: s })).toMatchObject({
+      model: 'x/new',
+      reason: 'only_candidate',
+    });
+  });
+
+  test('explores nothing after its first turn', () => {
+    const policy = knobs({ exploration: 1 });
+    expect(decide(two, long, policy, 0, 0.999).propensity).toBeLessThan(1);
+    for (const draw of [0, 0.5, 0.999]) {
+      expect(decide(two, long, policy, 0, draw, { session: session() })).toMatchObject({
+        explored: false,
+        propensity: 1,
+      });
+    }
+  });
+});
+
 describe('decide, for any input', () => {
   const unit = fc.double({ min: 0, max: 1, noNaN: true });
   const cents = fc.double({ min: 1e-7, max: 1, noNaN: true });
@@ -249,6 +349,41 @@ describe('decide, for any input', () => {
         });
       }),
       { numRuns: 500, seed: 4 },
+    );
+  });
+
+  const sessions = fc.record({
+    incumbent: fc.constantFrom('x/m0', 'x/m1', 'x/none'),
+    prefixTokens: fc.integer({ min: 0, max: 5000 }),
+    locked: fc.constantFrom(null, 'tool_loop' as const, 'thinking' as const),
+    sticky: fc.boolean(),
+  });
+
+  test('is a distribution in a session too, all on the model where that is locked', () => {
+    fc.assert(
+      fc.property(options, policies, unit, draws, mixes, sessions, (list, policy, ood, draw, mix, session) => {
+        const priced = list.map((o, i) => ({
+          ...o,
+          candidate: { ...o.candidate, inputUsdPerMTok: i, cachedInputUsdPerMTok: i / 10, cacheWriteUsdPerMTok: 2 * i },
+        }));
+        const d = decide(priced, facts, policy, ood, draw, { mix, session });
+        expect(Math.abs(d.distribution.reduce((a, b) => a + b, 0) - 1)).toBeLessThan(1e-12);
+        expect(d.distribution[0]).toBe(d.propensity);
+        expect(d.propensity).toBeGreaterThan(0);
+        expect(d.ranked.map((r) => r.model).sort()).toEqual(list.map((p) => p.candidate.id).sort());
+        expect(d.explored).toBe(false);
+        const isPinned = session.locked !== null && list.some((p) => p.candidate.id === session.incumbent);
+        expect(d.reason === 'pinned').toBe(isPinned);
+        if (isPinned) expect([d.model, d.propensity]).toEqual([session.incumbent, 1]);
+        if (d.reason === 'sticky') expect(d.model).toBe(session.incumbent);
+        // The draw decides what is taken, not how likely each was.
+        const other = decide(priced, facts, policy, ood, (draw + 0.37) % 1, { mix, session });
+        const p = new Map(other.ranked.map((r, i) => [r.model, other.distribution[i]]));
+        d.ranked.forEach((r, i) => {
+          expect(d.distribution[i]).toBe(p.get(r.model));
+        });
+      }),
+      { numRuns: 500, seed: 11 },
     );
   });
 
@@ -342,6 +477,9 @@ describe('filterCandidate', () => {
     ['images, blind', { images: 1 }, {}, 'no_image_input'],
     ['images, sighted', { images: 1 }, { inputModalities: ['text', 'image'] }, null],
     ['audio, deaf', { audio: 1 }, { inputModalities: ['text', 'image'] }, 'no_audio_input'],
+    ['images that were answered, blind', { imagesInHistory: 2, audioInHistory: 1, filesInHistory: 1 }, {}, null],
+    ['a file, without', { files: 1 }, { inputModalities: ['text', 'image'] }, 'no_file_input'],
+    ['a file, with', { files: 1 }, { inputModalities: ['text', 'pdf'] }, null],
     ['tools, without', { tools: 2 }, { tools: false }, 'no_tools'],
     ['a schema, without', { responseSchema: true }, { structuredOutput: false }, 'no_structured_output'],
     ['no tools asked of one without', {}, { tools: false, structuredOutput: false }, null],
@@ -366,5 +504,12 @@ describe('expectedCostUsd', () => {
     // 1 000 × 3 + 50 × 15 = 3 750
     expect(expectedCostUsd(c, factsOf({ inputTokens: 1000, maxOutputTokens: 50 }), 200)).toBeCloseTo(0.00375, 12);
     expect(expectedCostUsd(c, factsOf({ inputTokens: 1000, maxOutputTokens: 500 }), 200)).toBeCloseTo(0.006, 12);
+  });
+  test('is at the prices of a long prompt where it is one', () => {
+    const long = [{ aboveInputTokens: 1000, inputUsdPerMTok: 6, outputUsdPerMTok: 30 }];
+    const c2 = { ...c, longPromptPrices: long };
+    expect(expectedCostUsd(c2, factsOf({ inputTokens: 1000 }), 200)).toBeCloseTo(0.006, 12);
+    // 1 001 × 6 + 200 × 30 = 12 006
+    expect(expectedCostUsd(c2, factsOf({ inputTokens: 1001 }), 200)).toBeCloseTo(0.012006, 12);
   });
 });

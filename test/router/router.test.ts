@@ -1,7 +1,7 @@
 /** The library as a user meets it: the shipped artifact and catalog, requests in, decisions out. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Artifact, loadArtifact } from '../../router/artifact/artifact.ts';
-import { createRouter, type Decision, Policy, Router } from '../../router/index.ts';
+import { createRouter, type Decision, FILTERS, Policy, REASONS, Router, type Session } from '../../router/index.ts';
 import { candidateOf, failureOf, generatedTexts } from './fixtures.ts';
 
 let router: Router;
@@ -112,6 +112,115 @@ describe('a decision', () => {
     // Five standard errors of a share near 0.5 over 400.
     expect(Math.abs(share - expected)).toBeLessThan(0.125);
   });
+});
+
+describe('a session', () => {
+  const session = (incumbent: string, more: Partial<Session> = {}): Session => ({
+    incumbent,
+    prefixTokens: 50_000,
+    locked: null,
+    sticky: true,
+    ...more,
+  });
+  const LONG = ask('word '.repeat(50_000)); // 62 500 tokens
+
+  test('keeps a locked model while it can be called, and says that no certificate speaks of that', async () => {
+    const dear = 'anthropic/claude-opus-5-5';
+    const locked = session(dear, { locked: 'thinking' });
+    const d = await router.route(HELLO, { session: locked, policy: { exploration: 1 } });
+    expect(d).toMatchObject({ model: dear, reason: 'pinned', propensity: 1, explored: false });
+    expect(d.certificate.holds).toBe(false);
+    expect(d.ranked.length).toBe(router.candidates.length);
+    const gone = await router.route(HELLO, { session: locked, unhealthy: [dear] });
+    expect(gone.model).not.toBe(dear);
+    expect(gone.reason).not.toBe('pinned');
+  });
+
+  test('is left only for what that costs', async () => {
+    const first = await router.route(LONG, { draw: 0 });
+    const adequate = first.ranked.filter((r) => r.adequate && r.model !== first.model);
+    const incumbent = adequate.find((r) => {
+      const c = router.candidates.find(({ id }) => id === r.model)!;
+      return (c.cachedInputUsdPerMTok ?? c.inputUsdPerMTok) < c.inputUsdPerMTok;
+    })!.model;
+    const stays = await router.route(LONG, { draw: 0, session: session(incumbent, { prefixTokens: 62_000 }) });
+    const before = first.ranked.find((r) => r.model === incumbent)!.costUsd;
+    expect(stays.ranked.find((r) => r.model === incumbent)!.costUsd).toBeLessThan(before);
+    const cheapest = stays.ranked.filter((r) => r.adequate).reduce((a, b) => (a.costUsd <= b.costUsd ? a : b));
+    expect(stays.model).toBe(cheapest.model);
+    expect(stays.reason).toBe(stays.model === incumbent ? 'sticky' : 'cheapest_adequate');
+  });
+
+  test.each([
+    ['incumbent', { incumbent: '' }],
+    ['prefixTokens', { prefixTokens: -1 }],
+    ['prefixTokens', { prefixTokens: Number.NaN }],
+    ['locked', { locked: 'because' }],
+    ['sticky', { sticky: 'yes' }],
+  ])('with a wrong %s is refused by name: %o', async (field, more) => {
+    const failure = await failureOf(() => router.route(HELLO, { session: session('x/a', more as never) }));
+    expect(failure.code).toBe('INVALID_CONFIG');
+    expect(failure.message).toContain(`session.${field}`);
+  });
+});
+
+describe('what was predicted of a text', () => {
+  test('is remembered, and changes nothing', async () => {
+    const plain = createRouter(artifact, router.candidates, artifact.policy, { memo: 0 });
+    const small = createRouter(artifact, router.candidates, artifact.policy, { memo: 2 });
+    const texts = generatedTexts(6, 22);
+    for (const text of [...texts, ...texts.slice(0, 3), texts[2]!, texts[2]!]) {
+      const expected = withoutBuffers(await plain.route(ask(text), { draw: 0.5 }));
+      expect(withoutBuffers(await small.route(ask(text), { draw: 0.5 }))).toEqual(expected);
+      expect(withoutBuffers(await router.route(ask(text), { draw: 0.5 }))).toEqual(expected);
+    }
+  });
+
+  test('is the caller’s own: what is done to it does not come back', async () => {
+    const first = await router.route(HELLO, { draw: 0 });
+    const copy = [...first.embedding];
+    first.embedding.fill(0);
+    expect([...(await router.route(HELLO, { draw: 0 })).embedding]).toEqual(copy);
+  });
+
+  test('is computed once for many at a time, and again after a failure', async () => {
+    let calls = 0;
+    const flaky = {
+      ...artifact,
+      predict: async (text: string) => {
+        if (++calls === 1) throw new Error('once');
+        return artifact.predict(text);
+      },
+    };
+    const made = createRouter(flaky, router.candidates, artifact.policy);
+    expect((await failureOf(() => made.route(HELLO))).message).toBe('once');
+    await Promise.all([made.route(HELLO), made.route(HELLO), made.route(HELLO)]);
+    expect(calls).toBe(2);
+  });
+
+  test.each([-1, 0.5, Number.NaN])('is remembered of no %s texts', async (memo) => {
+    expect(await failureOf(() => Router.load({ memo }))).toMatchObject({ code: 'INVALID_CONFIG' });
+  });
+});
+
+test('every reason and filter has its sentence', () => {
+  for (const sentence of [...Object.values(REASONS), ...Object.values(FILTERS)])
+    expect(sentence).toMatch(/^[A-Z].*\.$/);
+  expect(Object.keys(REASONS)).toEqual(expect.arrayContaining(['pinned', 'sticky', 'explored']));
+});
+
+test('a request is routed in each shape, and where nothing is left its own field is named', async () => {
+  const shapes = [
+    HELLO,
+    { input: 'What is the capital of France?' },
+    { system: 'Be brief.', messages: HELLO.messages, max_tokens: 10 },
+  ];
+  const models = await Promise.all(shapes.map(async (s) => (await router.route(s, { draw: 0 })).model));
+  expect(new Set(models).size).toBe(1);
+  expect(await failureOf(() => router.route(shapes[1]!, { allowed: [] }))).toMatchObject({ param: 'input' });
+  const huge = { input: 'hi', max_output_tokens: 10_000_000 };
+  expect(await failureOf(() => router.route(huge))).toMatchObject({ param: 'max_output_tokens' });
+  expect((await failureOf(() => router.route(HELLO, { shape: 'messages' }))).message).toContain('max_tokens');
 });
 
 describe('the filters', () => {
