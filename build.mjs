@@ -10,6 +10,8 @@ for (const folder of [
   'datasets/catalog',
   'server/db',
   'server/dashboard',
+  'server/config',
+  'server/examples',
   'eval',
 ]) {
   if (!existsSync(folder)) continue;

@@ -1,31 +1,13 @@
 /** What the operator may set, from `pointsman.yaml`, the environment and the command line: read and checked once. */
 import { existsSync, readFileSync } from 'node:fs';
-import { parse, YAMLParseError } from 'yaml';
 import type { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
-import { Knobs, Target } from '../../router/policy/policy.ts';
 import { nearest } from '../nearest.ts';
-import { GatewayConfig, ProviderConfig, Timeouts } from './schema.ts';
-
-export type Environment = Readonly<Record<string, string | undefined>>;
-
-/** A variable of the environment by whatever name somebody wrote: `constructor` is none. */
-export const variable = (env: Environment, name: string): string | undefined =>
-  Object.hasOwn(env, name) ? env[name] : undefined;
-
-/** Environment variables that set an option; they win over the file, the command line over both. */
-const FROM_ENVIRONMENT = {
-  HOST: 'host',
-  PORT: 'port',
-  POINTSMAN_ALLOW_PUBLIC: 'allowPublic',
-  DATABASE_URL: 'databaseUrl',
-  POINTSMAN_DATA_DIR: 'dataDir',
-  POINTSMAN_CATALOG: 'catalog',
-  POINTSMAN_ARTIFACT: 'artifact',
-  POINTSMAN_ENCODER: 'encoder',
-  POINTSMAN_BASELINE: 'baseline',
-  POINTSMAN_LOG_LEVEL: 'logLevel',
-} as const;
+import { contradictions } from './contradictions.ts';
+import { type Environment, expand, FROM_ENVIRONMENT, optionsFrom } from './environment.ts';
+import { GatewayConfig } from './schema.ts';
+import { optionsAt, schemaAt } from './schema-at.ts';
+import { type OptionPath, type Problem, readYamlText, type YamlText } from './yaml-text.ts';
 
 export interface ConfigSources {
   /** Path of the YAML file; default `pointsman.yaml` in the working directory, if there. False: none. */
@@ -37,121 +19,130 @@ export interface ConfigSources {
   };
 }
 
-/** @throws `MISSING_FILE`, `INVALID_CONFIG` naming the place, and the option it may have meant */
-export function readConfig({ file, env = {}, overrides = {} }: ConfigSources = {}): GatewayConfig {
-  const named = file === false ? undefined : (file ?? (env.POINTSMAN_CONFIG || undefined));
-  const path = named ?? 'pointsman.yaml';
-  const fromFile = file === false ? {} : readYaml(path, named !== undefined, env);
-  const fromEnv: Record<string, unknown> = {};
-  for (const [name, key] of Object.entries(FROM_ENVIRONMENT)) {
-    const value = variable(env, name);
-    // Set to nothing is not set.
-    if (value !== undefined && value.trim() !== '') fromEnv[key] = value;
+/** Where the options lie; null: nowhere. `named`: somebody asked for this file, so it must be there. */
+export function configFile({ file, env = {} }: ConfigSources): { path: string; named: boolean } | null {
+  if (file === false) return null;
+  const named = file ?? (env.POINTSMAN_CONFIG || undefined);
+  return { path: named ?? 'pointsman.yaml', named: named !== undefined };
+}
+
+/** @throws `MISSING_FILE`, `INVALID_CONFIG` naming line, place and what may have been meant, for up to ten mistakes */
+export function readConfig(sources: ConfigSources = {}): GatewayConfig {
+  const file = configFile(sources);
+  if (file === null || (!file.named && !existsSync(file.path))) return parseConfig('', file?.path ?? '', sources);
+  return parseConfig(readText(file.path), file.path, sources);
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'no such file; give --config an existing one' : `cannot be read (${code})`;
+    throw new RoutingError('MISSING_FILE', `${path}: ${why}`, { cause });
   }
+}
+
+/**
+ * @param text  what the file holds
+ * @param path  what messages call it
+ * @throws `INVALID_CONFIG`
+ */
+export function parseConfig(
+  text: string,
+  path: string,
+  { env = {}, overrides = {} }: Pick<ConfigSources, 'env' | 'overrides'>,
+): GatewayConfig {
+  const yaml = readYamlText(text);
+  if (yaml.faults.length > 0) {
+    throw refused(yaml.faults.map(({ message, place }) => `${path}:${place.line}:${place.column}: ${message}`));
+  }
+  const unset: Problem[] = [];
+  const fromFile = optionsOf(yaml.value, path, env, unset);
+  const fromEnv = optionsFrom(env);
   const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
   const parsed = GatewayConfig.safeParse({ ...fromFile, ...fromEnv, ...given });
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!;
-    const fromVariable = Object.entries(FROM_ENVIRONMENT).find(
-      ([, key]) => key === issue.path[0] && key in fromEnv && !(key in given),
-    );
-    throw invalid(issue, path, fromVariable && setting(...fromVariable, fromEnv));
+  const problems = [...unset, ...(parsed.success ? [] : problemsOf(parsed.error, unset))];
+  if (problems.length === 0 && parsed.success) problems.push(...contradictions(parsed.data));
+  if (!parsed.success || problems.length > 0) {
+    const inFile = (option: string) => option in fromFile && !(option in fromEnv) && !(option in given);
+    const variableOf = (option: string) => (option in fromEnv && !(option in given) ? setting(option, fromEnv) : null);
+    throw refused(worded(problems, path, yaml, inFile, variableOf));
   }
-  const config = parsed.data;
   // `partial()` fills the policy's defaults in; only what was written may override the artifact's policy.
   const policyKeys = Object.keys({ ...(isRecord(fromFile.policy) ? fromFile.policy : {}), ...overrides.policy });
-  const policy = Object.fromEntries(Object.entries(config.policy).filter(([key]) => policyKeys.includes(key)));
-  return { ...config, policy };
+  const policy = Object.fromEntries(Object.entries(parsed.data.policy).filter(([key]) => policyKeys.includes(key)));
+  return { ...parsed.data, policy };
 }
 
-/** @throws `INVALID_CONFIG` when strangers could reach a gateway that asks nobody for a key */
-export function refusePublicHost(config: Pick<GatewayConfig, 'host' | 'allowPublic'>): void {
-  if (!config.allowPublic && !isLoopback(config.host)) {
-    throw new RoutingError(
-      'INVALID_CONFIG',
-      `host ${config.host}: the gateway does not authenticate its callers yet, so it listens on this machine only. ` +
-        'Use 127.0.0.1 (is HOST set in your shell?), or set POINTSMAN_ALLOW_PUBLIC=1 (allowPublic: true) ' +
-        'if something in front of it keeps strangers out.',
-    );
-  }
-}
+const isNumberAt = (path: OptionPath): boolean => schemaAt(GatewayConfig, path)?._zod.def.type === 'number';
 
-/** A name or address that only this machine can reach. */
-export function isLoopback(host: string): boolean {
-  const name = host.toLowerCase().replace(/^\[|\]$/g, '');
-  return name === 'localhost' || name === '::1' || name.endsWith('.localhost') || /^127(\.\d{1,3}){3}$/.test(name);
-}
-
-function readYaml(path: string, explicit: boolean, env: Environment): Record<string, unknown> {
-  if (!existsSync(path)) {
-    if (explicit) throw new RoutingError('MISSING_FILE', `${path}: no such file; give --config an existing one`);
-    return {};
-  }
-  let value: unknown;
-  try {
-    value = parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    const where = cause instanceof YAMLParseError ? cause.message.split('\n')[0] : String(cause);
-    throw new RoutingError('INVALID_CONFIG', `${path}: ${where}`, { cause });
-  }
+function optionsOf(value: unknown, path: string, env: Environment, unset: Problem[]): Record<string, unknown> {
   if (value === null || value === undefined) return {};
-  if (!isRecord(value)) throw new RoutingError('INVALID_CONFIG', `${path}: must hold \`option: value\` lines`);
-  const expanded = Object.entries(expand(value, env, path, []) as Record<string, unknown>);
+  if (!isRecord(value)) throw refused([`${path}: must hold \`option: value\` lines`]);
+  const expanded = Object.entries(expand(value, env, unset, isNumberAt) as Record<string, unknown>);
   // `databaseUrl: ${DATABASE_URL:-}` and a heading with nothing under it mean: not set.
   const isSet = (option: unknown) => option !== null && !(typeof option === 'string' && option.trim() === '');
   return Object.fromEntries(expanded.filter(([, option]) => isSet(option)));
 }
 
-/** Replaces `${NAME}` and `${NAME:-default}` in every text. */
-function expand(value: unknown, env: Environment, file: string, path: readonly string[]): unknown {
-  if (typeof value === 'string') {
-    return value.replace(/\$\{(\w+)(?::-([^}]*))?\}/g, (_, name: string, fallback: string | undefined) => {
-      const found = variable(env, name) || fallback;
-      if (found === undefined) {
-        throw new RoutingError(
-          'INVALID_CONFIG',
-          `${file}: ${path.join('.')}: environment variable ${name} is not set; set it, or write \${${name}:-} for empty`,
-        );
-      }
-      return found;
-    });
-  }
-  if (Array.isArray(value)) return value.map((item, i) => expand(item, env, file, [...path, String(i)]));
-  if (value === null && path[0] === 'providers' && path.length === 2) return {};
-  if (!isRecord(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, expand(item, env, file, [...path, key])]));
+/** @param unset  what is wrong already: a placeholder that stayed need not fit the schema */
+function problemsOf(error: z.ZodError, unset: readonly Problem[]): Problem[] {
+  const known = new Set(unset.map(({ path }) => path.join('\n')));
+  return error.issues.flatMap((issue) => {
+    const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
+    if (known.has(path.join('\n'))) return [];
+    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownOption(path, key));
+    return [{ path, message: reasonOf(issue) }];
+  });
+}
+
+function reasonOf(issue: z.core.$ZodIssue): string {
+  // A name that does not fit its rule: the rule says more than zod's "invalid key".
+  if (issue.code === 'invalid_key') return issue.issues[0]?.message ?? issue.message;
+  const isText = issue.code === 'invalid_type' && issue.expected === 'string';
+  // A key of digits alone is a number to YAML.
+  return isText && /received (number|boolean)/.test(issue.message) ? 'must be a text; put it in quotes' : issue.message;
+}
+
+function unknownOption(path: OptionPath, key: string): Problem {
+  const known = optionsAt(GatewayConfig, path);
+  const guess = nearest(key, known);
+  const hint = guess === undefined ? `known here: ${known.join(', ')}` : `did you mean ${guess}?`;
+  return { path: [...path, key], message: `no such option; ${hint}` };
 }
 
 /** A variable and its value as somebody set it, but for a password. */
-const setting = (name: string, key: string, values: Readonly<Record<string, unknown>>): string =>
-  key === 'databaseUrl' ? name : `${name}=${values[key]}`;
-
-/** @param setIn  the environment variable that holds the option at fault, if one does */
-function invalid(issue: z.core.$ZodIssue, file: string, setIn: string | undefined): RoutingError {
-  const path = issue.path.join('.');
-  // A name that does not fit its rule: the rule says more than zod's "invalid key".
-  const reason = issue.code === 'invalid_key' ? (issue.issues[0]?.message ?? issue.message) : issue.message;
-  if (issue.code !== 'unrecognized_keys') {
-    return new RoutingError(
-      'INVALID_CONFIG',
-      setIn !== undefined
-        ? `${setIn}: ${reason}`
-        : `${path || file}: ${reason} (options come from ${file}, the environment, the command line)`,
-    );
-  }
-  const key = issue.keys[0]!;
-  const known = knownKeys(issue.path.map(String));
-  const guess = nearest(key, known);
-  const hint = guess === undefined ? `known here: ${known.join(', ')}` : `did you mean ${guess}?`;
-  return new RoutingError('INVALID_CONFIG', `${[...issue.path, key].join('.')}: no such option; ${hint}`);
+function setting(option: string, values: Readonly<Record<string, string>>): string {
+  const [name] = Object.entries(FROM_ENVIRONMENT).find(([, key]) => key === option)!;
+  return option === 'databaseUrl' ? name : `${name}=${values[option]}`;
 }
 
-function knownKeys(path: readonly string[]): string[] {
-  if (path[0] === 'policy' && path[1] === 'target') return Object.keys(Target.shape);
-  if (path[0] === 'policy') return Object.keys(Knobs.shape);
-  if (path[0] === 'timeouts') return Object.keys(Timeouts.shape);
-  if (path[0] === 'providers') return Object.keys(ProviderConfig.shape);
-  return Object.keys(GatewayConfig.shape);
+/** Each problem with its place; those of the environment and the command line first, then by line. */
+function worded(
+  problems: readonly Problem[],
+  file: string,
+  yaml: YamlText,
+  inFile: (option: string) => boolean,
+  variableOf: (option: string) => string | null,
+): string[] {
+  return problems
+    .map(({ path, message }) => {
+      const option = String(path[0]);
+      if (!inFile(option)) return { line: 0, column: 0, text: `${variableOf(option) ?? path.join('.')}: ${message}` };
+      const { line, column } = yaml.placeOf(path);
+      return { line, column, text: `${file}:${line}:${column}: ${path.join('.')}: ${message}` };
+    })
+    .sort((a, b) => a.line - b.line || a.column - b.column)
+    .map(({ text }) => text);
+}
+
+/** More than these help nobody. */
+const MOST_PROBLEMS = 10;
+
+function refused(lines: readonly string[]): RoutingError {
+  const more = lines.length > MOST_PROBLEMS ? [`… and ${lines.length - MOST_PROBLEMS} more`] : [];
+  return new RoutingError('INVALID_CONFIG', [...lines.slice(0, MOST_PROBLEMS), ...more].join('\n'));
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

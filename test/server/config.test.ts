@@ -56,8 +56,23 @@ describe('readConfig', () => {
     expect(yaml(text, { KEY: 'k1' }).providers.mine).toMatchObject({ baseUrl: 'http://127.0.0.1:9/v1', apiKey: 'k1' });
     expect(problem(() => yaml(text))).toMatchObject({
       code: 'INVALID_CONFIG',
-      message: expect.stringContaining('providers.mine.apiKey: environment variable KEY is not set'),
+      message: expect.stringMatching(/:4:5: providers\.mine\.apiKey: environment variable KEY is not set/),
     });
+  });
+
+  test('takes a number from the environment where one belongs, and leaves digits alone where a text does', () => {
+    const text =
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the placeholder is what is tested
+      'maxAttempts: ${N}\nretry: {hedgeAfterMs: "${N}00"}\nproviders: {openai: {apiKey: "${N}"}}\npolicy: {tolerance: "${T:-0.1}"}';
+    expect(yaml(text, { N: '7' })).toMatchObject({
+      maxAttempts: 7,
+      retry: { hedgeAfterMs: 700 },
+      providers: { openai: { apiKey: '7' } },
+      policy: { tolerance: 0.1 },
+    });
+    expect(problem(() => yaml(text, { N: 'seven' })).message).toContain(
+      ':1:1: maxAttempts: Invalid input: expected number',
+    );
   });
 
   test.each([
@@ -173,7 +188,7 @@ describe('providersFrom', () => {
     const text =
       'providers:\n  a: {baseUrl: http://a/v1, apiKeyEnv: A_KEY}\n  b: {baseUrl: http://b/v1, apiKey: k}\n  c: {baseUrl: http://c/v1}\n';
     const { on } = set({ OPENAI_API_KEY: 'k', GOOGLE_API_KEY: 'k', A_KEY: 'k' }, text);
-    expect(Object.fromEntries([...on.values()].map(({ name, keyFrom }) => [name, keyFrom]))).toEqual({
+    expect(Object.fromEntries([...on.values()].map(({ name, credentials }) => [name, credentials[0]!.from]))).toEqual({
       openai: 'OPENAI_API_KEY',
       google: 'GOOGLE_API_KEY',
       a: 'A_KEY',
@@ -185,7 +200,7 @@ describe('providersFrom', () => {
   test('moves a host by its base URL, which needs no key', () => {
     const { on } = set({ OPENAI_BASE_URL: 'http://127.0.0.1:9/v1/', OLLAMA_BASE_URL: 'http://127.0.0.1:8/v1' });
     expect([...on.values()].map(({ name, address }) => [name, address])).toEqual([
-      ['openai', 'http://127.0.0.1:9/v1/'],
+      ['openai', 'http://127.0.0.1:9/v1'],
       ['ollama', 'http://127.0.0.1:8/v1'],
     ]);
   });
@@ -206,7 +221,7 @@ describe('providersFrom', () => {
       'providers:\n  a: {baseUrl: http://a/v1, apiKeyEnv: A_KEY}\n  b: {baseUrl: http://b/v1}\n  c: {baseUrl: http://c/v1, apiKey: k}\n  openai: {enabled: false}\n';
     const { on, off } = set({ OPENAI_API_KEY: 'k' }, text);
     expect([...on.keys()]).toEqual(['b', 'c']);
-    expect(off.get('a')).toBe('set A_KEY');
+    expect(off.get('a')).toContain('set A_KEY');
     expect(off.get('openai')).toContain('enabled: false');
     expect([...set({ A_KEY: 'k' }, text).on.keys()]).toEqual(['a', 'b', 'c']);
   });
@@ -216,12 +231,11 @@ describe('providersFrom', () => {
       'providers:\n  constructor: {baseUrl: http://a/v1, apiKeyEnv: toString}\n  valueof: {baseUrl: http://b/v1}\n';
     const { on, off } = set({}, text);
     expect([...on.keys()]).toEqual(['valueof']);
-    expect(off.get('constructor')).toBe('set toString');
+    expect(off.get('constructor')).toContain('set toString');
   });
 
   test.each([
     ['providers:\n  mine: {apiKey: k}\n', {}, 'providers.mine.baseUrl'],
-    ['providers:\n  constructor: {}\n', {}, 'providers.constructor.baseUrl'],
     ['', { OPENAI_BASE_URL: 'nonsense' }, 'OPENAI_BASE_URL'],
     ['', { OPENAI_API_KEY: 'two words' }, 'key of openai'],
   ])('refuses %j with %j', (text, env, message) => {
