@@ -27,12 +27,15 @@ export const ERROR_CODES = [
   'BODY_TOO_LARGE',
   'FORBIDDEN_ORIGIN', // Host or Origin that a local gateway does not accept
   'UNAUTHORIZED',
+  'FORBIDDEN_MODEL', // a model that this client key may not use
   'NOT_FOUND',
   'UPSTREAM_ERROR', // provider answered with an error
   'UPSTREAM_TIMEOUT', // provider did not answer in time
   'UPSTREAM_INVALID', // provider answered something that is not its protocol
   'UPSTREAM_CLOSED', // provider ended a stream early
   'PROVIDER_NOT_CONFIGURED', // no key or base URL for this provider
+  'EGRESS_REFUSED', // a request names an address that may not be fetched from
+  'EGRESS_FAILED', // what a request names could not be fetched
   'DATABASE_LOCKED', // another process owns the embedded database
   'DATABASE_UNAVAILABLE',
   'SHUTTING_DOWN',

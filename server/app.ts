@@ -5,7 +5,8 @@ import { pino } from 'pino';
 import { RoutingError } from '../datasets/index.ts';
 import { type Admin, adminRoutes } from './api/admin.ts';
 import { parseJsonBodies } from './api/body.ts';
-import { chatRoute } from './api/chat.ts';
+import { callersOnly } from './api/callers-only.ts';
+import { countTokensRoute } from './api/count-tokens.ts';
 import { decisionsRoute } from './api/decisions.ts';
 import { errorReply, handleError } from './api/errors.ts';
 import { feedbackRoute } from './api/feedback.ts';
@@ -13,10 +14,12 @@ import { healthRoutes } from './api/health.ts';
 import { loopbackOnly } from './api/loopback.ts';
 import { modelsRoute } from './api/models.ts';
 import { routeRoute } from './api/route.ts';
+import { surfaceRoutes } from './api/surfaces.ts';
 import { Gateway, type GatewayParts, newDecisionId } from './gateway.ts';
 
 export type { Admin } from './api/admin.ts';
-export { Gateway, type GatewayParts, type RouterHolder, usableModels } from './gateway.ts';
+export { Gateway, type GatewayParts, type RouterHolder } from './gateway.ts';
+export { usableModels } from './models.ts';
 
 export interface AppOptions extends GatewayParts {
   /** Operations for the command line; without them there is no `/admin`. */
@@ -57,7 +60,8 @@ export function buildApp(options: AppOptions): GatewayApp {
     reply.header('connection', 'close');
     throw new RoutingError('SHUTTING_DOWN', 'this gateway is shutting down; try again');
   });
-  if (!config.allowPublic) loopbackOnly(app);
+  if (!config.allowPublic && config.keys.length === 0) loopbackOnly(app);
+  callersOnly(app, gateway);
   // No URL query, no header and no body: those may carry keys and prompts.
   app.addHook('onResponse', async (request, reply) => {
     const model = reply.raw.getHeader('x-pointsman-model');
@@ -65,7 +69,8 @@ export function buildApp(options: AppOptions): GatewayApp {
     const [path] = request.url.split('?');
     request.log.info({ method, path, status: reply.statusCode, model, ms: reply.elapsedTime }, 'answered');
   });
-  chatRoute(app, gateway);
+  surfaceRoutes(app, gateway);
+  countTokensRoute(app, gateway);
   modelsRoute(app, gateway);
   routeRoute(app, gateway);
   feedbackRoute(app, gateway);

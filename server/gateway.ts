@@ -1,22 +1,21 @@
 /** What all endpoints share: the router in force, the models that can be called, where rows go. */
 import { randomBytes } from 'node:crypto';
-import { type Candidate, type Catalog, providerOf, upstreamModelOf } from '../datasets/catalog/candidate.ts';
-import { costUsd } from '../datasets/catalog/price.ts';
-import { RoutingError } from '../datasets/index.ts';
+import type { Candidate, Catalog } from '../datasets/catalog/candidate.ts';
+import { costUsd, type Tokens } from '../datasets/catalog/price.ts';
 import type { Decision } from '../router/decision.ts';
 import type { Standing } from '../router/policy/certificate.ts';
 import type { RoutableRequest } from '../router/request.ts';
 import type { RouteOptions, Router } from '../router/router.ts';
+import { ANYBODY, type Caller, Callers } from './callers.ts';
 import type { GatewayConfig } from './config/index.ts';
 import type { DecisionRecord, Store } from './db/store.ts';
 import { Drift } from './drift.ts';
 import { Breaker } from './forward/breaker.ts';
-import type { Target } from './forward/forward.ts';
+import type { Target } from './forward/target.ts';
 import type { RequestLife } from './forward/watch.ts';
-import { nearest } from './nearest.ts';
-import type { Provider, Providers } from './providers/index.ts';
-import { sandbox } from './providers/index.ts';
-import { PRESETS } from './providers/presets.ts';
+import { type Models, modelsOf } from './models.ts';
+import type { Providers } from './providers/index.ts';
+import { type PinStore, Sessions } from './sessions.ts';
 
 /** Swapped between requests when a new artifact is promoted; a request keeps the one it began with. */
 export interface RouterHolder {
@@ -30,93 +29,96 @@ export interface GatewayParts {
   readonly catalog: Catalog;
   /** Providers that are on; none at all means the sandbox answers for every model. */
   readonly providers: Providers;
+  /** Where pins are kept beyond this process; without it they are forgotten with it. */
+  readonly pins?: PinStore | undefined;
 }
 
-/** Ids that ask for a routed answer. */
-const AUTO = new Set(['auto', 'pointsman/auto']);
-export const isAuto = (model: string): boolean => AUTO.has(model);
+/** What a change of the configuration replaces, all at once. A request keeps what it began with. */
+export interface Setup {
+  readonly config: GatewayConfig;
+  readonly providers: Providers;
+  readonly models: Models;
+  readonly callers: Callers;
+}
 
 export class Gateway {
   readonly holder: RouterHolder;
   readonly store: Store;
-  readonly config: GatewayConfig;
-  readonly catalog: Catalog;
-  /** The model savings are counted against. */
-  readonly baseline: Candidate;
   /** Requests under way, and their decisions while these are not in the store. */
   readonly lives = new Set<RequestLife>();
   readonly pending = new Map<string, DecisionRecord>();
   closing = false;
   readonly breaker = new Breaker();
+  readonly sessions: Sessions;
   readonly #drift = new Drift();
-  readonly #providers: Providers;
-  readonly #sandbox: Provider | undefined;
-  readonly #models: ReadonlyMap<string, Candidate>;
+  #setup: Setup;
 
-  constructor({ holder, store, config, catalog, providers }: GatewayParts) {
+  constructor({ holder, store, config, catalog, providers, pins }: GatewayParts) {
     this.holder = holder;
     this.store = store;
-    this.config = config;
-    this.catalog = catalog;
-    this.#providers = providers;
-    this.#sandbox = providers.size === 0 ? sandbox() : undefined;
-    this.#models = new Map(catalog.models.map((model) => [model.id, model]));
-    this.baseline = baselineOf(config.baseline, catalog, holder.current.candidates);
+    this.sessions = new Sessions(pins ?? null);
+    this.#setup = setupOf(config, catalog, providers);
+  }
+
+  get setup(): Setup {
+    return this.#setup;
+  }
+
+  get config(): GatewayConfig {
+    return this.#setup.config;
+  }
+
+  get catalog(): Catalog {
+    return this.#setup.models.catalog;
+  }
+
+  /** The model savings are counted against. */
+  get baseline(): Candidate {
+    return this.#setup.models.baseline;
   }
 
   get isSandbox(): boolean {
-    return this.#sandbox !== undefined;
-  }
-
-  /** Catalog models that can be called now. */
-  get models(): Candidate[] {
-    return usableModels(this.catalog, this.#providers);
+    return this.#setup.models.sandbox !== undefined;
   }
 
   /**
-   * A model the client named: `provider/model`, or a catalog model's bare name.
-   * @throws `UNKNOWN_MODEL` with the nearest known one, `PROVIDER_NOT_CONFIGURED`
+   * Takes a changed configuration up; requests under way go on with the old one, and its providers are closed by
+   * whoever holds them. @returns the providers that are no longer in force
    */
-  resolve(model: string): Target {
-    const id = this.#fullId(model);
-    const name = providerOf(id);
-    const candidate = this.#models.get(id);
-    const provider = this.#providers.get(name) ?? (candidate === undefined ? undefined : this.#sandbox);
-    if (provider !== undefined) return { id, upstreamModel: upstreamModelOf(id), provider, candidate };
-    if (candidate !== undefined || (PRESETS.has(name) && !this.isSandbox)) {
-      const keys = PRESETS.get(name)?.keys.join(' or ');
-      throw new RoutingError(
-        'PROVIDER_NOT_CONFIGURED',
-        `${id}: no key for provider ${name}; set ${keys ?? `providers.${name} in pointsman.yaml`} and start again`,
-      );
-    }
-    const guess = nearest(model, ['auto', ...this.models.map((known) => known.id)]);
-    const hint = guess === undefined ? '' : ` Did you mean ${guess}?`;
-    throw new RoutingError(
-      'UNKNOWN_MODEL',
-      `no model ${shorten(model)} here.${hint} Ids are provider/model, "auto" has one chosen; GET /v1/models lists them all.`,
+  adopt(setup: Setup): Providers {
+    const before = this.#setup.providers;
+    this.#setup = setup;
+    return before;
+  }
+
+  /** The ranked candidates of a decision, as places to call: those that rest last of their model. */
+  targets(decision: Decision, caller: Caller = ANYBODY): Target[] {
+    const { models } = this.#setup;
+    return decision.ranked.flatMap(({ model }) =>
+      this.healthyFirst(models.resolve(model, EVERY_MODEL(caller)).targets),
     );
   }
 
-  /** The ranked candidates of a decision, as models to call. */
-  targets(decision: Decision): Target[] {
-    return decision.ranked.map(({ model }) => this.resolve(model));
+  healthyFirst(targets: readonly Target[]): Target[] {
+    if (targets.length === 1 || this.breaker.isQuiet) return [...targets];
+    return [...targets.filter((t) => !this.breaker.rests(t)), ...targets.filter((t) => this.breaker.rests(t))];
   }
 
   /** What the baseline would have cost for the same tokens, USD at list price. */
-  baselineCostUsd(tokens: { inputTokens: number; outputTokens: number; cachedInputTokens?: number }): number {
+  baselineCostUsd(tokens: Tokens): number {
     return costUsd(this.baseline, tokens);
   }
 
   /** Routes a request, with a draw that nobody can foresee, past the models that keep failing. */
   async decide(
     request: RoutableRequest,
-    asked: Pick<RouteOptions, 'policy' | 'critical'> = {},
+    asked: Omit<RouteOptions, 'draw' | 'unhealthy'> = {},
+    caller: Caller = ANYBODY,
   ): Promise<{ decision: Decision; routerMs: number }> {
     const router = this.holder.current;
     const started = performance.now();
     const draw = uniform();
-    const unhealthy = this.breaker.resting(router.candidates.map(({ id }) => id));
+    const unhealthy = this.#resting(router, caller);
     const decision = await router.route(request, { ...asked, draw, unhealthy }).catch((error) => {
       // Only resting models are left: better one that failed lately than none at all.
       if (unhealthy.length === 0 || error?.code !== 'NO_CANDIDATE') throw error;
@@ -128,6 +130,15 @@ export class Gateway {
     return { decision: { ...decision, certificate: this.certificate }, routerMs };
   }
 
+  /** Candidates of which every deployment rests. */
+  #resting({ candidates }: Router, caller: Caller): string[] {
+    if (this.breaker.isQuiet) return [];
+    const { models } = this.#setup;
+    return candidates
+      .map(({ id }) => id)
+      .filter((id) => models.resolve(id, EVERY_MODEL(caller)).targets.every((target) => this.breaker.rests(target)));
+  }
+
   /** Whether the certificate of the router in force covers what it does, on the prompts seen of late. */
   get certificate(): Standing {
     const { current } = this.holder;
@@ -135,47 +146,24 @@ export class Gateway {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.holder.current, ...this.#providers.values()].map((part) => part.close()));
-  }
-
-  #fullId(model: string): string {
-    if (this.#models.has(model)) return model;
-    const slash = model.indexOf('/');
-    if (slash > 0 && (this.#providers.has(model.slice(0, slash)) || PRESETS.has(model.slice(0, slash)))) {
-      return model;
-    }
-    const bare = this.models.filter(({ id }) => upstreamModelOf(id) === model);
-    return bare.length === 1 ? bare[0]!.id : model;
+    await Promise.all([this.holder.current, ...this.#setup.providers.values()].map((part) => part.close()));
   }
 }
 
-/**
- * The model savings are counted against: the one named, or the dearest candidate.
- * @throws `INVALID_CONFIG`
- */
-export function baselineOf(named: string | undefined, catalog: Catalog, candidates: readonly Candidate[]): Candidate {
-  if (named === undefined) return candidates.reduce((a, b) => (typicalCostUsd(b) > typicalCostUsd(a) ? b : a));
-  const found = catalog.models.find(({ id }) => id === named);
-  if (found !== undefined) return found;
-  const guess = nearest(
-    named,
-    catalog.models.map(({ id }) => id),
-  );
-  const hint = guess === undefined ? '' : `; did you mean ${guess}?`;
-  throw new RoutingError('INVALID_CONFIG', `baseline ${named}: not in the catalog${hint}`);
-}
+/** @throws `INVALID_CONFIG` */
+export const setupOf = (config: GatewayConfig, catalog: Catalog, providers: Providers): Setup => ({
+  config,
+  providers,
+  models: modelsOf(config, catalog, providers),
+  callers: new Callers(config.keys),
+});
 
-/** Models of the catalog whose provider is on; all of them when none is, for the sandbox. */
-export const usableModels = (catalog: Catalog, providers: Providers): Candidate[] =>
-  catalog.models.filter(({ id }) => providers.size === 0 || providers.has(providerOf(id)));
+/** A routed request was filtered by what its key may use before; here only the tenant counts. */
+const EVERY_MODEL = (caller: Caller): Caller =>
+  caller.models === undefined ? caller : { ...caller, models: undefined };
 
 /** 128 random bits: an id cannot be guessed, and knowing one is what allows to give feedback on it. */
 export const newDecisionId = (): string => randomBytes(16).toString('hex');
 
-/** A short request and a page of answer: what "the dearest candidate" is measured on. */
-const typicalCostUsd = (model: Candidate): number => costUsd(model, { inputTokens: 1000, outputTokens: 500 });
-
 /** Uniform in [0, 1), 48 random bits. */
 const uniform = (): number => randomBytes(6).readUIntBE(0, 6) / 2 ** 48;
-
-export const shorten = (text: string): string => (text.length <= 100 ? text : `${text.slice(0, 100)}…`);

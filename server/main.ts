@@ -3,12 +3,15 @@ import type { AddressInfo } from 'node:net';
 import { readCatalog } from '../datasets/catalog/catalog.ts';
 import { RoutingError } from '../datasets/index.ts';
 import type { GatewayApp } from './app.ts';
-import { type ConfigSources, isLoopback, readConfig, refusePublicHost } from './config/index.ts';
+import { type ConfigSources, readConfig, refusePublicHost, variable } from './config/index.ts';
+import { openProviderKeys } from './db/provider-keys.ts';
 import { openStore, type SqlStore } from './db/store.ts';
 import { GivenUp } from './forward/watch.ts';
-import { type Gateway, usableModels } from './gateway.ts';
+import type { Gateway } from './gateway.ts';
+import { pinsIn } from './pins.ts';
 import { type ProviderSetup, providersFrom } from './providers/index.ts';
 import type { RouterProblem } from './router-in-force.ts';
+import { candidatesOf, refuseLoops, upkeep } from './upkeep.ts';
 
 export interface RunningGateway {
   /** Where it answers, e.g. `http://127.0.0.1:8787`. */
@@ -18,6 +21,8 @@ export interface RunningGateway {
   readonly providers: ProviderSetup;
   /** Why the base router decides although another was promoted; null where none is in the way. */
   readonly routerProblem: string | null;
+  /** Looks at the configuration file now, as SIGHUP makes it do. */
+  reload(): Promise<void>;
   /** Stops taking requests, lets those in flight finish, writes everything down. Call it once or more. */
   close(): Promise<void>;
 }
@@ -27,54 +32,55 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
   const env = sources.env ?? process.env;
   const config = readConfig({ ...sources, env });
   refusePublicHost(config);
-  const providers = providersFrom(config, env);
-  refuseLoops(providers, config.host, config.port);
   const catalog = await readCatalog(config.catalog);
-  const candidates = usableModels(catalog, providers.on);
-  if (candidates.length === 0) {
-    throw new RoutingError(
-      'INVALID_CONFIG',
-      `the catalog has no model of ${[...providers.on.keys()].join(', ')}: add some to a catalog file and name it as catalog`,
-    );
-  }
-  // The database, the web framework and the router with its native runtime: each takes its while, so side by side.
-  const [opened, loaded] = await Promise.allSettled([
-    openStore(config),
-    Promise.all([
-      import('./app.ts'),
-      import('./router-in-force.ts').then(({ loadRouters }) => loadRouters(candidates, config)),
-    ]),
-  ]);
-  if (opened.status === 'rejected') throw opened.reason;
-  const store = opened.value;
+  // Keys that are kept in the database switch providers on: only then does the router wait for it.
+  const secret = variable(env, 'POINTSMAN_SECRET_KEY');
+  const first = secret === undefined ? undefined : await openStore(config);
   try {
-    if (loaded.status === 'rejected') throw loaded.reason;
-    const [{ buildApp }, routerFor] = loaded.value;
-    const problems: RouterProblem[] = [];
-    const router = await routerFor(store, (problem) => problems.push(problem));
-    const parts = { holder: router.holder, store, config, catalog, providers: providers.on };
-    const built = buildApp({ ...parts, admin: router.admin });
-    const url = await listen(built, config.host, config.port);
-    store.lock?.announce(url);
-    const complain = (err: RouterProblem) =>
-      built.app.log.error({ err }, 'a promoted router cannot be taken up; another decides');
-    for (const problem of problems) complain(problem);
-    const watch = router.watch(complain);
-    let closing: Promise<void> | undefined;
-    return {
-      url,
-      gateway: built.gateway,
-      store,
-      providers,
-      routerProblem: problems[0]?.message ?? null,
-      close() {
-        watch.stop();
-        closing ??= stop(built, store, config.timeouts.shutdownMs);
-        return closing;
-      },
-    };
+    const stored = first === undefined || secret === undefined ? [] : await openProviderKeys(first.db, secret);
+    const providers = providersFrom(config, env, stored);
+    refuseLoops(providers, config.host, config.port);
+    const candidates = candidatesOf(config, catalog, providers);
+    // The database, the web framework and the router with its native runtime: each takes its while, so side by side.
+    const [opened, loaded] = await Promise.allSettled([
+      first ?? openStore(config),
+      Promise.all([
+        import('./app.ts'),
+        import('./router-in-force.ts').then(({ loadRouters }) => loadRouters(candidates, config)),
+      ]),
+    ]);
+    if (opened.status === 'rejected') throw opened.reason;
+    const store = opened.value;
+    try {
+      if (loaded.status === 'rejected') throw loaded.reason;
+      const [{ buildApp }, routerFor] = loaded.value;
+      const problems: RouterProblem[] = [];
+      const router = await routerFor(store, (problem) => problems.push(problem));
+      const parts = { holder: router.holder, store, config, catalog, providers: providers.on, pins: pinsIn(store) };
+      const built = buildApp({ ...parts, admin: router.admin });
+      const url = await listen(built, config.host, config.port);
+      store.lock?.announce(url);
+      const kept = upkeep({ built, router, store, config, problems, sources: { ...sources, env }, stored });
+      let closing: Promise<void> | undefined;
+      return {
+        url,
+        gateway: built.gateway,
+        store,
+        providers,
+        routerProblem: problems[0]?.message ?? null,
+        reload: kept.reload,
+        close() {
+          kept.stop();
+          closing ??= stop(built, store, built.gateway.config.timeouts.shutdownMs);
+          return closing;
+        },
+      };
+    } catch (error) {
+      if (store !== first) await store.close();
+      throw error;
+    }
   } catch (error) {
-    await store.close();
+    await first?.close();
     throw error;
   }
 }
@@ -101,23 +107,6 @@ async function listen({ app, gateway }: GatewayApp, host: string, port: number):
   const address = app.server.address() as AddressInfo;
   const name = address.address === '::' || address.address === '0.0.0.0' ? '127.0.0.1' : address.address;
   return `http://${name.includes(':') ? `[${name}]` : name}:${address.port}`;
-}
-
-/** `OPENAI_BASE_URL` set for a client of this gateway would make the gateway its own provider. */
-function refuseLoops(providers: ProviderSetup, host: string, port: number): void {
-  for (const provider of providers.on.values()) {
-    const url = new URL(provider.address);
-    if (
-      isLoopback(url.hostname) &&
-      (isLoopback(host) || host === '0.0.0.0' || host === '::') &&
-      url.port === String(port)
-    ) {
-      throw new RoutingError(
-        'INVALID_CONFIG',
-        `provider ${provider.name} has this gateway’s own address ${provider.address}; is its BASE_URL set in your shell for a client?`,
-      );
-    }
-  }
 }
 
 /** After this much longer than the shutdown's wait, connections are cut. */

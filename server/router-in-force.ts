@@ -22,6 +22,8 @@ export interface RouterInForce {
   readonly holder: RouterHolder;
   /** For the command line, in the process that owns the embedded database; undefined on PostgreSQL, where any may write. */
   readonly admin: Admin | undefined;
+  /** The same router over other candidates, or with other knobs: when the configuration changed. */
+  recast(candidates: readonly Candidate[], policy: GatewayConfig['policy']): Promise<void>;
   /** Looks for promotions by whatever process from now on. */
   watch(onProblem: (problem: RouterProblem) => void): { stop(): void };
 }
@@ -29,17 +31,20 @@ export interface RouterInForce {
 /** Loads the base router, which decides while nothing is promoted, and gives what needs the database its turn later. */
 export async function loadRouters(candidates: readonly Candidate[], options: Options) {
   const encoderDir = options.encoder === undefined ? undefined : await encoderFolder(options.encoder, options);
+  let cast: { candidates: readonly Candidate[]; policy: Options['policy'] } = { candidates, policy: options.policy };
   const load = (artifact: string | undefined) =>
-    Router.load({ candidates, policy: options.policy, encoderDir, ...(artifact !== undefined && { artifact }) });
+    Router.load({ ...cast, encoderDir, ...(artifact !== undefined && { artifact }) });
   const base = await load(options.artifact);
   return async (store: SqlStore, onProblem: (problem: RouterProblem) => void): Promise<RouterInForce> => {
     const { dataDir, artifact: baseDir, policy } = options;
     const holder: RouterHolder = { current: base };
+    let inForce: { dir: string | undefined; hash: string | null } = { dir: baseDir, hash: null };
     const adopt = async (dir: string | undefined, hash: string | null) => {
       const before = holder.current;
       holder.current = await load(dir).catch((error) => {
         throw hash === null ? error : unusablePromotion(hash, error);
       });
+      inForce = { dir, hash };
       await before.close();
     };
     const adoptHash = async (hash: string | null) =>
@@ -49,6 +54,14 @@ export async function loadRouters(candidates: readonly Candidate[], options: Opt
     if (known !== null) await adoptHash(known).catch((error) => onProblem(problemOf(error)));
     return {
       holder,
+      async recast(others, knobs) {
+        const before = cast;
+        cast = { candidates: others, policy: knobs };
+        await adopt(inForce.dir, inForce.hash).catch((error) => {
+          cast = before;
+          throw error;
+        });
+      },
       admin:
         store.lock === null
           ? undefined

@@ -1,12 +1,14 @@
 /** `GET /v1/decisions/:id`: why a model was chosen, what was called and what people said of the answer. */
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { RoutingError } from '../../datasets/index.ts';
+import type { Caller } from '../callers.ts';
 import type { AttemptRecord, DecisionRecord, FeedbackRecord } from '../db/store.ts';
 import type { Gateway } from '../gateway.ts';
 
 export function decisionsRoute(app: FastifyInstance, gateway: Gateway): void {
   app.get<{ Params: { id: string } }>('/v1/decisions/:id', async (request) => {
     const found = await findDecision(gateway, request.params.id);
+    if (!isCallers(found.decision, request.caller)) throw notFound(request.params.id);
     const { embedding, ...decision } = found.decision;
     return {
       ...decision,
@@ -43,8 +45,12 @@ export async function findDecision(gateway: Gateway, id: string, log?: FastifyBa
   // Still being answered: its client has the id from the stream's headers.
   const decision = gateway.pending.get(id);
   if (decision !== undefined) return { decision, attempts: [], feedback: [] };
-  throw new RoutingError(
-    'NOT_FOUND',
-    `no decision ${id.slice(0, 64)}; the id is in the header x-pointsman-decision-id`,
-  );
+  throw notFound(id);
 }
+
+/** The key that made it, and nobody else: to others it is as if it were not there. */
+export const isCallers = ({ tenant, key }: DecisionRecord, caller: Caller): boolean =>
+  tenant === caller.tenant && key === caller.name;
+
+export const notFound = (id: string): RoutingError =>
+  new RoutingError('NOT_FOUND', `no decision ${id.slice(0, 64)}; the id is in the header x-pointsman-decision-id`);

@@ -3,7 +3,9 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, RoutingError } from '../../datasets/index.ts';
 import { isTooLong, NoCandidate } from '../../router/decision.ts';
-import { UpstreamFailure } from '../forward/failure.ts';
+import { TOO_LONG, UpstreamFailure } from '../forward/failure.ts';
+import type { ApiError } from '../protocols/conversation.ts';
+import { SURFACES, type Surface, type SurfaceName } from '../protocols/index.ts';
 
 /** A code without a status does not compile. */
 export const STATUS: Record<ErrorCode, number> = {
@@ -28,12 +30,15 @@ export const STATUS: Record<ErrorCode, number> = {
   BODY_TOO_LARGE: 413,
   FORBIDDEN_ORIGIN: 403,
   UNAUTHORIZED: 401,
+  FORBIDDEN_MODEL: 403,
   NOT_FOUND: 404,
   UPSTREAM_ERROR: 502,
   UPSTREAM_TIMEOUT: 504,
   UPSTREAM_INVALID: 502,
   UPSTREAM_CLOSED: 502,
   PROVIDER_NOT_CONFIGURED: 400,
+  EGRESS_REFUSED: 400,
+  EGRESS_FAILED: 400,
   DATABASE_LOCKED: 503,
   DATABASE_UNAVAILABLE: 503,
   SHUTTING_DOWN: 503,
@@ -43,9 +48,19 @@ export const STATUS: Record<ErrorCode, number> = {
 export interface ErrorReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: {
-    readonly error: { message: string; type: string; code: string | number; param: string | null };
-  };
+  /** OpenAI's shape, which is what surfaces of other protocols write theirs from. */
+  readonly body: { readonly error: ApiError };
+}
+
+/** The error as the clients of a protocol know it. @param requestId ours, 32 hex digits */
+export const surfaceError = (surface: Surface, { body, status }: ErrorReply, requestId: string): object =>
+  surface.writeError(body.error, status, requestId);
+
+/** Which protocol an endpoint's clients speak, if not OpenAI's. */
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    readonly surface?: SurfaceName;
+  }
 }
 
 /** An error in a field of the request body. */
@@ -65,7 +80,14 @@ export function errorReply(error: unknown, routed = false): ErrorReply {
   if (error instanceof UpstreamFailure) return upstreamReply(error, routed);
   if (error instanceof RoutingError) {
     const status = STATUS[error.code];
-    const type = status === 401 ? 'authentication_error' : status < 500 ? 'invalid_request_error' : 'server_error';
+    const type =
+      status === 401
+        ? 'authentication_error'
+        : status === 403
+          ? 'permission_error'
+          : status < 500
+            ? 'invalid_request_error'
+            : 'server_error';
     const param = error instanceof FieldError || error instanceof NoCandidate ? error.param : paramOf(error);
     return reply(status, { message: error.message, type, code: codeOf(error), param });
   }
@@ -114,9 +136,6 @@ function ofFastify(error: FastifyError): RoutingError | undefined {
   return undefined;
 }
 
-/** OpenAI's word for a prompt beyond the context: agents that hear it shorten their history and go on. */
-const TOO_LONG = 'context_length_exceeded';
-
 const codeOf = (error: RoutingError): string =>
   error instanceof NoCandidate &&
   isTooLong(error.filtered) &&
@@ -126,17 +145,17 @@ const codeOf = (error: RoutingError): string =>
 
 /** Messages of request errors start with the field at fault: `messages.0.role: …`. */
 function paramOf({ code, message }: RoutingError): string | null {
-  if (code === 'UNKNOWN_MODEL' || code === 'PROVIDER_NOT_CONFIGURED') return 'model';
+  if (code === 'UNKNOWN_MODEL' || code === 'PROVIDER_NOT_CONFIGURED' || code === 'FORBIDDEN_MODEL') return 'model';
   if (code === 'NO_CANDIDATE') return 'messages';
   if (code !== 'INVALID_REQUEST') return null;
   return /^([a-z_]+(?:\.[\w]+)*): /i.exec(message)?.[1] ?? null;
 }
 
-const reply = (
-  status: number,
-  error: ErrorReply['body']['error'],
-  headers: Readonly<Record<string, string>> = {},
-): ErrorReply => ({ status, headers, body: { error } });
+const reply = (status: number, error: ApiError, headers: Readonly<Record<string, string>> = {}): ErrorReply => ({
+  status,
+  headers,
+  body: { error },
+});
 
 /** Fastify's handler for whatever an endpoint threw. */
 export async function handleError(
@@ -144,15 +163,22 @@ export async function handleError(
   request: FastifyRequest,
   response: FastifyReply,
 ): Promise<FastifyReply> {
-  const { status, headers, body } = errorReply(error);
+  const { status, headers, body: plain } = errorReply(error);
+  let body = plain;
   if (body.error.code === 'BODY_TOO_LARGE') {
     const limitBytes = request.routeOptions.bodyLimit ?? 0;
     await drain(request.raw, limitBytes);
     const limit = `${limitBytes / 1024 / 1024} MB`;
-    body.error.message = `the request body is over this gateway’s limit of ${limit}; raise bodyLimitMb in pointsman.yaml`;
+    const message = `the request body is over this gateway’s limit of ${limit}; raise bodyLimitMb in pointsman.yaml`;
+    body = { error: { ...body.error, message } };
   }
   if (status >= 500) request.log.error({ code: body.error.code, err: error }, 'request failed');
-  return response.code(status).headers(headers).send(body);
+  const { surface } = request.routeOptions.config ?? {};
+  const told = surface === undefined ? body : surfaceError(SURFACES[surface], { status, headers, body }, request.id);
+  return response
+    .code(status)
+    .headers({ 'x-request-id': request.id, ...headers })
+    .send(told);
 }
 
 /** How much longer than the limit, and for how long, a refused body is listened to. */

@@ -6,7 +6,7 @@ import type { AttemptRecord, DecisionRecord } from '../db/store.ts';
 import type { Gateway } from '../gateway.ts';
 import { SANDBOX, WHY_LEFT_OUT, whyLeftOut } from '../learning/learnable.ts';
 import { readBody } from './body.ts';
-import { findDecision } from './decisions.ts';
+import { findDecision, isCallers, notFound } from './decisions.ts';
 
 const FeedbackBody = z.strictObject({
   decisionId: z.string('the x-pointsman-decision-id of the answer').min(1),
@@ -20,8 +20,10 @@ export function feedbackRoute(app: FastifyInstance, gateway: Gateway): void {
   app.post('/v1/feedback', async (request) => {
     const { value } = readBody(FeedbackBody, request.body);
     const found = await findDecision(gateway, value.decisionId, request.log);
+    if (found !== null && !isCallers(found.decision, request.caller)) throw notFound(value.decisionId);
     const feedback = { id: randomUUID(), ...value, createdAt: new Date() };
     gateway.store.record({ feedback });
+    await gateway.store.saved();
     return { ...feedback, createdAt: feedback.createdAt.toISOString(), ...learnable(gateway, found) };
   });
 }

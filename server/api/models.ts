@@ -1,42 +1,90 @@
-/** `GET /v1/models`: `auto` and every model that can be called by name. */
-import type { FastifyInstance } from 'fastify';
+/** `GET /v1/models`: `auto` and every model that can be called by name, in the form that the client's protocol has. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Candidate, providerOf } from '../../datasets/catalog/candidate.ts';
 import { RoutingError } from '../../datasets/index.ts';
+import { isAmong } from '../callers.ts';
 import type { Gateway } from '../gateway.ts';
 
 export function modelsRoute(app: FastifyInstance, gateway: Gateway): void {
-  const created = Math.floor(Date.parse(gateway.catalog.priceDate) / 1000);
-  const auto = { id: 'auto', object: 'model', created, owned_by: 'pointsman' };
-  const describe = (model: Candidate) => ({
-    id: model.id,
-    object: 'model',
-    created,
-    owned_by: providerOf(model.id),
-    context_length: model.contextTokens,
-    max_output_tokens: model.maxOutputTokens ?? null,
-    pricing: {
-      input_usd_per_mtok: model.inputUsdPerMTok,
-      cached_input_usd_per_mtok: model.cachedInputUsdPerMTok ?? null,
-      output_usd_per_mtok: model.outputUsdPerMTok,
-      date: model.priceDate ?? gateway.catalog.priceDate,
-    },
-    input_modalities: model.inputModalities,
-    tools: model.tools,
-    structured_output: model.structuredOutput,
-    reasoning: model.reasoning,
+  app.get('/v1/models', async (request) => {
+    const list = listed(gateway, request);
+    if (!isAnthropics(request)) return { object: 'list', data: list };
+    const data = list.map(forAnthropic);
+    return { data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
   });
-
-  app.get('/v1/models', async () => ({ object: 'list', data: [auto, ...gateway.models.map(describe)] }));
 
   // A model id holds slashes, and clients send them bare or escaped.
   app.get<{ Params: { '*': string } }>('/v1/models/*', async (request) => {
     const id = request.params['*'];
-    if (id === 'auto' || id === 'pointsman/auto') return auto;
-    const model = gateway.models.find((known) => known.id === id);
-    if (model !== undefined) return describe(model);
+    const known = listed(gateway, request).find((model) => model.id === id);
+    if (known !== undefined) return isAnthropics(request) ? forAnthropic(known) : known;
+    const { models } = gateway.setup;
+    if (models.autoOf(id) !== null) return { ...autoOf(gateway), id };
     // Says which model was meant, or that it can be called though the catalog does not know it.
-    const { provider } = gateway.resolve(id);
+    const { targets } = models.resolve(id, request.caller);
+    const { provider } = targets[0]!;
     if (provider.sandbox) throw new RoutingError('UNKNOWN_MODEL', `no model ${id} in the catalog`);
-    return { id, object: 'model', created, owned_by: provider.name };
+    return { id, object: 'model', created: createdOf(gateway), owned_by: provider.name };
   });
 }
+
+interface Listed {
+  readonly id: string;
+  readonly object: 'model';
+  readonly created: number;
+  readonly owned_by: string;
+}
+
+const createdOf = (gateway: Gateway): number => Math.floor(Date.parse(gateway.catalog.priceDate) / 1000);
+
+const autoOf = (gateway: Gateway): Listed => ({
+  id: 'auto',
+  object: 'model',
+  created: createdOf(gateway),
+  owned_by: 'pointsman',
+});
+
+/** What this caller may use: `auto`, the administrators' names, the models. */
+function listed(gateway: Gateway, { caller }: FastifyRequest): Listed[] {
+  const { models } = gateway.setup;
+  const created = createdOf(gateway);
+  const aliases = Object.keys(models.aliases).map((id) => ({
+    id,
+    object: 'model' as const,
+    created,
+    owned_by: 'pointsman',
+  }));
+  const all: Listed[] = [autoOf(gateway), ...aliases, ...models.usable.map((model) => describe(model, gateway))];
+  const { models: patterns } = caller;
+  return patterns === undefined ? all : all.filter(({ id }) => isAmong(id, patterns));
+}
+
+const describe = (model: Candidate, gateway: Gateway) => ({
+  id: model.id,
+  object: 'model' as const,
+  created: createdOf(gateway),
+  owned_by: providerOf(model.id),
+  context_length: model.contextTokens,
+  max_output_tokens: model.maxOutputTokens ?? null,
+  pricing: {
+    input_usd_per_mtok: model.inputUsdPerMTok,
+    cached_input_usd_per_mtok: model.cachedInputUsdPerMTok ?? null,
+    cache_write_usd_per_mtok: model.cacheWriteUsdPerMTok ?? null,
+    output_usd_per_mtok: model.outputUsdPerMTok,
+    date: model.priceDate ?? gateway.catalog.priceDate,
+  },
+  input_modalities: model.inputModalities,
+  tools: model.tools,
+  structured_output: model.structuredOutput,
+  reasoning: model.reasoning,
+});
+
+/** Anthropic's clients always say which version of its API they speak. */
+const isAnthropics = ({ headers }: FastifyRequest): boolean => headers['anthropic-version'] !== undefined;
+
+const forAnthropic = ({ id, created }: Listed) => ({
+  type: 'model' as const,
+  id,
+  display_name: id,
+  created_at: new Date(created * 1000).toISOString(),
+});

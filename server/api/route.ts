@@ -1,30 +1,41 @@
-/** `POST /v1/route`: the decision for a chat request, without calling a model or writing anything down. */
+/** `POST /v1/route`: the decision for a request of any protocol, without calling a model or writing anything down. */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { costUsd } from '../../datasets/catalog/price.ts';
 import type { Decision } from '../../router/decision.ts';
 import type { RoutableRequest } from '../../router/request.ts';
-import { type Gateway, isAuto } from '../gateway.ts';
+import type { Gateway } from '../gateway.ts';
+import type { Auto } from '../models.ts';
 import { readBody } from './body.ts';
-import { blameRequest, Routing, routeOptionsOf } from './routing.ts';
+import { FieldError } from './errors.ts';
+import { blameRequest, readWishes, routeOptionsOf } from './knobs.ts';
 
 const RouteBody = z.looseObject({
   model: z.string().nullish(),
-  messages: z.array(z.unknown(), 'must be a list of messages').min(1, 'must hold at least one message'),
-  routing: Routing.optional(),
+  messages: z.array(z.unknown(), 'must be a list of messages').min(1, 'must hold at least one message').optional(),
+  input: z.union([z.string(), z.array(z.unknown())], 'must be a text or a list of items').optional(),
 });
+
+const PLAIN_AUTO: Auto = { kind: 'auto', dial: undefined, alias: null };
 
 export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
   app.post('/v1/route', async (request) => {
-    const { value: body } = readBody(RouteBody, request.body);
-    if (body.model != null && !isAuto(body.model)) {
-      const { id } = gateway.resolve(body.model);
-      return { model: id, routed: false, reason: 'requested' };
+    const { text, value: body } = readBody(RouteBody, request.body);
+    if (body.messages === undefined && body.input === undefined) {
+      throw new FieldError('messages', 'send what you would send to be answered: messages, or input');
     }
+    const { models } = gateway.setup;
+    const auto = body.model == null ? PLAIN_AUTO : models.autoOf(body.model);
+    if (auto === null) {
+      const { id, alias } = models.resolve(body.model!, request.caller);
+      return { model: id, routed: false, reason: 'requested', ...(alias !== null && { alias }) };
+    }
+    const { routing } = readWishes(text, body, request.headers, auto);
+    const candidates = gateway.holder.current.candidates.map(({ id }) => id);
     const { decision, routerMs } = await gateway
-      .decide(body as RoutableRequest, routeOptionsOf(body.routing))
-      .catch((error) => blameRequest(error, body.routing));
+      .decide(body as RoutableRequest, routeOptionsOf(routing, request.caller, candidates), request.caller)
+      .catch((error) => blameRequest(error, routing));
     return { routed: true, ...explain(decision, gateway.baseline), routerMs };
   });
 }

@@ -5,12 +5,12 @@ import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { RoutingError } from '../../datasets/index.ts';
 import type { Router } from '../../router/router.ts';
 import { explain } from '../api/route.ts';
-import { Routing, routeOptionsOf } from '../api/routing.ts';
+import { Routing, routeOptionsOf } from '../api/knobs.ts';
 import { type GatewayConfig, readConfig } from '../config/index.ts';
 import { lockOwner } from '../db/lock.ts';
 import { openStore } from '../db/store.ts';
 import { encoderFolder } from '../encoder-folder.ts';
-import { baselineOf, usableModels } from '../gateway.ts';
+import { baselineOf, usableModels } from '../models.ts';
 import { providersFrom } from '../providers/index.ts';
 import { number } from './numbers.ts';
 

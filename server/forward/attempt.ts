@@ -1,21 +1,20 @@
 /** One call to one model: opened, checked to be an answer, and read to its end or to its failure. */
 import { RoutingError } from '../../datasets/index.ts';
 import type { Timeouts } from '../config/index.ts';
-import type { Provider, ProviderReply } from '../providers/provider.ts';
-import { ChunkStream } from './chunk-stream.ts';
-import { fromConnection, fromErrorBody, fromStatus, UpstreamFailure } from './failure.ts';
+import { charsOf, eventsOf } from '../protocols/collect.ts';
+import type { Answer as WholeAnswer } from '../protocols/conversation.ts';
+import { NotThisProtocol, PROTOCOLS, ToldError, type UpstreamProtocol } from '../protocols/index.ts';
+import type { ProviderReply } from '../providers/provider.ts';
+import { AnswerStream } from './answer-stream.ts';
+import { type Asked, bodyFor } from './exchange.ts';
+import { fromConnection, fromStatus, fromTold, UpstreamFailure } from './failure.ts';
+import type { Target } from './target.ts';
 import { isObject, type Usage } from './usage.ts';
 import { AttemptClock, GivenUp } from './watch.ts';
 
 export interface AttemptInput {
-  readonly provider: Provider;
-  /** The model as its API names it, and our id of it. */
-  readonly model: string;
-  readonly modelId: string;
-  readonly text: string;
-  readonly json: Readonly<Record<string, unknown>>;
-  readonly stream: boolean;
-  readonly routed: boolean;
+  readonly asked: Asked;
+  readonly target: Target;
   /** The model thinks before its first word. */
   readonly reasoning: boolean;
   readonly timeouts: Timeouts;
@@ -25,8 +24,10 @@ export interface AttemptInput {
 
 export interface JsonAnswer {
   readonly kind: 'json';
-  /** The provider's text, unchanged. */
+  /** For the client, in its protocol. */
   readonly text: string;
+  /** The same in no protocol's words. */
+  readonly whole: WholeAnswer;
   readonly usage: Usage | null;
   /** Characters of the answer, where no usage was reported. */
   readonly outputChars: number;
@@ -35,7 +36,9 @@ export interface JsonAnswer {
 
 export interface StreamAnswer {
   readonly kind: 'stream';
-  readonly chunks: ChunkStream;
+  readonly stream: AnswerStream;
+  /** The provider speaks the client's protocol: its frames pass through. */
+  readonly passes: boolean;
   readonly firstByteMs: number;
 }
 
@@ -49,7 +52,12 @@ const ERROR_BODY_BYTES = 64 * 1024;
  * @throws UpstreamFailure
  */
 export async function attempt(input: AttemptInput): Promise<Answer> {
-  const { provider, stream, timeouts } = input;
+  const { asked, target, timeouts } = input;
+  const { provider, upstreamModel: model } = target;
+  const { stream } = asked;
+  const protocol = PROTOCOLS[provider.protocolFor(asked.surface.name, model)];
+  // Before the clock starts: a request that cannot be said costs no time.
+  const body = bodyFor(asked, target);
   const clock = new AttemptClock(input.life);
   const started = performance.now();
   const patience = stream && !input.reasoning ? timeouts.firstByteMs : timeouts.answerMs;
@@ -57,25 +65,33 @@ export async function attempt(input: AttemptInput): Promise<Answer> {
   let opened = false;
   let received = (): number | null => null;
   try {
-    const reply = await connect(input, clock.signal);
+    const { signal } = clock;
+    const { id: modelId, credential } = target;
+    const { routed } = asked;
+    // Headers of one protocol mean nothing in another.
+    const headers = protocol.name === asked.surface.name ? asked.headers : {};
+    const call = { protocol: protocol.name, model, modelId, routed, body, stream, headers, credential, signal };
+    const reply = await provider.call(call);
     const firstByteMs = performance.now() - started;
-    if (reply.status !== 200) {
-      const body = await new ReplyText(reply.body, clock.signal).read(ERROR_BODY_BYTES, 'cut').catch((error) => {
-        // The status says enough when its explanation breaks off.
-        if (clock.signal.aborted) throw error;
-        return '';
-      });
-      throw fromStatus(provider.name, reply.status, body, { keyFrom: provider.keyFrom, retryAfter: reply.retryAfter });
-    }
-    const text = new ReplyText(reply.body, clock.signal);
+    if (reply.status !== 200) throw await refusal(input, protocol, reply, signal);
+    const text = new ReplyText(reply.body, signal);
     received = () => text.answerChars;
-    if (!stream) return await readAnswer(input, text, firstByteMs);
-    if (/^(application\/json|text\/html)/i.test(reply.contentType)) throw await notAStream(input, reply, text);
-    const chunks = new ChunkStream(provider, reply.body, clock, timeouts.idleMs, input.answerLimitBytes);
-    received = () => chunks.outputChars;
-    await chunks.open();
+    if (!stream) return await readAnswer(input, protocol, text, firstByteMs);
+    if (/^(application\/json|text\/html)/i.test(reply.contentType))
+      throw await notAStream(input, protocol, reply, text);
+    const answers = new AnswerStream({
+      who: provider.name,
+      body: reply.body,
+      framing: protocol.framing(input.answerLimitBytes),
+      reader: protocol.reader(provider.dialectOf(model)),
+      clock,
+      idleMs: timeouts.idleMs,
+    });
+    received = () => answers.outputChars;
+    await answers.open();
     opened = true;
-    return { kind: 'stream', chunks, firstByteMs: performance.now() - started };
+    const passes = protocol.name === asked.surface.name;
+    return { kind: 'stream', stream: answers, passes, firstByteMs: performance.now() - started };
   } catch (error) {
     const failure = asFailure(provider.name, error, clock.signal);
     // An error told in place of an answer is not billed; an answer that breaks off is.
@@ -84,6 +100,25 @@ export async function attempt(input: AttemptInput): Promise<Answer> {
   } finally {
     if (!opened) clock.end();
   }
+}
+
+async function refusal(
+  { target }: AttemptInput,
+  { readError }: UpstreamProtocol,
+  reply: ProviderReply,
+  signal: AbortSignal,
+): Promise<UpstreamFailure> {
+  const body = await new ReplyText(reply.body, signal).read(ERROR_BODY_BYTES, 'cut').catch((error) => {
+    // The status says enough when its explanation breaks off.
+    if (signal.aborted) throw error;
+    return '';
+  });
+  const { provider, credential } = target;
+  return fromStatus(provider.name, reply.status, body, {
+    keyFrom: credential.from,
+    retryAfter: reply.retryAfter,
+    readError,
+  });
 }
 
 /** Whatever broke a call, as a failure that says what to try next. */
@@ -100,50 +135,71 @@ export function asFailure(who: string, error: unknown, signal: AbortSignal): Ups
   return fromConnection(who, error);
 }
 
-async function connect(input: AttemptInput, signal: AbortSignal): Promise<ProviderReply> {
-  const { provider, model, modelId, text, json, stream, routed } = input;
-  return await provider.chat({ model, modelId, text, json, stream, routed, signal });
-}
-
 async function readAnswer(
-  { provider, answerLimitBytes }: AttemptInput,
+  { asked, target, answerLimitBytes }: AttemptInput,
+  protocol: UpstreamProtocol,
   reply: ReplyText,
   firstByteMs: number,
 ): Promise<JsonAnswer> {
+  const { provider, id: modelId } = target;
   const text = await reply.read(answerLimitBytes, 'refuse').catch((error) => {
-    throw brokenOff(provider, error, reply);
+    throw brokenOff(provider.name, error, reply);
   });
   const payload = parseObject(text);
-  if (payload === undefined) throw invalid(provider, 'an answer that is not a JSON object', null);
-  const usage = provider.usageOf(payload);
-  if (payload.error != null) throw fromErrorBody(provider.name, payload, usage);
-  const { choices } = payload;
-  if (!Array.isArray(choices) || choices.length === 0 || !choices.every((c) => isObject(c) && isObject(c.message))) {
-    throw invalid(provider, 'JSON that is no chat completion: it holds no choices', usage);
+  if (payload === undefined) throw invalid(provider.name, 'an answer that is not a JSON object', null);
+  const whole = readWhole(target, protocol, payload);
+  const { surface, head } = asked;
+  const passes = protocol.name === surface.name;
+  return {
+    kind: 'json',
+    text: passes ? surface.passAnswer(text, modelId) : JSON.stringify(surface.writeAnswer(whole, { ...head, modelId })),
+    whole,
+    usage: whole.usage,
+    outputChars: whole.usage === null ? charsOf(eventsOf(whole)) : 0,
+    firstByteMs,
+  };
+}
+
+/** @throws UpstreamFailure */
+function readWhole({ provider, upstreamModel }: Target, protocol: UpstreamProtocol, payload: Payload): WholeAnswer {
+  try {
+    return protocol.readAnswer(payload, provider.dialectOf(upstreamModel));
+  } catch (error) {
+    if (error instanceof ToldError) throw fromTold(provider.name, error.error, error.usage);
+    if (error instanceof NotThisProtocol) throw invalid(provider.name, error.message, error.usage);
+    throw error;
   }
-  return { kind: 'json', text, usage, outputChars: usage === null ? charsOf(choices) : 0, firstByteMs };
 }
 
 /** A plain answer where a stream was asked for; it may have been billed all the same. */
 async function notAStream(
-  { provider, answerLimitBytes }: AttemptInput,
+  { target, answerLimitBytes }: AttemptInput,
+  protocol: UpstreamProtocol,
   { contentType }: ProviderReply,
   reply: ReplyText,
-) {
+): Promise<UpstreamFailure> {
+  const who = target.provider.name;
   const text = await reply.read(answerLimitBytes, 'cut').catch((error) => {
-    throw brokenOff(provider, error, reply);
+    throw brokenOff(who, error, reply);
   });
   const payload = parseObject(text);
-  const usage = payload === undefined ? null : provider.usageOf(payload);
-  if (payload?.error != null) return fromErrorBody(provider.name, payload, usage);
-  return invalid(provider, `${contentType} where a stream was asked for`, usage);
+  let usage: Usage | null = null;
+  try {
+    usage = payload === undefined ? null : readWhole(target, protocol, payload).usage;
+  } catch (error) {
+    if (error instanceof UpstreamFailure && error.code === 'UPSTREAM_ERROR') return error;
+    if (error instanceof UpstreamFailure) usage = error.usage;
+  }
+  return invalid(who, `${contentType} where a stream was asked for`, usage);
 }
 
-const invalid = (provider: Provider, what: string, usage: Usage | null) =>
-  new UpstreamFailure('UPSTREAM_INVALID', 'overload', `${provider.name} sent ${what}`, { httpStatus: 200, usage });
+type Payload = Readonly<Record<string, unknown>>;
+
+const invalid = (who: string, what: string, usage: Usage | null) =>
+  new UpstreamFailure('UPSTREAM_INVALID', 'overload', `${who} sent ${what}`, { httpStatus: 200, usage });
 
 /** The head had come, so this is no stale connection: another model is the better try. */
-function brokenOff({ name }: Provider, error: unknown, { signal }: ReplyText): unknown {
+function brokenOff(name: string, error: unknown, { signal }: ReplyText): unknown {
   if (error instanceof RoutingError || signal.aborted) return error;
   return new UpstreamFailure('UPSTREAM_CLOSED', 'overload', `${name} closed the connection in mid-answer`, {
     httpStatus: 200,
@@ -194,6 +250,3 @@ function parseObject(text: string): Record<string, unknown> | undefined {
     return undefined;
   }
 }
-
-const charsOf = (choices: readonly unknown[]): number =>
-  choices.reduce<number>((sum, choice) => sum + JSON.stringify(isObject(choice) ? choice.message : '').length, 0);

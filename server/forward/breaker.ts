@@ -1,8 +1,7 @@
 /**
- * Leaves a model alone for a while when it keeps failing, so that not every request has to find
- * out by waiting. Only routed requests heed it: a model that the client named is always called.
+ * Leaves a deployment alone for a while when it keeps failing, so that not every request has to find out by waiting.
+ * What all of a model's deployments heed is heeded by routing; a model that the client named is always called.
  */
-import { providerOf } from '../../datasets/catalog/candidate.ts';
 import type { Blame } from './failure.ts';
 
 /** Failures in a row that open it. */
@@ -11,15 +10,32 @@ const FAILURES = 3;
 const REST_MS = 10_000;
 const LONGEST_REST_MS = 120_000;
 
+/** A deployment, its key and its provider: what a failure can be a failure of. */
+export interface Place {
+  readonly deployment: string;
+  readonly provider: { readonly name: string };
+  readonly credential: { readonly id: string };
+}
+
 interface Circuit {
   failures: number;
   /** Rests until then; after it one more failure is enough for a longer rest. */
   until: number;
 }
 
+/** What replicas tell each other of a circuit. */
+export interface SharedHealth {
+  readonly deployment: string;
+  readonly failures: number;
+  /** How much longer it is left alone, ms. */
+  readonly restMs: number;
+}
+
 export class Breaker {
-  /** By model id, and by provider name for failures that hit all its models. */
+  /** By deployment; by `provider#key` or `provider` for failures that hit all that is behind them. */
   readonly #circuits = new Map<string, Circuit>();
+  /** Opened since the last {@link changes}. */
+  readonly #changed = new Set<string>();
   readonly #now: () => number;
 
   /** @param now  milliseconds of a clock that only goes forward */
@@ -28,30 +44,59 @@ export class Breaker {
   }
 
   /** An answer came, to its end. */
-  ok(modelId: string): void {
+  ok(place: Place): void {
     if (this.#circuits.size === 0) return;
-    this.#circuits.delete(modelId);
-    this.#circuits.delete(providerOf(modelId));
+    for (const key of keysOf(place)) this.#circuits.delete(key);
   }
 
-  failed(modelId: string, blame: Blame): void {
+  failed(place: Place, blame: Blame): void {
     // What one request, or a client that left, brought about says nothing of the next.
     if (blame === 'request' || blame === 'model' || blame === 'cancelled') return;
-    const key = blame === 'provider' ? providerOf(modelId) : modelId;
+    const [deployment, credential, provider] = keysOf(place);
+    const key = blame === 'provider' ? provider : blame === 'credential' ? credential : deployment;
     const circuit = this.#circuits.get(key) ?? { failures: 0, until: 0 };
     circuit.failures++;
     if (circuit.failures >= FAILURES) {
       const rest = Math.min(REST_MS * 2 ** (circuit.failures - FAILURES), LONGEST_REST_MS);
       circuit.until = this.#now() + rest;
+      this.#changed.add(key);
     }
     this.#circuits.set(key, circuit);
   }
 
-  /** Those of the models that rest now. */
-  resting(modelIds: readonly string[]): string[] {
-    if (this.#circuits.size === 0) return [];
+  rests(place: Place): boolean {
+    if (this.#circuits.size === 0) return false;
     const now = this.#now();
-    const rests = (key: string) => (this.#circuits.get(key)?.until ?? 0) > now;
-    return modelIds.filter((id) => rests(id) || rests(providerOf(id)));
+    return keysOf(place).some((key) => (this.#circuits.get(key)?.until ?? 0) > now);
+  }
+
+  get isQuiet(): boolean {
+    return this.#circuits.size === 0;
+  }
+
+  /** Circuits opened since the last call, for the other replicas. */
+  changes(): SharedHealth[] {
+    const rows = [...this.#changed].flatMap((deployment) => {
+      const circuit = this.#circuits.get(deployment);
+      if (circuit === undefined) return [];
+      return [{ deployment, failures: circuit.failures, restMs: Math.max(0, circuit.until - this.#now()) }];
+    });
+    this.#changed.clear();
+    return rows;
+  }
+
+  /** What the others found: a longer rest than one's own is believed. */
+  learn(rows: readonly SharedHealth[]): void {
+    for (const { deployment, failures, restMs } of rows) {
+      const until = this.#now() + restMs;
+      const own = this.#circuits.get(deployment);
+      if (until > this.#now() && until > (own?.until ?? 0)) this.#circuits.set(deployment, { failures, until });
+    }
   }
 }
+
+const keysOf = ({ deployment, provider, credential }: Place): [string, string, string] => [
+  deployment,
+  `${provider.name}#${credential.id}`,
+  provider.name,
+];

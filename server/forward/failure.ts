@@ -1,14 +1,7 @@
 /** A call upstream that failed: whose fault it was, what to try next, what to tell the client. */
 import { type ErrorCode, RoutingError } from '../../datasets/index.ts';
+import type { ApiError } from '../protocols/conversation.ts';
 import { isObject, type Usage } from './usage.ts';
-
-/** An error as OpenAI's API words it. */
-export interface ApiError {
-  readonly message: string;
-  readonly type: string;
-  readonly code: string | number | null;
-  readonly param: string | null;
-}
 
 /**
  * Decides what is tried next:
@@ -17,10 +10,11 @@ export interface ApiError {
  * - `overload`   busy, broken or slow for now: another may; the same, a little later
  * - `connection` the line broke before any byte of a reply: the same again, once (a kept-alive
  *                connection that the host had closed looks just like that)
- * - `provider`   no model of this provider can be had: refused key, no credit, unreachable
+ * - `credential` this key of the provider is refused or out of credit: another of its keys may do
+ * - `provider`   no model of this provider can be had: it cannot be reached
  * - `cancelled`  we hung up: the client left, time is up, or the gateway stops
  */
-export type Blame = 'request' | 'model' | 'overload' | 'connection' | 'provider' | 'cancelled';
+export type Blame = 'request' | 'model' | 'overload' | 'connection' | 'credential' | 'provider' | 'cancelled';
 
 export interface FailureDetails {
   readonly httpStatus?: number | undefined;
@@ -51,42 +45,40 @@ export class UpstreamFailure extends RoutingError {
   }
 }
 
+export interface StatusDetails {
+  readonly retryAfter?: string | undefined;
+  readonly keyFrom?: string | undefined;
+  /** Reads the error in the body, as the provider's protocol words it. */
+  readonly readError: (body: string) => ApiError | undefined;
+}
+
 /** A reply with an error status. */
-export function fromStatus(
-  who: string,
-  status: number,
-  body: string,
-  { retryAfter, keyFrom }: { readonly retryAfter?: string | undefined; readonly keyFrom?: string | undefined } = {},
-): UpstreamFailure {
+export function fromStatus(who: string, status: number, body: string, details: StatusDetails): UpstreamFailure {
+  const { retryAfter, keyFrom, readError } = details;
   if (status >= 300 && status < 400) {
-    return new UpstreamFailure(
-      'UPSTREAM_INVALID',
-      'provider',
-      `${who} answered ${status}, a redirect; check its baseUrl`,
-      {
-        httpStatus: status,
-      },
-    );
+    const message = `${who} answered ${status}, a redirect; check its baseUrl`;
+    return new UpstreamFailure('UPSTREAM_INVALID', 'provider', message, { httpStatus: status });
   }
-  const error = readError(body) ?? { message: `status ${status}`, type: 'upstream_error', code: null, param: null };
+  const told = readError(body) ?? { message: `status ${status}`, type: 'upstream_error', code: null, param: null };
+  const error = named(told);
   const check = status === 401 && keyFrom !== undefined ? ` (${who} refused its key; check ${keyFrom})` : '';
   const message = `${who} answered ${status}: ${error.message}${check}`;
-  return new UpstreamFailure('UPSTREAM_ERROR', blameFor(status, error), message, {
-    httpStatus: status,
+  // What the body says counts for more: Google answers 400 to a key that it does not know.
+  const meant = error.status ?? status;
+  return new UpstreamFailure('UPSTREAM_ERROR', blameFor(meant, error), message, {
+    httpStatus: meant,
     error,
     retryAfter,
   });
 }
 
-/** An error object where an answer was due: status 200, and then `{"error": …}`. */
-export function fromErrorBody(
-  who: string,
-  payload: Readonly<Record<string, unknown>>,
-  usage: Usage | null,
-): UpstreamFailure {
-  const error = normalise(payload.error) ?? { message: 'an error', type: 'upstream_error', code: null, param: null };
-  const status = typeof error.code === 'number' && error.code >= 400 && error.code < 600 ? error.code : undefined;
+/** An error told where an answer was due: with status 200, or as a frame of the stream. */
+export function fromTold(who: string, told: ApiError, usage: Usage | null): UpstreamFailure {
+  const error = named(told);
+  const { code } = error;
+  const inCode = typeof code === 'number' && code >= 400 && code < 600 ? code : undefined;
   const byType = error.type === 'invalid_request_error' ? 400 : error.type === 'rate_limit_error' ? 429 : 500;
+  const status = error.status ?? inCode;
   const blame = blameFor(status ?? byType, error);
   return new UpstreamFailure('UPSTREAM_ERROR', blame, `${who} answered with an error: ${error.message}`, {
     httpStatus: status ?? 200,
@@ -95,12 +87,27 @@ export function fromErrorBody(
   });
 }
 
+/** OpenAI's word for a prompt beyond the context: agents that hear it shorten their history and go on. */
+export const TOO_LONG = 'context_length_exceeded';
+
+/** How hosts word it that have no code for it. */
+const SAYS_TOO_LONG =
+  /prompt is too long|maximum context length|context (length|window|limit)|input token count .{0,40}exceeds|input is too long|too many (input )?tokens|reduce the length/i;
+
+const named = (error: ApiError): ApiError =>
+  error.code !== TOO_LONG &&
+  /invalid|validation|too_large|upstream_error/i.test(error.type) &&
+  SAYS_TOO_LONG.test(error.message)
+    ? { ...error, code: TOO_LONG }
+    : error;
+
 /** Errors of a request that another model may well accept. */
 const OF_THE_MODEL = /^(unsupported_|context_length_exceeded|model_not_found|model_not_available|string_above_max)/;
 
 function blameFor(status: number, { code, type }: ApiError): Blame {
   const name = String(code ?? type);
-  if (status === 401 || status === 402 || name === 'insufficient_quota') return 'provider';
+  if (status === 401 || status === 402 || name === 'insufficient_quota') return 'credential';
+  if (name === TOO_LONG) return 'model';
   if (status === 403 || status === 404 || status === 405 || status === 413) return 'model';
   if (status === 408 || status === 409 || status === 425 || status === 429 || status >= 500) return 'overload';
   return OF_THE_MODEL.test(name) ? 'model' : 'request';
@@ -133,35 +140,3 @@ export function fromConnection(who: string, cause: unknown): UpstreamFailure {
     },
   );
 }
-
-/** The error in a body, in any of the shapes that hosts use; undefined when there is none to be read. */
-function readError(body: string): ApiError | undefined {
-  let payload: unknown;
-  try {
-    payload = JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-  // `[{"error": …}]` is how Google's OpenAI-style endpoint words it.
-  const root = Array.isArray(payload) ? payload[0] : payload;
-  if (!isObject(root)) return undefined;
-  return normalise(root.error, root) ?? normalise(root);
-}
-
-function normalise(error: unknown, around: Readonly<Record<string, unknown>> = {}): ApiError | undefined {
-  if (typeof error === 'string') {
-    return { message: error, type: 'upstream_error', code: codeOf(around.code), param: null };
-  }
-  if (!isObject(error)) return undefined;
-  const message = error.message ?? error.detail;
-  if (typeof message !== 'string') return undefined;
-  return {
-    message,
-    type: typeof error.type === 'string' ? error.type : 'upstream_error',
-    code: codeOf(error.code),
-    param: typeof error.param === 'string' ? error.param : null,
-  };
-}
-
-const codeOf = (code: unknown): string | number | null =>
-  typeof code === 'string' || typeof code === 'number' ? code : null;

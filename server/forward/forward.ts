@@ -1,38 +1,29 @@
 /**
- * Calls the models of a ranked list until one answers. Only up to its first word: from then on the
- * client has been told who answers. A model the client named itself is never replaced by another.
+ * Calls the deployments of a ranked list until one answers. Only up to its first word: from then on the client has
+ * been told who answers. A model the client named itself is never replaced by another, only by another deployment of it.
  */
-import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { costUsd } from '../../datasets/catalog/price.ts';
 import type { GatewayConfig } from '../config/index.ts';
 import type { AttemptRecord } from '../db/records.ts';
-import type { Provider } from '../providers/provider.ts';
 import { type Answer, attempt } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
-import { UpstreamFailure } from './failure.ts';
+import type { Asked } from './exchange.ts';
+import { TOO_LONG, UpstreamFailure } from './failure.ts';
+import { mayTryAgain, pause, pauseMs } from './pause.ts';
+import type { Target } from './target.ts';
 import { tokensOfChars, type Usage } from './usage.ts';
 import { GivenUp } from './watch.ts';
 
-/** A model that can be called. */
-export interface Target {
-  /** `provider/model`. */
-  readonly id: string;
-  readonly upstreamModel: string;
-  readonly provider: Provider;
-  /** Its facts and price; absent for a model that the catalog does not know. */
-  readonly candidate: Candidate | undefined;
-}
-
 export interface ForwardRequest {
   readonly decisionId: string;
-  readonly text: string;
-  readonly json: Readonly<Record<string, unknown>>;
-  readonly stream: boolean;
-  /** True when the router chose: the list may be walked down. */
-  readonly routed: boolean;
+  readonly asked: Asked;
   /** Estimated tokens of the input: the price of a call whose usage is never reported. */
   readonly inputTokens: number;
   readonly life: AbortSignal;
+  /** What the calls are for. */
+  readonly purpose?: 'answer' | 'escalation' | undefined;
+  /** Calls made for the same request before: their count goes on. */
+  readonly firstOrdinal?: number | undefined;
 }
 
 /** A call that answers; its record is written when the answer is over. */
@@ -57,7 +48,7 @@ export interface AttemptEnd {
   readonly failure?: UpstreamFailure | null;
 }
 
-export type ForwardLimits = Pick<GatewayConfig, 'timeouts' | 'maxAttempts' | 'answerLimitMb'>;
+export type ForwardLimits = Pick<GatewayConfig, 'timeouts' | 'maxAttempts' | 'answerLimitMb' | 'retry'>;
 
 /** A provider that failed so often in one request goes to the end of its list. */
 const FAILURES_BEFORE_LAST = 2;
@@ -73,22 +64,117 @@ export async function forward(
   record: (attempt: AttemptRecord) => void,
   breaker: Breaker,
 ): Promise<OpenCall> {
+  const calls = new Calls(request, limits, record, breaker);
   const queue = [...targets];
-  const failures = new Map<Provider, number>();
-  let spentUsd = 0;
-  let retryOf: Target | undefined;
-  for (let ordinal = 0; ; ordinal++) {
+  /** Busy or broken: tried again, after a pause, when nothing else is left. */
+  let later: { target: Target; retryAfter: string | undefined }[] = [];
+  const providerFailures = new Map<string, number>();
+  let round = 0;
+  let reconnected: Target | undefined;
+  for (;;) {
     const target = queue.shift()!;
+    const outcome = await calls.run(target, queue);
+    if (outcome.call !== undefined) return outcome.call;
+    for (const { target: failed, error } of outcome.failures) {
+      const { blame } = error;
+      if (blame === 'cancelled' || blame === 'request' || request.life.aborted) throw error;
+      // A kept-alive connection that its host had closed looks just like this: the same again, once.
+      if (blame === 'connection' && reconnected !== failed) {
+        reconnected = failed;
+        queue.unshift(failed);
+        continue;
+      }
+      if ((blame === 'overload' || blame === 'connection') && mayTryAgain(error, limits.retry)) {
+        later.push({ target: failed, retryAfter: error.retryAfter });
+      }
+      const name = failed.provider.name;
+      providerFailures.set(name, (providerFailures.get(name) ?? 0) + 1);
+      reorder(queue, failed, error, providerFailures.get(name)!);
+      if (blame === 'provider') later = later.filter((other) => other.target.provider !== failed.provider);
+    }
+    const { error } = outcome.failures.at(-1)!;
+    if (calls.made >= limits.maxAttempts) throw error;
+    if (queue.length > 0) continue;
+    if (later.length === 0 || round >= limits.retry.retries) throw error;
+    const wait = Math.min(...later.map(({ retryAfter }) => pauseMs(retryAfter, round, limits.retry)));
+    await pause(wait, request.life);
+    if (request.life.aborted) throw error;
+    queue.push(...later.map((one) => one.target));
+    later = [];
+    round++;
+  }
+}
+
+interface Failed {
+  readonly target: Target;
+  readonly error: UpstreamFailure;
+}
+
+interface Outcome {
+  readonly call?: OpenCall;
+  readonly failures: readonly Failed[];
+}
+
+/** The calls of one request, each written down. */
+class Calls {
+  made: number;
+  #spentUsd = 0;
+  readonly #request: ForwardRequest;
+  readonly #limits: ForwardLimits;
+  readonly #record: (attempt: AttemptRecord) => void;
+  readonly #breaker: Breaker;
+
+  constructor(
+    request: ForwardRequest,
+    limits: ForwardLimits,
+    record: (attempt: AttemptRecord) => void,
+    breaker: Breaker,
+  ) {
+    this.#request = request;
+    this.#limits = limits;
+    this.#record = record;
+    this.#breaker = breaker;
+    this.made = request.firstOrdinal ?? 0;
+  }
+
+  /** One call; with hedging on, the next of the queue joins it when it is slow to answer, and the slower one is given up. */
+  async run(target: Target, queue: Target[]): Promise<Outcome> {
+    const { hedgeAfterMs } = this.#limits.retry;
+    const first = this.#start(target, this.#request.purpose ?? 'answer');
+    if (hedgeAfterMs === null || queue.length === 0) return outcomeOf([await first.settled]);
+    const early = await Promise.race([first.settled, pause(hedgeAfterMs, this.#request.life).then(() => null)]);
+    if (early !== null) return outcomeOf([early]);
+    const second = this.#start(queue.shift()!, 'hedge');
+    const soonest = await Promise.race([first.settled, second.settled]);
+    if (soonest.call === undefined) {
+      const other = await (soonest.runner === first ? second : first).settled;
+      return outcomeOf([soonest, other]);
+    }
+    const slower = soonest.runner === first ? second : first;
+    slower.giveUp();
+    // Its record is written when it has let go; nobody waits for that.
+    void slower.settled.then(({ call }) => call && slower.drop(call));
+    return { call: soonest.call, failures: [] };
+  }
+
+  #start(target: Target, purpose: AttemptRecord['purpose']): Runner {
+    const request = this.#request;
+    const limits = this.#limits;
+    const ordinal = this.made++;
     const startedAt = new Date();
     const started = performance.now();
+    const life = new AbortController();
+    const onLifeEnd = () => life.abort(request.life.reason);
+    if (request.life.aborted) onLifeEnd();
+    else request.life.addEventListener('abort', onLifeEnd, { once: true });
     const row = (end: AttemptEnd, firstByteMs: number | null): AttemptRecord => ({
       id: `${request.decisionId}-${ordinal}`,
       decisionId: request.decisionId,
       ordinal,
       provider: target.provider.name,
       model: target.id,
-      deployment: target.id,
-      purpose: 'answer',
+      deployment: target.deployment,
+      purpose,
       startedAt,
       status: end.status,
       httpStatus: end.httpStatus ?? null,
@@ -102,45 +188,77 @@ export async function forward(
       firstByteMs,
       totalMs: performance.now() - started,
     });
-    try {
-      const answer = await attempt({
-        ...request,
-        provider: target.provider,
-        model: target.upstreamModel,
-        modelId: target.id,
-        reasoning: target.candidate?.reasoning === true || request.json.reasoning_effort != null,
-        timeouts: limits.timeouts,
-        answerLimitBytes: limits.answerLimitMb * 1024 * 1024,
-      });
-      const finish = (end: AttemptEnd) => {
-        // Only now: a model that breaks every stream after its first word is as good as down.
-        if (end.failure) breaker.failed(target.id, end.failure.blame);
-        else breaker.ok(target.id);
-        return row(end, answer.firstByteMs);
-      };
-      return { target, answer, attempts: ordinal + 1, spentUsd, finish };
-    } catch (error) {
-      if (!(error instanceof UpstreamFailure)) throw error;
-      const waitedMs = performance.now() - started;
-      // Whoever took most of the time there is let it run out; nobody else is to blame for that.
-      const tookItAll = error.code === 'UPSTREAM_TIMEOUT' && waitedMs > limits.timeouts.totalMs / 2;
-      breaker.failed(target.id, tookItAll ? 'overload' : error.blame);
-      const entry = row(endOf(error), null);
-      record(entry);
-      spentUsd += entry.costUsd ?? 0;
-      const again = error.blame === 'connection' || (!request.routed && isWorthAnotherTry(error));
-      if (again && retryOf !== target) {
-        retryOf = target;
-        queue.unshift(target);
-        if (error.blame !== 'connection') await pauseBefore(error, request.life);
-      } else {
-        failures.set(target.provider, (failures.get(target.provider) ?? 0) + 1);
-        reorder(queue, target.provider, error, failures.get(target.provider)!);
-      }
-      const over = error.blame === 'cancelled' || error.blame === 'request' || request.life.aborted;
-      if (over || queue.length === 0 || ordinal + 1 >= limits.maxAttempts) throw error;
-    }
+    const attempting = attempt({
+      asked: request.asked,
+      target,
+      reasoning: target.candidate?.reasoning === true || request.asked.json.reasoning_effort != null,
+      timeouts: limits.timeouts,
+      answerLimitBytes: limits.answerLimitMb * 1024 * 1024,
+      life: life.signal,
+    });
+    const runner: Runner = {
+      giveUp: () => life.abort(new GivenUp('UPSTREAM_CLOSED', 'another deployment answered first', true)),
+      drop: (call) => {
+        if (call.answer.kind === 'stream') void call.answer.stream.close();
+        const { answer } = call;
+        const [usage, outputChars] =
+          answer.kind === 'json'
+            ? [answer.usage, answer.outputChars]
+            : [answer.stream.usage, answer.stream.outputChars];
+        this.#record(row({ status: 'cancelled', usage, outputChars, httpStatus: 200 }, answer.firstByteMs));
+      },
+      settled: attempting.then(
+        (answer) => {
+          const finish = (end: AttemptEnd) => {
+            request.life.removeEventListener('abort', onLifeEnd);
+            // Only now: a model that breaks every stream after its first word is as good as down.
+            if (end.failure) this.#breaker.failed(target, end.failure.blame);
+            else this.#breaker.ok(target);
+            return row(end, answer.firstByteMs);
+          };
+          return {
+            runner,
+            target,
+            call: { target, answer, attempts: this.made, spentUsd: this.#spentUsd, finish },
+          };
+        },
+        (error: unknown) => {
+          request.life.removeEventListener('abort', onLifeEnd);
+          if (!(error instanceof UpstreamFailure)) throw error;
+          const waitedMs = performance.now() - started;
+          // Whoever took most of the time there is let it run out; nobody else is to blame for that.
+          const tookItAll = error.code === 'UPSTREAM_TIMEOUT' && waitedMs > limits.timeouts.totalMs / 2;
+          this.#breaker.failed(target, tookItAll ? 'overload' : error.blame);
+          const entry = row(endOf(error), null);
+          this.#record(entry);
+          this.#spentUsd += entry.costUsd ?? 0;
+          return { runner, target, error };
+        },
+      ),
+    };
+    return runner;
   }
+}
+
+interface Runner {
+  readonly settled: Promise<Settled>;
+  /** Hangs up. */
+  giveUp(): void;
+  /** Writes down an answer that came too late. */
+  drop(call: OpenCall): void;
+}
+
+interface Settled {
+  readonly runner: Runner;
+  readonly target: Target;
+  readonly call?: OpenCall;
+  readonly error?: UpstreamFailure;
+}
+
+function outcomeOf(settled: readonly Settled[]): Outcome {
+  const call = settled.find((one) => one.call !== undefined)?.call;
+  const failures = settled.flatMap(({ target, error }) => (error === undefined ? [] : [{ target, error }]));
+  return call === undefined ? { failures } : { call, failures };
 }
 
 function endOf(error: UpstreamFailure): AttemptEnd {
@@ -154,38 +272,23 @@ function endOf(error: UpstreamFailure): AttemptEnd {
   };
 }
 
-/** What comes next after a failure: the rest of a dead provider's models is dropped, a failing one's put last. */
-function reorder(queue: Target[], provider: Provider, error: UpstreamFailure, failures: number): void {
-  const others = queue.filter((target) => target.provider !== provider);
-  const same = queue.filter((target) => target.provider === provider);
-  if (error.blame === 'provider') queue.splice(0, queue.length, ...others);
-  else if (failures >= FAILURES_BEFORE_LAST) queue.splice(0, queue.length, ...others, ...same);
-}
-
-/** Busy or broken for a moment. A timeout is not: whoever waited that long has waited long enough. */
-const isWorthAnotherTry = ({ blame, code, retryAfter }: UpstreamFailure): boolean =>
-  blame === 'overload' && code === 'UPSTREAM_ERROR' && waitMs(retryAfter) <= LONGEST_WAIT_MS;
-
-const LONGEST_WAIT_MS = 2000;
-
-/** What `retry-after` asks for, in ms; a quarter of a second where it asks for nothing. */
-function waitMs(retryAfter: string | undefined): number {
-  if (retryAfter === undefined) return 250;
-  const seconds = Number(retryAfter);
-  const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(retryAfter) - Date.now();
-  return Number.isFinite(ms) ? Math.max(ms, 0) : 250;
-}
-
-async function pauseBefore(error: UpstreamFailure, life: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      life.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, waitMs(error.retryAfter));
-    life.addEventListener('abort', done);
-  });
+/** What comes next after a failure: what cannot do better is dropped, what fails often is put last. */
+function reorder(queue: Target[], failed: Target, error: UpstreamFailure, failures: number): void {
+  const { provider, credential } = failed;
+  const drop = (hopeless: (target: Target) => boolean) =>
+    queue.splice(0, queue.length, ...queue.filter((t) => !hopeless(t)));
+  if (error.blame === 'provider') drop((target) => target.provider === provider);
+  else if (error.blame === 'credential') drop((t) => t.provider === provider && t.credential.id === credential.id);
+  else if (error.error?.code === TOO_LONG) {
+    const context = (target: Target) => target.candidate?.contextTokens ?? Number.POSITIVE_INFINITY;
+    // Those of the same size may still count tokens otherwise; the larger ones are the better try.
+    drop((target) => context(target) < context(failed));
+    queue.sort((a, b) => Number(context(b) > context(failed)) - Number(context(a) > context(failed)));
+  } else if (failures >= FAILURES_BEFORE_LAST) {
+    const others = queue.filter((target) => target.provider !== provider);
+    const same = queue.filter((target) => target.provider === provider);
+    queue.splice(0, queue.length, ...others, ...same);
+  }
 }
 
 /**

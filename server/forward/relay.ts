@@ -1,50 +1,74 @@
 /**
- * Hands a stream on to the client, chunk by chunk: `model` says who answers, a broken stream says
- * that it broke and gets no `[DONE]`, and a slow client is waited for instead of buffered for.
+ * Hands a stream on to the client, frame by frame: `model` says who answers, a broken stream says that it broke and
+ * gets no proper end, and a slow client is waited for instead of buffered for.
  */
 import type { ServerResponse } from 'node:http';
+import type { AnswerHead, AnswerWriter, Surface } from '../protocols/index.ts';
+import type { AnswerStream, Piece } from './answer-stream.ts';
 import { asFailure } from './attempt.ts';
-import type { ChunkStream } from './chunk-stream.ts';
-import { editMembers } from './edit-json.ts';
 import type { UpstreamFailure } from './failure.ts';
 
 export interface RelayOptions {
-  /** Our id of the model that answers. */
-  readonly modelId: string;
+  readonly surface: Surface;
+  /** The provider speaks the client's protocol. */
+  readonly passes: boolean;
+  readonly head: AnswerHead;
   readonly providerName: string;
   /** The client asked for the usage chunk itself. */
   readonly wantsUsage: boolean;
-  readonly headers: Readonly<Record<string, string>>;
-  /** The failure as the client is told of it, JSON text. */
-  readonly errorFrame: (failure: UpstreamFailure) => string;
+  readonly pingMs: number;
+  /** The failure as the client is told of it, a whole frame; by the writer of the stream where there is one. */
+  readonly errorFrame: (failure: UpstreamFailure, writer: AnswerWriter | null) => string;
+  /** Resolves when what happened is written down: only then are the last bytes sent. */
+  readonly beforeEnd: (failure: UpstreamFailure | null) => Promise<void>;
 }
 
-/** @returns the failure that ended the stream, or null when it ended properly */
-export async function relay(
-  chunks: ChunkStream,
-  response: ServerResponse,
-  options: RelayOptions,
-): Promise<UpstreamFailure | null> {
-  for (const [name, value] of Object.entries(options.headers)) response.setHeader(name, value);
+/** Begins a stream of events, where that has not been done yet. */
+export function startStream(response: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  if (response.headersSent) return;
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.setHeader('content-type', 'text/event-stream; charset=utf-8');
   response.setHeader('cache-control', 'no-cache, no-transform');
   // Proxies of the nginx kind would hold the stream back otherwise.
   response.setHeader('x-accel-buffering', 'no');
-  const model = JSON.stringify(options.modelId);
+}
+
+/** @returns the failure that ended the stream, or null when it ended properly */
+export async function relay(
+  stream: AnswerStream,
+  response: ServerResponse,
+  options: RelayOptions,
+): Promise<UpstreamFailure | null> {
+  const { surface, passes, head, wantsUsage, pingMs, beforeEnd } = options;
+  const passing = { modelId: head.modelId, wantsUsage };
+  const writer: AnswerWriter | null = passes ? null : surface.writer(head, passing);
+  // A client that is slow to take what it has needs no sign of life.
+  const ping = setInterval(() => !response.writableNeedDrain && response.write(surface.ping), pingMs);
   let failure: UpstreamFailure | null = null;
+  /** What the protocol's own end came with: sent once all is written down. */
+  let last = '';
   try {
     for (;;) {
-      const chunk = await chunks.next();
-      if (chunk === null) break;
-      if (chunk.usageOnly && !options.wantsUsage) continue;
-      await send(response, `data: ${editMembers(oneLine(chunk.data), { model })}\n\n`, chunks);
+      const piece: Piece | null = await stream.next();
+      if (piece === null) break;
+      const text = writer === null ? surface.passFrame(piece.frame, piece.events, passing) : writer.write(piece.events);
+      if (text === null || text === '') continue;
+      ping.refresh();
+      if (piece.last) last = text;
+      else await send(response, text, stream);
     }
-    await send(response, 'data: [DONE]\n\n', chunks);
+    clearInterval(ping);
+    last += writer === null ? surface.passEnd : writer.end();
+    await beforeEnd(null);
+    await send(response, last, stream);
   } catch (error) {
-    failure = asFailure(options.providerName, error, chunks.signal);
-    if (!response.destroyed) response.write(`data: ${options.errorFrame(failure)}\n\n`);
+    failure = asFailure(options.providerName, error, stream.signal);
+    clearInterval(ping);
+    await beforeEnd(failure);
+    if (!response.destroyed) response.write(options.errorFrame(failure, writer));
   } finally {
-    await chunks.close();
+    clearInterval(ping);
+    await stream.close();
     response.end();
     dropIfStuck(response);
   }
@@ -54,30 +78,27 @@ export async function relay(
 /** A client that takes nothing any more would hold its connection, and what was not sent, for ever. */
 const STUCK_MS = 30_000;
 
-function dropIfStuck(response: ServerResponse): void {
+export function dropIfStuck(response: ServerResponse): void {
   if (response.writableFinished || response.destroyed) return;
   const timer = setTimeout(() => response.destroy(), STUCK_MS);
   timer.unref();
   response.once('close', () => clearTimeout(timer));
 }
 
-/** JSON may be laid out over several `data:` lines; between tokens a line end is only space. */
-const oneLine = (data: string): string => (data.includes('\n') ? data.replaceAll('\n', ' ') : data);
-
-async function send(response: ServerResponse, text: string, chunks: ChunkStream): Promise<void> {
-  if (chunks.signal.aborted) throw chunks.signal.reason;
+async function send(response: ServerResponse, text: string, stream: AnswerStream): Promise<void> {
+  if (stream.signal.aborted) throw stream.signal.reason;
   if (response.write(text)) return;
-  chunks.pause();
+  stream.pause();
   await new Promise<void>((resolve) => {
     const done = () => {
       response.off('drain', done);
       response.off('close', done);
-      chunks.signal.removeEventListener('abort', done);
+      stream.signal.removeEventListener('abort', done);
       resolve();
     };
     response.once('drain', done);
     response.once('close', done);
-    chunks.signal.addEventListener('abort', done);
+    stream.signal.addEventListener('abort', done);
   });
-  if (chunks.signal.aborted) throw chunks.signal.reason;
+  if (stream.signal.aborted) throw stream.signal.reason;
 }

@@ -3,7 +3,6 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Router } from '../../router/index.ts';
 import type { Router as RouterType } from '../../router/router.ts';
-import { openAiCompatible } from '../../server/providers/index.ts';
 import {
   candidate,
   catalogOf,
@@ -14,6 +13,7 @@ import {
   hello,
   jsonOf,
   memoryStore,
+  provider,
   sendJson,
   startSse,
   type TestGateway,
@@ -193,7 +193,7 @@ describe('a request that cannot be served', () => {
   ])('says which provider refused its key, and what holds that: %s', async (model, status) => {
     const host = await upstream((_, response) => sendJson(response, { error: { message: 'Invalid key' } }, 401));
     cleanUps.push(host.close);
-    const one = openAiCompatible({ name: 'one', baseUrl: host.url, apiKey: 'wrong', keyFrom: 'ONE_API_KEY' });
+    const one = provider('one', host.url, 'wrong', 'ONE_API_KEY');
     const gateway = await start([small], { providers: new Map([['one', one]]) });
     const response = await chat(gateway.url, hello(model));
     expect(response.status).toBe(status);

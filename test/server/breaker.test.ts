@@ -1,62 +1,89 @@
 import { expect, test } from 'vitest';
 import { Breaker } from '../../server/forward/breaker.ts';
 
-const models = ['one/a', 'one/b', 'two/c'];
+const place = (deployment: string, key = '') => ({
+  deployment,
+  provider: { name: deployment.split('/')[0]! },
+  credential: { id: key },
+});
+const places = [place('one/a'), place('one/b'), place('one/a#2', '2'), place('two/c')];
 
 function breaker() {
   let now = 1000;
   const subject = new Breaker(() => now);
   return {
     subject,
+    resting: () => places.filter((each) => subject.rests(each)).map(({ deployment }) => deployment),
     wait: (ms: number) => {
       now += ms;
     },
     fail: (times: number, blame: Parameters<Breaker['failed']>[1] = 'overload') => {
-      for (let i = 0; i < times; i++) subject.failed('one/a', blame);
+      for (let i = 0; i < times; i++) subject.failed(places[0]!, blame);
     },
   };
 }
 
-test('a model rests after three failures in a row, and comes back', () => {
-  const { subject, wait, fail } = breaker();
+test('a deployment rests after three failures in a row, and comes back', () => {
+  const { resting, wait, fail } = breaker();
   fail(2);
-  expect(subject.resting(models)).toEqual([]);
+  expect(resting()).toEqual([]);
   fail(1);
-  expect(subject.resting(models)).toEqual(['one/a']);
+  expect(resting()).toEqual(['one/a']);
   wait(10_001);
-  expect(subject.resting(models)).toEqual([]);
+  expect(resting()).toEqual([]);
 });
 
 test('after its rest one failure is enough, and the next rest is longer, up to a limit', () => {
-  const { subject, wait, fail } = breaker();
+  const { resting, wait, fail } = breaker();
   fail(3);
   wait(10_001);
   fail(1);
   wait(10_001);
-  expect(subject.resting(models)).toEqual(['one/a']);
+  expect(resting()).toEqual(['one/a']);
   wait(10_000);
-  expect(subject.resting(models)).toEqual([]);
+  expect(resting()).toEqual([]);
   fail(100);
   wait(120_001);
-  expect(subject.resting(models)).toEqual([]);
+  expect(resting()).toEqual([]);
 });
 
 test('an answer clears what was before', () => {
-  const { subject, fail } = breaker();
+  const { subject, resting, fail } = breaker();
   fail(2);
-  subject.ok('one/a');
+  subject.ok(places[0]!);
   fail(2);
-  expect(subject.resting(models)).toEqual([]);
+  expect(resting()).toEqual([]);
 });
 
 test('a provider that cannot be had rests with all its models', () => {
-  const { subject, fail } = breaker();
+  const { resting, fail } = breaker();
   fail(3, 'provider');
-  expect(subject.resting(models)).toEqual(['one/a', 'one/b']);
+  expect(resting()).toEqual(['one/a', 'one/b', 'one/a#2']);
 });
 
-test('faults of requests and clients that leave are not held against a model', () => {
-  const { subject, fail } = breaker();
+test('faults of requests and clients that leave are not held against a deployment', () => {
+  const { resting, fail } = breaker();
   for (const blame of ['request', 'model', 'cancelled'] as const) fail(5, blame);
-  expect(subject.resting(models)).toEqual([]);
+  expect(resting()).toEqual([]);
+});
+
+test('a refused key rests with every model called by it, and only those', () => {
+  const { resting, fail } = breaker();
+  fail(3, 'credential');
+  expect(resting()).toEqual(['one/a', 'one/b']);
+});
+
+test('replicas hear of what opened, once, and believe the longer rest', () => {
+  const here = breaker();
+  here.fail(3);
+  const told = here.subject.changes();
+  expect(told).toMatchObject([{ deployment: 'one/a', failures: 3 }]);
+  expect(here.subject.changes()).toEqual([]);
+  const there = breaker();
+  there.subject.learn(told);
+  expect(there.resting()).toEqual(['one/a']);
+  there.subject.learn([{ ...told[0]!, restMs: 1 }]);
+  expect(there.resting()).toEqual(['one/a']);
+  there.wait(10_001);
+  expect(there.resting()).toEqual([]);
 });

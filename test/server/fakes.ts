@@ -10,7 +10,10 @@ import type { Router } from '../../router/router.ts';
 import { type AppOptions, buildApp, type GatewayApp } from '../../server/app.ts';
 import { GatewayConfig } from '../../server/config/index.ts';
 import type { AttemptRecord, DecisionRecord, FeedbackRecord, Store } from '../../server/db/store.ts';
-import { openAiCompatible, type Provider } from '../../server/providers/index.ts';
+import { httpProvider } from '../../server/providers/http-provider.ts';
+import type { Provider } from '../../server/providers/index.ts';
+import { openAiCompatibleKind } from '../../server/providers/openai-compatible.ts';
+import { Transport } from '../../server/providers/transport.ts';
 
 export function candidate(id: string, usdPerMTok = 1, more: Partial<Candidate> = {}): Candidate {
   return {
@@ -98,6 +101,7 @@ export function memoryStore(): MemoryStore {
       if (feedback) store.feedback.push(feedback);
     },
     flush: async () => {},
+    saved: async () => {},
     async getDecision(id) {
       if (store.away) throw new RoutingError('DATABASE_UNAVAILABLE', 'the database is away');
       const decision = store.decisions.find((row) => row.id === id);
@@ -192,8 +196,12 @@ export function sendStream(response: ServerResponse, words: readonly string[], w
   response.end('data: [DONE]\n\n');
 }
 
-export const provider = (name: string, baseUrl: string): Provider =>
-  openAiCompatible({ name, baseUrl, apiKey: 'test-key' });
+export const provider = (name: string, baseUrl: string, key = 'test-key', from?: string): Provider =>
+  httpProvider(openAiCompatibleKind(name), {
+    baseUrl,
+    keys: [{ id: '', weight: 1, key, from }],
+    transport: new Transport(),
+  });
 
 /** What a gateway wrote, in order, and the store it wrote to. */
 export interface Watched {

@@ -1,0 +1,238 @@
+/** Answers a request in its client's protocol: calls, fails over, streams, and writes down what happened. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { AttemptRecord } from '../db/store.ts';
+import type { Asked } from '../forward/exchange.ts';
+import { UpstreamFailure } from '../forward/failure.ts';
+import { forward, type OpenCall } from '../forward/forward.ts';
+import { relay, startStream } from '../forward/relay.ts';
+import { isObject } from '../forward/usage.ts';
+import { GivenUp, RequestLife } from '../forward/watch.ts';
+import type { Gateway } from '../gateway.ts';
+import { observe } from '../observe.ts';
+import type { Conversation } from '../protocols/conversation.ts';
+import { SURFACES, type Surface } from '../protocols/index.ts';
+import { errorReply, surfaceError } from './errors.ts';
+import type { Exchange, Incoming } from './exchange.ts';
+import { ascii, idHeaders, sumUp, type Telling } from './told.ts';
+
+/** Headers that a protocol's clients send for the provider, by protocol. */
+const HANDED_ON = {
+  chat: ['openai-beta'],
+  responses: ['openai-beta'],
+  messages: ['anthropic-beta', 'anthropic-version'],
+  embeddings: [],
+} as const;
+
+interface Underway {
+  readonly gateway: Gateway;
+  readonly incoming: Incoming;
+  readonly exchange: Exchange;
+  readonly surface: Surface;
+  readonly asked: Asked;
+  readonly telling: Telling;
+  readonly reply: FastifyReply;
+  readonly life: RequestLife;
+}
+
+export async function answer(
+  gateway: Gateway,
+  incoming: Incoming,
+  exchange: Exchange,
+  reply: FastifyReply,
+): Promise<void> {
+  const { record } = exchange;
+  const surface = SURFACES[incoming.surface];
+  const life = watchClient(gateway, reply);
+  gateway.pending.set(record.id, record);
+  try {
+    const { expected, alias } = exchange;
+    const asked = askedOf(incoming, exchange, surface);
+    const telling = { record, expected, alias, explain: incoming.wishes.explain };
+    await answerOnce({ gateway, incoming, exchange, surface, asked, telling, reply, life });
+  } finally {
+    life.end();
+    gateway.lives.delete(life);
+    gateway.pending.delete(record.id);
+  }
+}
+
+function askedOf({ request, json, wishes, surface: name }: Incoming, { record }: Exchange, surface: Surface): Asked {
+  let read: Conversation | undefined;
+  const headers: Record<string, string> = {};
+  for (const header of HANDED_ON[name]) {
+    const value = request.headers[header];
+    if (typeof value === 'string') headers[header] = value;
+  }
+  return {
+    surface,
+    text: wishes.text,
+    json,
+    stream: json.stream === true,
+    routed: record.routed,
+    conversation: () => {
+      read ??= surface.readRequest(json);
+      return read;
+    },
+    headers,
+    head: { id: record.id, createdAt: record.createdAt, request: json },
+  };
+}
+
+async function answerOnce(underway: Underway): Promise<void> {
+  const { gateway, incoming, exchange, asked, life } = underway;
+  const { record, targets, expected } = exchange;
+  const { store, config } = gateway;
+  const early = asked.stream ? pingEarly(underway) : undefined;
+  const { surface } = incoming;
+  // Beside the call, not before it: nobody waits for what is only watched.
+  const observed =
+    surface === 'embeddings' ? undefined : observe(gateway, record, asked.json, surface, incoming.caller);
+  let call: OpenCall;
+  try {
+    const note = (attempt: AttemptRecord) => {
+      store.record({ attempt });
+      logRefusedKey(incoming.request, attempt, targets);
+    };
+    const request = { decisionId: record.id, asked, inputTokens: expected.inputTokens, life: life.signal };
+    call = await forward(targets, request, config, note, gateway.breaker);
+  } catch (error) {
+    early?.stop();
+    await giveUp(underway, error);
+    return;
+  }
+  early?.stop();
+  await observed;
+  record.executedModel = call.target.id;
+  if (call.answer.kind === 'json') await sendJson(underway, call);
+  else await sendStream(underway, call);
+}
+
+/** Nobody answered. */
+async function giveUp({ gateway, incoming, exchange, surface, reply }: Underway, error: unknown): Promise<void> {
+  const { record } = exchange;
+  gateway.store.record({ decision: record });
+  await gateway.store.saved();
+  if (!(error instanceof UpstreamFailure)) {
+    if (!reply.raw.headersSent) throw error;
+    incoming.request.log.error({ err: error }, 'request failed');
+  } else logFailure(incoming.request, exchange, error);
+  const told = errorReply(error, record.routed);
+  if (reply.raw.headersSent) {
+    // Pings have gone out: the status is sent, the error is not.
+    if (!reply.raw.destroyed) reply.raw.end(surface.errorFrame(told.body.error, told.status, record.id));
+    return;
+  }
+  reply
+    .code(told.status)
+    .headers({ ...idHeaders(record), ...told.headers })
+    .send(surfaceError(surface, told, record.id));
+}
+
+async function sendJson(underway: Underway, call: OpenCall): Promise<void> {
+  const { gateway, exchange, telling, reply } = underway;
+  const { answer } = call;
+  if (answer.kind !== 'json') throw new Error('a stream where a whole answer is due');
+  const { record } = exchange;
+  const headers = sumUp(gateway, telling, call, answer);
+  const { usage, outputChars } = answer;
+  gateway.store.record({
+    decision: record,
+    attempt: call.finish({ status: 'ok', usage, outputChars, httpStatus: 200 }),
+  });
+  await afterAnswer(underway, call, usage?.outputTokens ?? 0, usage?.inputTokens);
+  reply.headers(headers).type('application/json; charset=utf-8').send(answer.text);
+}
+
+async function sendStream(underway: Underway, call: OpenCall): Promise<void> {
+  const { gateway, incoming, exchange, surface, asked, telling, reply } = underway;
+  const { answer } = call;
+  if (answer.kind !== 'stream') throw new Error('a whole answer where a stream is due');
+  const { record } = exchange;
+  const headers = sumUp(gateway, telling, call, undefined);
+  gateway.store.record({ decision: record });
+  reply.hijack();
+  startStream(reply.raw, headers);
+  const { stream, passes } = answer;
+  let isWritten = false;
+  const failure = await relay(stream, reply.raw, {
+    surface,
+    passes,
+    head: { ...asked.head, modelId: call.target.id },
+    providerName: call.target.provider.name,
+    wantsUsage: isObject(asked.json.stream_options) && asked.json.stream_options.include_usage === true,
+    pingMs: gateway.config.pingMs,
+    errorFrame: (broken, writer) => {
+      const { body, status } = errorReply(broken, record.routed);
+      return writer?.fail?.(body.error, status, record.id) ?? surface.errorFrame(body.error, status, record.id);
+    },
+    beforeEnd: async (broken) => {
+      if (isWritten) return;
+      isWritten = true;
+      const clientLeft = broken?.cause instanceof GivenUp && broken.cause.clientLeft;
+      const status = broken === null ? 'ok' : clientLeft ? 'cancelled' : 'partial';
+      const { usage, outputChars } = stream;
+      gateway.store.record({
+        attempt: call.finish({ status, usage, outputChars, httpStatus: 200, failure: broken }),
+      });
+      await afterAnswer(underway, call, usage?.outputTokens ?? 0, usage?.inputTokens);
+    },
+  });
+  if (failure !== null) logFailure(incoming.request, exchange, failure);
+}
+
+/** What comes after an answer and before its last byte: the conversation's pin, and the record on disk. */
+async function afterAnswer(
+  { gateway, incoming, exchange }: Underway,
+  { target }: OpenCall,
+  outputTokens: number,
+  inputTokens = exchange.expected.inputTokens,
+): Promise<void> {
+  const { conversation } = exchange;
+  if (conversation !== null) {
+    gateway.sessions.note(incoming.caller.tenant, conversation, {
+      model: target.id,
+      deployment: target.deployment,
+      prefixTokens: inputTokens + outputTokens,
+      updatedAt: new Date(),
+    });
+  }
+  await gateway.store.saved();
+}
+
+/** Nothing for so long that something in between might give the connection up: the stream begins, with nothing but pings. */
+function pingEarly({ gateway, exchange, surface, reply }: Underway): { stop(): void } {
+  let begun = false;
+  const timer = setInterval(() => {
+    if (reply.raw.destroyed || reply.raw.writableEnded) return;
+    if (!begun) {
+      begun = true;
+      reply.hijack();
+      startStream(reply.raw, { ...idHeaders(exchange.record), 'x-pointsman-routed': String(exchange.record.routed) });
+    }
+    reply.raw.write(surface.ping);
+  }, gateway.config.pingMs);
+  return { stop: () => clearInterval(timer) };
+}
+
+/** Gives the request up when its client hangs up, so that nobody pays for an answer nobody reads. */
+function watchClient(gateway: Gateway, reply: FastifyReply): RequestLife {
+  const life = new RequestLife(gateway.config.timeouts.totalMs);
+  gateway.lives.add(life);
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) life.giveUp(new GivenUp('UPSTREAM_CLOSED', 'the client hung up', true));
+  });
+  return life;
+}
+
+/** Codes and ids only: a provider's message may quote the prompt. */
+function logFailure(request: FastifyRequest, { record }: Exchange, failure: UpstreamFailure): void {
+  const { code, blame, httpStatus } = failure;
+  request.log.warn({ model: record.executedModel ?? record.model, code, blame, httpStatus }, 'answer failed');
+}
+
+/** The other providers may answer for ever after, dearer perhaps: the operator has to hear of it. */
+function logRefusedKey(request: FastifyRequest, attempt: AttemptRecord, targets: Exchange['targets']): void {
+  if (attempt.httpStatus !== 401) return;
+  const check = targets.find(({ deployment }) => deployment === attempt.deployment)?.credential.from;
+  request.log.warn({ provider: attempt.provider, check: check && ascii(check) }, 'the provider refused its key');
+}

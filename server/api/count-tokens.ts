@@ -1,0 +1,62 @@
+/**
+ * `POST /v1/messages/count_tokens`: asked of the provider where the model is one of Anthropic's protocol, estimated
+ * otherwise, and then said to be: what clients decide by it is when to shorten a conversation.
+ */
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { readRequest } from '../../router/request.ts';
+import { editMembers } from '../forward/edit-json.ts';
+import type { Target } from '../forward/target.ts';
+import { isObject } from '../forward/usage.ts';
+import { GivenUp, RequestLife } from '../forward/watch.ts';
+import type { Gateway } from '../gateway.ts';
+import { readBody } from './body.ts';
+
+const Body = z.looseObject({
+  model: z.string('name a model, or "auto"').min(1),
+  messages: z.array(z.unknown(), 'must be a list of messages').min(1, 'must hold at least one message'),
+});
+
+/** A provider that is slow to count is not waited for. */
+const PATIENCE_MS = 5000;
+
+export function countTokensRoute(app: FastifyInstance, gateway: Gateway): void {
+  app.post('/v1/messages/count_tokens', { config: { surface: 'messages' } }, async (request, reply) => {
+    const { text, value } = readBody(Body, request.body);
+    const { models } = gateway.setup;
+    const estimate = readRequest(value, 'messages').facts.inputTokens;
+    if (models.autoOf(value.model) === null) {
+      const [target] = models.resolve(value.model, request.caller).targets;
+      const counted = await countedBy(target!, text);
+      if (counted !== null) return { input_tokens: counted };
+    }
+    reply.header('x-pointsman-estimated', 'true');
+    return { input_tokens: estimate };
+  });
+}
+
+async function countedBy({ provider, upstreamModel, credential }: Target, text: string): Promise<number | null> {
+  if (provider.raw === undefined || provider.protocolFor('messages', upstreamModel) !== 'messages') return null;
+  const life = new RequestLife(PATIENCE_MS);
+  try {
+    const reply = await provider.raw({
+      method: 'POST',
+      path: '/messages/count_tokens',
+      headers: { 'content-type': 'application/json', 'anthropic-version': '2023-06-01' },
+      body: editMembers(text, { model: JSON.stringify(upstreamModel) }),
+      credential,
+      signal: life.signal,
+    });
+    const pieces: Uint8Array[] = [];
+    for await (const piece of reply.body) pieces.push(piece);
+    const answer: unknown = JSON.parse(Buffer.concat(pieces).toString('utf8'));
+    const count = isObject(answer) ? answer.input_tokens : undefined;
+    return reply.status === 200 && typeof count === 'number' ? count : null;
+  } catch {
+    // An estimate serves as well as it can.
+    return null;
+  } finally {
+    life.giveUp(new GivenUp('UPSTREAM_CLOSED', 'counted'));
+    life.end();
+  }
+}

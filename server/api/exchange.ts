@@ -1,0 +1,211 @@
+/** A request under way: routed for `auto`, or bound for the model that the client named. */
+import type { FastifyRequest } from 'fastify';
+import { RoutingError } from '../../datasets/index.ts';
+import type { Decision } from '../../router/decision.ts';
+import { type RoutableRequest, readRequest } from '../../router/request.ts';
+import type { RouteOptions } from '../../router/router.ts';
+import type { Caller } from '../callers.ts';
+import { isAmong } from '../callers.ts';
+import type { DecisionRecord } from '../db/store.ts';
+import type { Target } from '../forward/target.ts';
+import type { Gateway } from '../gateway.ts';
+import type { Auto, Named } from '../models.ts';
+import type { SurfaceName } from '../protocols/index.ts';
+import { cachedPrefix, type Pin } from '../sessions.ts';
+import { blameRequest, routeOptionsOf, type Wishes } from './knobs.ts';
+import { type SessionId, sessionIdOf } from './session-id.ts';
+import type { Expected } from './told.ts';
+
+export interface Exchange {
+  readonly record: DecisionRecord;
+  readonly targets: readonly Target[];
+  readonly expected: Expected;
+  readonly alias: string | null;
+  /** What a pin is kept by; null: nothing to keep. */
+  readonly conversation: string | null;
+}
+
+/** What is known of a request before it is decided where it goes. */
+export interface Incoming {
+  readonly request: FastifyRequest;
+  readonly surface: SurfaceName;
+  readonly json: Readonly<Record<string, unknown>> & { readonly model: string };
+  readonly wishes: Wishes;
+  readonly caller: Caller;
+  /** An object that a provider holds for this conversation: only that deployment can go on with it. */
+  readonly heldBy?: { readonly model: string; readonly deployment: string } | undefined;
+}
+
+export async function exchangeFor(gateway: Gateway, incoming: Incoming, auto: Auto | null): Promise<Exchange> {
+  const { request, json, wishes } = incoming;
+  const session = sessionIdOf(wishes.routing.session, request.headers, json);
+  return auto === null ? named(gateway, incoming, session) : await routed(gateway, incoming, session, auto);
+}
+
+async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, auto: Auto): Promise<Exchange> {
+  const { json, wishes, caller, surface, heldBy } = incoming;
+  refuseAuto(caller);
+  const { sessions } = gateway.config;
+  const ttlMs = sessions.ttlMinutes * 60_000;
+  const { conversation } = session;
+  const pin = conversation === null ? null : await gateway.sessions.find(caller.tenant, conversation, ttlMs);
+  const candidates = gateway.holder.current.candidates.map(({ id }) => id);
+  const options: Omit<RouteOptions, 'draw' | 'unhealthy'> = {
+    ...routeOptionsOf(wishes.routing, caller, candidates),
+    ...(surface !== 'embeddings' && { shape: surface }),
+    ...sessionOptions(pin, json, surface, sessions.sticky, heldBy),
+  };
+  const { decision, routerMs } = await gateway
+    .decide(json as RoutableRequest, options, caller)
+    .catch((error) => blameRequest(error, wishes.routing));
+  const final =
+    pin === null && conversation !== null ? await claimed(gateway, incoming, conversation, decision, ttlMs) : decision;
+  const chosen = final.ranked[0]!;
+  const targets = gateway.targets(final, caller);
+  return {
+    record: {
+      ...common(incoming, session),
+      routed: true,
+      model: final.model,
+      reason: final.reason,
+      propensity: final.propensity,
+      explored: final.explored,
+      floor: final.floor,
+      distribution: final.ranked.map(({ model }, i) => ({ model, probability: final.distribution[i]! })),
+      ranked: [...final.ranked],
+      filtered: [...final.filtered],
+      facts: final.facts,
+      difficulty: final.difficulty,
+      outOfDomain: final.outOfDomain,
+      artifact: final.artifact,
+      encoderId: final.encoderId,
+      embedding: final.embedding,
+      priceDate: gateway.setup.models.priceDateOf(final.model),
+      baselineModel: gateway.baseline.id,
+      baselineCostUsd: null,
+      routerMs,
+      observed: null,
+    },
+    targets:
+      heldBy === undefined ? pinnedFirst(targets, pin) : targets.filter((t) => t.deployment === heldBy.deployment),
+    expected: { inputTokens: final.facts.inputTokens, outputTokens: chosen.outputTokens },
+    alias: auto.alias,
+    conversation,
+  };
+}
+
+/** @throws `FORBIDDEN_MODEL` */
+function refuseAuto({ models }: Caller): void {
+  if (models !== undefined && !isAmong('auto', models)) {
+    throw new RoutingError('FORBIDDEN_MODEL', 'this key may not use auto: its models name concrete ones only');
+  }
+}
+
+function sessionOptions(
+  pin: Pin | null,
+  json: unknown,
+  shape: SurfaceName,
+  sticky: boolean,
+  heldBy: Incoming['heldBy'],
+): Pick<RouteOptions, 'session'> {
+  if (heldBy !== undefined) {
+    return { session: { incumbent: heldBy.model, prefixTokens: 0, locked: 'held_object', sticky } };
+  }
+  if (pin === null) return {};
+  const facts = factsOf(json, shape);
+  const locked = facts?.toolResults?.latest === true ? 'tool_loop' : null;
+  const prefixTokens = cachedPrefix(pin, facts?.inputTokens ?? 0);
+  return { session: { incumbent: pin.model, prefixTokens, locked, sticky } };
+}
+
+/** Two replicas that decide the first turn of one conversation at once agree on one model. */
+async function claimed(
+  gateway: Gateway,
+  { caller }: Incoming,
+  conversation: string,
+  decision: Decision,
+  ttlMs: number,
+): Promise<Decision> {
+  const pin: Pin = { model: decision.model, deployment: null, prefixTokens: 0, updatedAt: new Date() };
+  const inForce = await gateway.sessions.claim(caller.tenant, conversation, pin, ttlMs);
+  const at = decision.ranked.findIndex(({ model }) => model === inForce.model);
+  if (inForce.model === decision.model || at < 0) return decision;
+  // The draw of the other replica stands for both: this one's own is not logged as if it had been acted upon.
+  const first = decision.ranked[at]!;
+  return {
+    ...decision,
+    model: first.model,
+    reason: 'pinned',
+    ranked: [first, ...decision.ranked.filter((candidate) => candidate !== first)],
+    distribution: [1, ...decision.ranked.slice(1).map(() => 0)],
+    propensity: 1,
+    explored: false,
+  };
+}
+
+/** The deployment that holds a conversation's prompt cache is asked first among those of the same model. */
+function pinnedFirst(targets: readonly Target[], pin: Pin | null): readonly Target[] {
+  const at = targets.findIndex((t) => t.id === pin?.model && t.deployment === pin.deployment);
+  if (at <= 0 || targets[0]!.id !== pin?.model) return targets;
+  return [targets[at]!, ...targets.filter((_, i) => i !== at)];
+}
+
+/** The client's own choice: written down, but nothing to learn a choice from. */
+function named(gateway: Gateway, incoming: Incoming, session: SessionId): Exchange {
+  const { json, caller, surface, heldBy } = incoming;
+  const model: Named = gateway.setup.models.resolve(json.model, caller);
+  const all = gateway.healthyFirst(model.targets);
+  const targets = heldBy === undefined ? all : all.filter(({ deployment }) => deployment === heldBy.deployment);
+  const facts = factsOf(json, surface);
+  return {
+    record: {
+      ...common(incoming, session),
+      routed: false,
+      model: model.id,
+      reason: 'requested',
+      propensity: 1,
+      explored: false,
+      floor: 0,
+      distribution: [{ model: model.id, probability: 1 }],
+      ranked: [],
+      filtered: [],
+      facts: facts ?? {},
+      difficulty: null,
+      outOfDomain: null,
+      artifact: null,
+      encoderId: null,
+      embedding: null,
+      priceDate: gateway.setup.models.priceDateOf(model.id),
+      baselineModel: null,
+      baselineCostUsd: null,
+      routerMs: null,
+      observed: null,
+    },
+    targets: targets.length > 0 ? targets : all,
+    expected: { inputTokens: facts?.inputTokens ?? 0, outputTokens: 0 },
+    alias: model.alias,
+    conversation: null,
+  };
+}
+
+const common = ({ request, json, wishes, caller, surface }: Incoming, session: SessionId) => ({
+  id: request.id,
+  createdAt: new Date(),
+  tenant: caller.tenant,
+  key: caller.name,
+  surface,
+  tags: [...new Set([...caller.tags, ...(wishes.routing.tags ?? [])])],
+  session: session.told,
+  requestedModel: json.model,
+  executedModel: null,
+});
+
+/** Facts for the log; a request in a form that only its provider knows has none. */
+function factsOf(json: unknown, shape: SurfaceName) {
+  if (shape === 'embeddings') return null;
+  try {
+    return readRequest(json, shape).facts;
+  } catch {
+    return null;
+  }
+}

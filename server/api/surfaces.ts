@@ -1,0 +1,72 @@
+/** `POST /v1/chat/completions`, `/v1/responses`, `/v1/messages` and `/v1/embeddings`: one way for all of them. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Gateway } from '../gateway.ts';
+import type { SurfaceName } from '../protocols/index.ts';
+import { answer } from './answer.ts';
+import { readBody } from './body.ts';
+import { FieldError } from './errors.ts';
+import { exchangeFor } from './exchange.ts';
+import { readWishes } from './knobs.ts';
+
+const model = z.string('name a model, or "auto" to have one chosen').min(1);
+const stream = z.boolean().nullish();
+const messages = z.array(z.unknown(), 'must be a list of messages').min(1, 'must hold at least one message');
+
+/** Only what the gateway itself needs; all the rest is the provider's to judge. */
+export const BODIES = {
+  chat: z.looseObject({
+    model,
+    messages,
+    stream,
+    stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
+  }),
+  responses: z.looseObject({
+    model,
+    input: z.union([z.string(), z.array(z.unknown())], 'must be a text or a list of items').optional(),
+    stream,
+  }),
+  messages: z.looseObject({
+    model,
+    messages,
+    max_tokens: z.number('must say how many tokens the answer may have').int().positive(),
+    stream,
+  }),
+  embeddings: z.looseObject({
+    model,
+    input: z.union([z.string(), z.array(z.unknown())], 'must be a text, or a list of texts or tokens'),
+  }),
+} as const;
+
+const PATHS: Readonly<Record<SurfaceName, string>> = {
+  chat: '/v1/chat/completions',
+  responses: '/v1/responses',
+  messages: '/v1/messages',
+  embeddings: '/v1/embeddings',
+};
+
+export function surfaceRoutes(app: FastifyInstance, gateway: Gateway): void {
+  for (const [surface, path] of Object.entries(PATHS) as [SurfaceName, string][]) {
+    app.post(path, { config: { surface } }, async (request, reply) => {
+      await handle(gateway, surface, request, reply);
+      return reply;
+    });
+  }
+}
+
+async function handle(
+  gateway: Gateway,
+  surface: SurfaceName,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  const { text, value } = readBody<z.infer<(typeof BODIES)['chat']>>(BODIES[surface] as never, request.body);
+  const auto = gateway.setup.models.autoOf(value.model);
+  if (auto !== null && surface === 'embeddings') {
+    throw new FieldError('model', 'embeddings of different models do not compare: name the one that you want');
+  }
+  const wishes = readWishes(text, value, request.headers, auto);
+  const incoming = { request, surface, json: value, wishes, caller: request.caller };
+  const exchange = await exchangeFor(gateway, incoming, auto);
+  await answer(gateway, incoming, exchange, reply);
+}

@@ -1,0 +1,75 @@
+/** Who asks: a client key of the configuration, or everybody where none is set up. */
+import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { RoutingError } from '../datasets/index.ts';
+import type { ClientKey } from './config/index.ts';
+
+export interface Caller {
+  /** The key's name, never the key; null where no keys are set up. */
+  readonly name: string | null;
+  readonly tenant: string;
+  /** Patterns of the models it may use; undefined: all. */
+  readonly models?: readonly string[] | undefined;
+  /** Bounds that its requests can only narrow. */
+  readonly routing?: ClientKey['routing'];
+  readonly tags: readonly string[];
+}
+
+export const ANYBODY: Caller = { name: null, tenant: 'default', tags: [] };
+
+export class Callers {
+  /** By the SHA-256 of the key: what is compared is a hash, so timing tells nothing of the key. */
+  readonly #byHash: ReadonlyMap<string, Caller>;
+
+  constructor(keys: readonly ClientKey[]) {
+    this.#byHash = new Map(
+      keys.map(({ key, sha256, name, tenant, models, routing, tags }) => [
+        sha256?.toLowerCase() ?? hash(key ?? ''),
+        { name, tenant, models, routing, tags },
+      ]),
+    );
+  }
+
+  /** False where everybody may call. */
+  get areAsked(): boolean {
+    return this.#byHash.size > 0;
+  }
+
+  /** @throws `UNAUTHORIZED` */
+  identify(headers: IncomingHttpHeaders): Caller {
+    if (!this.areAsked) return ANYBODY;
+    const key = keyIn(headers);
+    if (key === undefined) {
+      throw new RoutingError('UNAUTHORIZED', 'no API key: send authorization: Bearer KEY (or x-api-key: KEY)');
+    }
+    const caller = this.#byHash.get(hash(key));
+    if (caller === undefined) throw new RoutingError('UNAUTHORIZED', 'this API key is not known here');
+    return caller;
+  }
+}
+
+/** Where OpenAI's, Anthropic's, Azure's and Google's clients put a key. */
+function keyIn(headers: IncomingHttpHeaders): string | undefined {
+  const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
+  const said = [bearer, headers['x-api-key'], headers['api-key'], headers['x-goog-api-key']];
+  return said.find((key): key is string => typeof key === 'string' && key !== '');
+}
+
+const hash = (key: string): string => createHash('sha256').update(key).digest('hex');
+
+/** Whether a model is among the patterns; `*` stands for anything. */
+export function isAmong(model: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) => {
+    if (!pattern.includes('*')) return pattern === model;
+    // Piece by piece, not by a regular expression made of what somebody wrote.
+    const pieces = pattern.split('*');
+    if (!model.startsWith(pieces[0]!) || !model.endsWith(pieces.at(-1)!)) return false;
+    let at = pieces[0]!.length;
+    for (const piece of pieces.slice(1, -1)) {
+      const found = model.indexOf(piece, at);
+      if (found < 0) return false;
+      at = found + piece.length;
+    }
+    return at <= model.length - pieces.at(-1)!.length;
+  });
+}

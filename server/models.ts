@@ -1,0 +1,205 @@
+/** The models that can be called: by what names, and at which deployments. Made anew when the configuration changes. */
+import { type Candidate, type Catalog, providerOf, upstreamModelOf } from '../datasets/catalog/candidate.ts';
+import { costUsd } from '../datasets/catalog/price.ts';
+import { RoutingError } from '../datasets/index.ts';
+import type { Caller } from './callers.ts';
+import { ANYBODY, isAmong } from './callers.ts';
+import type { DeploymentConfig, GatewayConfig } from './config/index.ts';
+import { deploymentOf, type Target } from './forward/target.ts';
+import { nearest } from './nearest.ts';
+import { type Credential, KINDS, type Provider, type Providers, sandbox } from './providers/index.ts';
+
+/** A name that asks for a routed answer. */
+export interface Auto {
+  readonly kind: 'auto';
+  /** What the name itself asks of the router: 0 cheapest … 10 best; undefined: nothing. */
+  readonly dial: number | undefined;
+  /** The client wrote another name than `auto`. */
+  readonly alias: string | null;
+}
+
+/** One model, at the places where it can be had, in the order to try them. */
+export interface Named {
+  readonly kind: 'model';
+  readonly id: string;
+  readonly candidate: Candidate | undefined;
+  readonly targets: readonly Target[];
+  readonly alias: string | null;
+}
+
+/** `auto`, and how much it is to spend. */
+const AUTO: ReadonlyMap<string, number | undefined> = new Map([
+  ['auto', undefined],
+  ['pointsman/auto', undefined],
+  ['openrouter/auto', undefined],
+  ['auto:cost', 2],
+  ['auto:balanced', 5],
+  ['auto:quality', 8],
+]);
+
+/** RouteLLM's names: `router-mf-0.11593`, where the threshold is the least win rate at which the strong model is called. */
+const ROUTE_LLM = /^router-[a-z_]+-(0(?:\.\d+)?|1(?:\.0+)?)$/;
+
+export type Models = ReturnType<typeof modelsOf>;
+
+type Config = Pick<GatewayConfig, 'aliases' | 'models' | 'baseline'>;
+
+/** @throws `INVALID_CONFIG` for a baseline that the catalog does not have, or a deployment whose provider is off */
+export function modelsOf(config: Config, catalog: Catalog, providers: Providers) {
+  const known = new Map(catalog.models.map((model) => [model.id, model]));
+  const standIn = providers.size === 0 ? sandbox() : undefined;
+  const usable = usableModels(catalog, providers, config.models);
+  const chat = usable.filter(({ kind }) => kind !== 'embedding');
+  const baseline = baselineOf(config.baseline, catalog, chat);
+
+  /** Places of a model: those written down, else the one that its id names. */
+  function placesOf(id: string): { provider: Provider; model: string; weight: number }[] {
+    const listed: readonly DeploymentConfig[] = Object.hasOwn(config.models, id) ? config.models[id]! : [];
+    const places = listed.flatMap(({ provider: name, model, weight }) => {
+      const provider = providers.get(name);
+      return provider === undefined ? [] : [{ provider, model: model ?? upstreamModelOf(id), weight }];
+    });
+    if (listed.length > 0 && (places.length > 0 || standIn === undefined)) return places;
+    const own = providers.get(providerOf(id)) ?? (known.has(id) ? standIn : undefined);
+    return own === undefined ? [] : [{ provider: own, model: upstreamModelOf(id), weight: 1 }];
+  }
+
+  /** Every (place, key) of a model that this tenant may use, in an order drawn by weight. */
+  function targetsOf(id: string, { tenant }: Caller, random: () => number): Target[] {
+    const candidate = known.get(id);
+    const targets = placesOf(id).flatMap(({ provider, model, weight }) =>
+      credentialsFor(provider, tenant).map((credential) => ({
+        weight: weight * credential.weight,
+        target: {
+          id,
+          upstreamModel: model,
+          provider,
+          credential,
+          candidate,
+          deployment: deploymentOf(provider, model, credential),
+        },
+      })),
+    );
+    if (targets.length === 1) return [targets[0]!.target];
+    // Efraimidis & Spirakis: keys u^(1/w) sort into a weighted random order.
+    return targets
+      .map((one) => ({ ...one, key: random() ** (1 / one.weight) }))
+      .sort((a, b) => b.key - a.key)
+      .map(({ target }) => target);
+  }
+
+  function fullId(model: string): string {
+    if (known.has(model) || Object.hasOwn(config.models, model)) return model;
+    const slash = model.indexOf('/');
+    if (slash > 0 && (providers.has(model.slice(0, slash)) || KINDS.has(model.slice(0, slash)))) return model;
+    const bare = usable.filter(({ id }) => upstreamModelOf(id) === model);
+    return bare.length === 1 ? bare[0]!.id : model;
+  }
+
+  /** Follows aliases; their circles were refused when the configuration was read. */
+  function unalias(model: string): string {
+    let name = model;
+    for (let hops = 0; hops < 10 && Object.hasOwn(config.aliases, name); hops++) name = config.aliases[name]!;
+    return name;
+  }
+
+  return {
+    /** Catalog models that can be called now. */
+    usable,
+    /** Those that `auto` may choose. */
+    candidates: chat,
+    baseline,
+    catalog,
+    /** Undefined unless no provider is on at all. */
+    sandbox: standIn,
+    aliases: config.aliases,
+    priceDateOf: (id: string): string => known.get(id)?.priceDate ?? catalog.priceDate,
+
+    /** What a name asks for, if anything routed. */
+    autoOf(model: string): Auto | null {
+      const name = unalias(model);
+      const alias = name === 'auto' && name === model ? null : model;
+      if (AUTO.has(name)) return { kind: 'auto', dial: AUTO.get(name), alias: model === 'auto' ? null : alias };
+      const threshold = ROUTE_LLM.exec(name)?.[1];
+      // The higher the threshold, the fewer prompts go to the strong model.
+      return threshold === undefined ? null : { kind: 'auto', dial: 10 * (1 - Number(threshold)), alias: model };
+    },
+
+    /**
+     * A model that was named: `provider/model`, a catalog model's bare name, or an alias of either.
+     * @throws `UNKNOWN_MODEL` with the nearest known one, `PROVIDER_NOT_CONFIGURED`, `FORBIDDEN_MODEL`
+     */
+    resolve(model: string, caller: Caller = ANYBODY, random: () => number = Math.random): Named {
+      const name = unalias(model);
+      const id = fullId(name);
+      const alias = name === model ? null : model;
+      if (caller.models !== undefined && !isAmong(id, caller.models) && !isAmong(model, caller.models)) {
+        throw new RoutingError('FORBIDDEN_MODEL', `this key may not use ${shorten(id)}`);
+      }
+      const targets = targetsOf(id, caller, random);
+      if (targets.length > 0) return { kind: 'model', id, candidate: known.get(id), targets, alias };
+      const provider = providerOf(id);
+      if (placesOf(id).length > 0) {
+        throw new RoutingError(
+          'PROVIDER_NOT_CONFIGURED',
+          `${id}: no key of ${provider} is for tenant ${caller.tenant}`,
+        );
+      }
+      if (known.has(id) || Object.hasOwn(config.models, id) || (KINDS.has(provider) && standIn === undefined)) {
+        const keys = KINDS.get(provider)?.keys.join(' or ');
+        throw new RoutingError(
+          'PROVIDER_NOT_CONFIGURED',
+          `${id}: no key for provider ${provider}; set ${keys ?? `providers.${provider} in pointsman.yaml`} and start again`,
+        );
+      }
+      const guess = nearest(model, ['auto', ...Object.keys(config.aliases), ...usable.map((one) => one.id)]);
+      const hint = guess === undefined ? '' : ` Did you mean ${guess}?`;
+      throw new RoutingError(
+        'UNKNOWN_MODEL',
+        `no model ${shorten(model)} here.${hint} Ids are provider/model, "auto" has one chosen; GET /v1/models lists them all.`,
+      );
+    },
+  };
+}
+
+/** A tenant with keys of its own uses no others. */
+function credentialsFor(provider: Provider, tenant: string): readonly Credential[] {
+  const own = provider.credentials.filter((credential) => credential.tenant === tenant);
+  return own.length > 0 ? own : provider.credentials.filter((credential) => credential.tenant === undefined);
+}
+
+/** Models of the catalog that can be had at a provider that is on; all of them when none is, for the sandbox. */
+export const usableModels = (
+  catalog: Catalog,
+  providers: Providers,
+  deployments: GatewayConfig['models'] = {},
+): Candidate[] =>
+  catalog.models.filter(({ id }) => {
+    if (providers.size === 0) return true;
+    const listed = Object.hasOwn(deployments, id) ? deployments[id]! : [];
+    return listed.length > 0 ? listed.some(({ provider }) => providers.has(provider)) : providers.has(providerOf(id));
+  });
+
+/**
+ * The model savings are counted against: the one named, or the dearest candidate.
+ * @throws `INVALID_CONFIG`
+ */
+export function baselineOf(named: string | undefined, catalog: Catalog, candidates: readonly Candidate[]): Candidate {
+  if (named === undefined) {
+    const pool = candidates.length > 0 ? candidates : catalog.models;
+    return pool.reduce((a, b) => (typicalCostUsd(b) > typicalCostUsd(a) ? b : a));
+  }
+  const found = catalog.models.find(({ id }) => id === named);
+  if (found !== undefined) return found;
+  const guess = nearest(
+    named,
+    catalog.models.map(({ id }) => id),
+  );
+  const hint = guess === undefined ? '' : `; did you mean ${guess}?`;
+  throw new RoutingError('INVALID_CONFIG', `baseline ${named}: not in the catalog${hint}`);
+}
+
+/** A short request and a page of answer: what "the dearest candidate" is measured on. */
+const typicalCostUsd = (model: Candidate): number => costUsd(model, { inputTokens: 1000, outputTokens: 500 });
+
+export const shorten = (text: string): string => (text.length <= 100 ? text : `${text.slice(0, 100)}…`);

@@ -1,0 +1,91 @@
+/**
+ * Which model a conversation is on: so that switching is weighed against what its prompt cache is worth, and a tool
+ * loop stays with the model that began it. Kept in the database, where every replica finds it; what cannot be read
+ * there in time is taken from memory, and a request never waits for long.
+ */
+export interface Pin {
+  readonly model: string;
+  readonly deployment: string | null;
+  /** Tokens of the conversation that this model's provider has seen: what its prompt cache may hold. */
+  readonly prefixTokens: number;
+  readonly updatedAt: Date;
+}
+
+export interface PinStore {
+  /** Several processes write it: what is in memory here may be old. */
+  readonly shared: boolean;
+  read(tenant: string, session: string, ttlMs: number): Promise<Pin | null>;
+  /** Takes the conversation for a model, unless somebody was first. @returns what is in force */
+  claim(tenant: string, session: string, pin: Pin, ttlMs: number): Promise<Pin>;
+  move(tenant: string, session: string, pin: Pin): Promise<void>;
+}
+
+/** Conversations kept in memory. */
+const MOST = 10_000;
+/** What a request waits for the database. */
+const PATIENCE_MS = 250;
+/** Providers keep an unused prefix for some five minutes. */
+const CACHE_MS = 5 * 60_000;
+
+export class Sessions {
+  /** Oldest first. */
+  readonly #known = new Map<string, Pin>();
+  readonly #store: PinStore | null;
+
+  constructor(store: PinStore | null) {
+    this.#store = store;
+  }
+
+  /** @param ttlMs a pin unused for so long is forgotten */
+  async find(tenant: string, session: string, ttlMs: number): Promise<Pin | null> {
+    const key = keyOf(tenant, session);
+    const known = this.#known.get(key) ?? null;
+    const found =
+      this.#store === null || (known !== null && !this.#store.shared)
+        ? known
+        : await inTime(this.#store.read(tenant, session, ttlMs), known);
+    return found === null || Date.now() - found.updatedAt.getTime() > ttlMs ? null : found;
+  }
+
+  /** For a conversation without a pin: the first of two replicas wins, and both hear who did. */
+  async claim(tenant: string, session: string, pin: Pin, ttlMs: number): Promise<Pin> {
+    const store = this.#store;
+    const inForce = store === null || !store.shared ? pin : await inTime(store.claim(tenant, session, pin, ttlMs), pin);
+    this.#remember(keyOf(tenant, session), inForce);
+    if (store !== null && !store.shared) void store.move(tenant, session, inForce).catch(() => undefined);
+    return inForce;
+  }
+
+  /** After an answer: who gave it, and what its cache may hold now. */
+  note(tenant: string, session: string, pin: Pin): void {
+    this.#remember(keyOf(tenant, session), pin);
+    // A pin that could not be written costs a preference, not an answer.
+    void this.#store?.move(tenant, session, pin).catch(() => undefined);
+  }
+
+  #remember(key: string, pin: Pin): void {
+    this.#known.delete(key);
+    this.#known.set(key, pin);
+    if (this.#known.size > MOST) this.#known.delete(this.#known.keys().next().value!);
+  }
+}
+
+/** Tokens of this request that the pinned model has cached: none where the history was rewritten, or long ago. */
+export function cachedPrefix(pin: Pin, inputTokens: number, now = Date.now()): number {
+  if (now - pin.updatedAt.getTime() > CACHE_MS || inputTokens < pin.prefixTokens) return 0;
+  return pin.prefixTokens;
+}
+
+const keyOf = (tenant: string, session: string): string => `${tenant}\n${session}`;
+
+async function inTime<T>(asked: Promise<T>, otherwise: T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<T>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise), PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([asked.catch(() => otherwise), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
