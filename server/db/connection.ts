@@ -40,3 +40,12 @@ export function databaseError(error: unknown): DatabaseError {
   const sqlState = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
   return new DatabaseError(`database: ${message || String(code ?? error)}`, sqlState, { cause: error });
 }
+
+/** Waits for a statement. @throws `DatabaseError` */
+export async function asked<T>(statement: PromiseLike<T>): Promise<T> {
+  try {
+    return await statement;
+  } catch (error) {
+    throw databaseError(error);
+  }
+}

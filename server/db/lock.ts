@@ -153,7 +153,7 @@ function placeOfPids(): string | null {
 }
 
 /** Field 22 of /proc/PID/stat; the name before it may hold spaces and brackets. */
-function processStart(pid: number): string | null {
+export function processStart(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;

@@ -1,29 +1,72 @@
-/** A row on its way: which table, and its JSON form for the spool. */
+/**
+ * A row on its way: JSON by column name, made once when it is recorded. The same text is a
+ * line of the spool and an element of the array that the insert statement spreads.
+ */
+import { getTableColumns } from 'drizzle-orm';
 import type { AttemptRecord, DecisionRecord, FeedbackRecord } from './records.ts';
-import { vectorBytes, vectorOf } from './schema.ts';
+import { attempts, decisions, feedback, storable, vectorBytes } from './schema.ts';
+
+export const RECORD_TABLES = { decisions, attempts, feedback } as const;
+export type RecordTable = keyof typeof RECORD_TABLES;
 
 export type Row =
   | { readonly table: 'decisions'; readonly row: DecisionRecord }
   | { readonly table: 'attempts'; readonly row: AttemptRecord }
   | { readonly table: 'feedback'; readonly row: FeedbackRecord };
 
-const MOMENTS = ['createdAt', 'startedAt'];
-
-export function rowToJson({ table, row }: Row): string {
-  const embedding =
-    'embedding' in row && row.embedding ? Buffer.from(vectorBytes(row.embedding)).toString('base64') : null;
-  return JSON.stringify({ table, row: table === 'decisions' ? { ...row, embedding } : row });
+export interface EncodedRow {
+  readonly table: RecordTable;
+  readonly json: string;
 }
 
-/** @returns null for a line that is not a whole row */
-export function rowFromJson(line: string): Row | null {
-  try {
-    const { table, row } = JSON.parse(line) as { table: Row['table']; row: Record<string, unknown> };
-    if (!['decisions', 'attempts', 'feedback'].includes(table) || typeof row.id !== 'string') return null;
-    for (const name of MOMENTS) if (typeof row[name] === 'string') row[name] = new Date(row[name]);
-    if (typeof row.embedding === 'string') row.embedding = vectorOf(Buffer.from(row.embedding, 'base64'));
-    return { table, row } as unknown as Row;
-  } catch {
-    return null;
+interface Column {
+  readonly key: string;
+  readonly name: string;
+  readonly isCount: boolean;
+}
+
+const columnsOf = (table: RecordTable): Column[] =>
+  Object.entries(getTableColumns(RECORD_TABLES[table])).map(([key, column]) => ({
+    key,
+    name: column.name,
+    isCount: column.getSQLType() === 'bigint',
+  }));
+
+const COLUMNS: Record<RecordTable, readonly Column[]> = {
+  decisions: columnsOf('decisions'),
+  attempts: columnsOf('attempts'),
+  feedback: columnsOf('feedback'),
+};
+
+/** JSON as PostgreSQL takes it. @throws `TypeError` for what has no JSON, a cycle or a bigint */
+export function rowToJson({ table, row }: Row): string {
+  const values = row as unknown as Record<string, unknown>;
+  const plain: Record<string, unknown> = {};
+  for (const { key, name, isCount } of COLUMNS[table]) plain[name] = jsonValue(values[key], isCount);
+  const json = JSON.stringify(plain);
+  // jsonb refuses NUL and lone surrogates, which JSON itself can escape.
+  const isSuspect = json.includes('\\u') && /\\u(0000|d[89a-f])/i.test(json);
+  return isSuspect ? JSON.stringify(storable(JSON.parse(json))) : json;
+}
+
+function jsonValue(value: unknown, isCount: boolean): unknown {
+  if (value === undefined || value === null) return null;
+  // What PostgreSQL reads as bytea.
+  if (value instanceof Float32Array) return `\\x${Buffer.from(vectorBytes(value)).toString('hex')}`;
+  // Some providers report fractions of tokens.
+  return isCount && typeof value === 'number' ? Math.round(value) : value;
+}
+
+const lineStart = (table: RecordTable) => `{"table":"${table}","row":`;
+const LINE_STARTS = (Object.keys(RECORD_TABLES) as RecordTable[]).map((table) => [table, lineStart(table)] as const);
+
+/** One line of a spool file, without its line end. */
+export const rowToLine = ({ table, json }: EncodedRow): string => `${lineStart(table)}${json}}`;
+
+/** @returns null for a line that was not written by {@link rowToLine}, or not to its end */
+export function rowFromLine(line: string): EncodedRow | null {
+  for (const [table, start] of LINE_STARTS) {
+    if (line.startsWith(start) && line.endsWith('}}')) return { table, json: line.slice(start.length, -1) };
   }
+  return null;
 }

@@ -14,7 +14,9 @@ import {
   primaryKey,
   text,
   timestamp,
+  unique,
 } from 'drizzle-orm/pg-core';
+import type { AttemptRecord, ObservedChoice } from './records.ts';
 
 /** Text as PostgreSQL can hold it: no NUL, no half of a surrogate pair. */
 export const storableText = (value: string): string =>
@@ -58,6 +60,9 @@ export const decisions = pgTable(
     id: cleanText('id').primaryKey(),
     createdAt: moment('created_at').notNull(),
     tenant: cleanText('tenant').notNull(),
+    key: cleanText('key'),
+    surface: cleanText('surface').notNull().default('chat'),
+    tags: exactJson('tags').$type<string[]>().notNull().default([]),
     session: cleanText('session'),
     requestedModel: cleanText('requested_model').notNull(),
     routed: boolean('routed').notNull(),
@@ -80,6 +85,7 @@ export const decisions = pgTable(
     baselineModel: cleanText('baseline_model'),
     baselineCostUsd: doublePrecision('baseline_cost_usd'),
     routerMs: doublePrecision('router_ms'),
+    observed: exactJson('observed').$type<ObservedChoice>(),
   },
   (t) => [index('decisions_created_at').on(t.createdAt)],
 );
@@ -93,12 +99,15 @@ export const attempts = pgTable(
     ordinal: integer('ordinal').notNull(),
     provider: cleanText('provider').notNull(),
     model: cleanText('model').notNull(),
+    deployment: cleanText('deployment').notNull().default(''),
+    purpose: text('purpose').$type<AttemptRecord['purpose']>().notNull().default('answer'),
     startedAt: moment('started_at').notNull(),
-    status: text('status').$type<'ok' | 'error' | 'cancelled' | 'partial'>().notNull(),
+    status: text('status').$type<AttemptRecord['status']>().notNull(),
     httpStatus: integer('http_status'),
     errorCode: cleanText('error_code'),
     inputTokens: count('input_tokens'),
     cachedInputTokens: count('cached_input_tokens'),
+    cacheWriteTokens: count('cache_write_tokens'),
     outputTokens: count('output_tokens'),
     reasoningTokens: count('reasoning_tokens'),
     costUsd: doublePrecision('cost_usd'),
@@ -164,6 +173,60 @@ export const artifactBlobs = pgTable('artifact_blobs', {
   sha256: text('sha256').primaryKey(),
   content: bytes('content').notNull(),
 });
+
+/** Which model a conversation is with, the same for every replica (sessions.ts). */
+export const sessions = pgTable(
+  'sessions',
+  {
+    tenant: cleanText('tenant').notNull(),
+    session: cleanText('session').notNull(),
+    model: cleanText('model').notNull(),
+    deployment: cleanText('deployment'),
+    prefixTokens: count('prefix_tokens').notNull(),
+    locked: cleanText('locked'),
+    updatedAt: moment('updated_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.tenant, t.session] }), index('sessions_updated_at').on(t.updatedAt)],
+);
+
+/** What a provider keeps under an id of its own: only where it was made, and for whom, may it be asked for (held-objects.ts). */
+export const heldObjects = pgTable(
+  'held_objects',
+  {
+    id: cleanText('id').notNull(),
+    kind: cleanText('kind').notNull(),
+    tenant: cleanText('tenant').notNull(),
+    provider: cleanText('provider').notNull(),
+    deployment: cleanText('deployment').notNull(),
+    model: cleanText('model'),
+    createdAt: moment('created_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.tenant, t.id] })],
+);
+
+/** Deployments that some replica saw fail (deployment-health.ts). */
+export const deploymentHealth = pgTable('deployment_health', {
+  deployment: cleanText('deployment').primaryKey(),
+  failures: integer('failures').notNull(),
+  restsUntil: moment('rests_until'),
+  updatedAt: moment('updated_at').notNull(),
+});
+
+/** Keys of providers, sealed (provider-keys.ts). */
+export const providerKeys = pgTable(
+  'provider_keys',
+  {
+    id: text('id').primaryKey(),
+    provider: cleanText('provider').notNull(),
+    name: cleanText('name').notNull(),
+    /** Whose requests it is for; null: everybody's. */
+    tenant: cleanText('tenant'),
+    weight: doublePrecision('weight').notNull(),
+    sealed: text('sealed').notNull(),
+    createdAt: moment('created_at').notNull(),
+  },
+  (t) => [unique('provider_keys_name').on(t.provider, t.name)],
+);
 
 /** {@link storableText} in all of a JSON value. */
 export function storable(value: unknown): unknown {

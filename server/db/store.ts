@@ -7,18 +7,23 @@ import { openEmbedded } from './embedded.ts';
 import { insertRows } from './insert.ts';
 import { acquireLock, type Lock } from './lock.ts';
 import { openPostgres } from './postgres.ts';
-import type { AttemptRecord, DecisionRecord, FeedbackRecord } from './records.ts';
+import type { AttemptRecord, DecisionRecord, Entry, FeedbackRecord } from './records.ts';
 import type { Row } from './rows.ts';
 import { attempts, decisions, feedback } from './schema.ts';
-import { Spool } from './spool.ts';
+import { type Loss, Spool } from './spool.ts';
 import { Writer, type WriterState } from './writer.ts';
 
-export type { AttemptRecord, DecisionRecord, FeedbackRecord } from './records.ts';
+export type { AttemptRecord, DecisionRecord, Entry, FeedbackRecord } from './records.ts';
 
 export interface Store {
   /** Queues rows; never blocks and never throws. They are written in batches; an id that is there already is skipped. */
-  record(entry: { decision?: DecisionRecord; attempt?: AttemptRecord; feedback?: FeedbackRecord }): void;
-  /** Waits until everything recorded so far is on disk: in the database, or in the spool while that is away. */
+  record(entry: Entry): void;
+  /**
+   * Resolves when everything recorded so far outlives this process: what must be waited for before the
+   * last byte of an answer. Never rejects; where the disk fails answers go on, and that is reported.
+   */
+  saved(): Promise<void>;
+  /** Waits until everything recorded so far is in the database, or on disk while that is away. */
   flush(): Promise<void>;
   /** Sees rows that are not written yet, too. @throws `DATABASE_UNAVAILABLE` */
   getDecision(
@@ -44,17 +49,19 @@ export interface StoreOptions {
   readonly databaseUrl?: string | undefined;
   /** Holds the embedded database, the spool and promoted artifacts. Made when it is not there. */
   readonly dataDir: string;
+  /** Most that the spool may take of the disk, MB; beyond it the oldest rows are dropped. Default: 1 000. */
+  readonly spoolLimitMb?: number;
   /** Told when the database goes away and comes back, and of every row that could not be kept. Default: stderr. */
   readonly onProblem?: (message: string) => void;
 }
 
 /** Opens the record, made and migrated if need be. @throws `DATABASE_LOCKED`, `DATABASE_UNAVAILABLE` */
 export async function openStore(options: StoreOptions): Promise<SqlStore> {
-  const { databaseUrl, dataDir, onProblem = (message) => console.error(`database: ${message}`) } = options;
-  if (databaseUrl) return storeOn(await openPostgres(databaseUrl), null, dataDir, onProblem);
+  const { databaseUrl, dataDir } = options;
+  if (databaseUrl) return storeOn(await openPostgres(databaseUrl), null, options);
   const lock = acquireLock(dataDir);
   try {
-    return await storeOn(await openEmbedded(join(dataDir, 'db')), lock, dataDir, onProblem);
+    return await storeOn(await openEmbedded(join(dataDir, 'db')), lock, options);
   } catch (error) {
     lock.release();
     throw error;
@@ -63,18 +70,19 @@ export async function openStore(options: StoreOptions): Promise<SqlStore> {
 
 const READY_TIMEOUT_MS = 2_000;
 
-async function storeOn(
-  connection: Connection,
-  lock: Lock | null,
-  dataDir: string,
-  onProblem: (message: string) => void,
-): Promise<SqlStore> {
+async function storeOn(connection: Connection, lock: Lock | null, options: StoreOptions): Promise<SqlStore> {
+  const { dataDir, spoolLimitMb, onProblem = (message) => console.error(`database: ${message}`) } = options;
   const db = drizzle(async (text, params, method) => ({
     rows: await connection.query(text, params, method === 'execute' ? 'object' : 'array'),
   }));
-  const spool = new Spool(dataDir);
+  const spool = new Spool(dataDir, {
+    ...(spoolLimitMb !== undefined && { limitBytes: spoolLimitMb * 1e6 }),
+    exclusive: lock !== null,
+    onLoss: (loss: Loss) => writer.lost(loss),
+    onProblem,
+  });
   await spool.find();
-  const writer = new Writer({ insert: (rows) => insertRows(db, rows), spool, onProblem });
+  const writer: Writer = new Writer({ insert: (rows) => insertRows(db, rows), spool, onProblem });
   let closing: Promise<void> | null = null;
   return {
     kind: connection.kind,
@@ -90,6 +98,7 @@ async function storeOn(
       if (entry.feedback) rows.push({ table: 'feedback', row: entry.feedback });
       writer.add(rows);
     },
+    saved: () => writer.saved(),
     flush: () => writer.flush(),
     async getDecision(id) {
       // Taken first: what is written while we read must not be missed on both sides.
