@@ -45,6 +45,11 @@ export interface Frozen {
   label(setting: number): string;
   /** What makes a gateway with this router decide as setting k does; absent where there is no such knob. */
   knobs?(setting: number): PolicyKnobs;
+  /**
+   * The same on the rows that the points were chosen on, by forecasts that had not seen them; absent where there are none.
+   * What builds on a router chooses its own points by it.
+   */
+  tuned?(): { readonly part: Part; readonly measurement: Measurement };
   /** Measures the frozen points. Reads outcomes of the test part only to look up what was chosen. */
   measure(test: Part): Promise<Measurement>;
 }

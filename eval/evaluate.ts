@@ -8,6 +8,7 @@ import {
   type Prompt,
   RoutingError,
 } from '../datasets/index.ts';
+import type { CheckErrors } from '../router/policy/cascade.ts';
 import { baselineModel, dearest, worstSingle } from './baselines/fixed.ts';
 import type { Contender } from './contender.ts';
 import { controlContenders, controlRows } from './control-rows.ts';
@@ -51,6 +52,8 @@ export interface EvaluateOptions {
   readonly clusters?: Clusters;
   /** For routers that are asked over HTTP. */
   readonly http?: HttpRouterOptions;
+  /** Show every learned router with its answers checked, too, by a check that errs so often. */
+  readonly check?: CheckErrors;
   /** A frozen task that this run must be. */
   readonly task?: TaskFile;
   /** Given the task that is run, before anything is fitted. */
@@ -70,7 +73,7 @@ export async function evaluate(dataset: Dataset, options: EvaluateOptions): Prom
   const { split = 'group', seed = 0, replicates = DEFAULT_REPLICATES, onProgress = () => {} } = options;
   const task = prepareTask(dataset, options);
   checkBaseline(task, options.baseline);
-  const roster = await rosterOf(options.routers ?? [], options.load, options.http);
+  const roster = await rosterOf(options.routers ?? [], options.load, options.http, options.check);
   const { prompts } = task.part.table;
   const seen = (prompt: Prompt) => roster.sources.some((source) => source.seen(prompt));
   const rows = foldRows(prompts, {

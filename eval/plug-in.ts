@@ -95,6 +95,23 @@ export function freezeSweep(
   const settings = [...swept, { costUsd: mean(alwaysCheapest.costUsd), quality: mean(alwaysCheapest.quality) }];
   const targets = targetCosts(settings[cheapest]!.costUsd, mean(alwaysDearest.costUsd), training.gridPoints);
   const points = freeze(settings, targets);
+  const used = [...new Set(points.flatMap((p) => [p.a, p.b]))].sort((a, b) => a - b);
+  const lambdas = used.filter((s) => s !== cheapest);
+  const measured = (beliefs: Beliefs, on: Part): Measurement => {
+    const chosen = choicesAt(
+      beliefs,
+      on,
+      singles.byRisingCost,
+      lambdas.map((s) => swept[s]!.lambda),
+    );
+    const outcomes = new Map<number, SettingOutcome>(lambdas.map((s, k) => [s, lookUp(on, chosen[k]!)]));
+    if (used.includes(cheapest)) outcomes.set(cheapest, fixedOrder(on, singles.byRisingCost));
+    return {
+      outcomes,
+      ...(options.predicts !== false && { predicted: beliefs.quality, expected: beliefs }),
+      preference: beliefs.quality,
+    };
+  };
   return {
     points,
     baselineQuality: mean(fixedOrder(part, training.baseline).quality),
@@ -106,22 +123,11 @@ export function freezeSweep(
         return { tolerance: 1, qualityPerUsd: Number.isFinite(lambda) ? lambda : null };
       },
     }),
+    tuned: () => ({ part, measurement: measured(tuning, part) }),
     async measure(test): Promise<Measurement> {
       const beliefs = await believe(test);
-      const used = [...new Set(points.flatMap((p) => [p.a, p.b]))].sort((a, b) => a - b);
-      const lambdas = used.filter((s) => s !== cheapest);
-      const chosen = choicesAt(
-        beliefs,
-        test,
-        singles.byRisingCost,
-        lambdas.map((s) => swept[s]!.lambda),
-      );
-      const outcomes = new Map<number, SettingOutcome>(lambdas.map((s, k) => [s, lookUp(test, chosen[k]!)]));
-      if (used.includes(cheapest)) outcomes.set(cheapest, fixedOrder(test, singles.byRisingCost));
       return {
-        outcomes,
-        ...(options.predicts !== false && { predicted: beliefs.quality, expected: beliefs }),
-        preference: beliefs.quality,
+        ...measured(beliefs, test),
         ...(options.hindsight !== false && { hindsight: sweep(beliefs, test, singles.byRisingCost) }),
       };
     },

@@ -2,6 +2,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { RoutingError } from '../datasets/index.ts';
 import { isZooName, OURS, ZOO, type ZooName } from '../router/estimators/index.ts';
+import type { CheckErrors } from '../router/policy/cascade.ts';
+import { escalating } from './baselines/escalation.ts';
 import { ALWAYS_SHOWN, BASELINES, type BaselineName } from './baselines/index.ts';
 import type { Contender } from './contender.ts';
 import { type HttpRouterOptions, httpRouter } from './http-router.ts';
@@ -23,12 +25,14 @@ export interface Roster {
 /**
  * The contenders to show, in a fixed order: learned routers as named, then baselines, the oracle last.
  * @param http for routers that are asked over HTTP
+ * @param check how often a check errs that every learned router is then shown with, too: `NAME+escalation`, `NAME+cascade`
  * @throws `INVALID_CONFIG` for a name nobody answers to, and what loading an artifact or reading predictions throws
  */
 export async function rosterOf(
   names: readonly string[],
   load: LoadSource,
   http: HttpRouterOptions = {},
+  check?: CheckErrors,
 ): Promise<Roster> {
   const wanted = [...new Set([...(names.length === 0 ? DEFAULT_ROUTERS : names), ...ALWAYS_SHOWN])].map(askedFor);
   checkNames(wanted);
@@ -54,7 +58,12 @@ export async function rosterOf(
     }
   }
   const baselines = (Object.keys(BASELINES) as BaselineName[]).filter((name) => wanted.some((w) => w.name === name));
-  return { contenders: [...learned, ...baselines.map((name) => BASELINES[name]())], sources: [...sources.values()] };
+  const checked =
+    check === undefined
+      ? []
+      : learned.flatMap((one) => [escalating(one, 'escalation', check), escalating(one, 'cascade', check)]);
+  const contenders = [...learned, ...checked, ...baselines.map((name) => BASELINES[name]())];
+  return { contenders, sources: [...sources.values()] };
 }
 
 /** What a router of the command line is called in reports: NAME of `NAME=PATH` or `NAME=URL`, else as it was given. */

@@ -12,7 +12,9 @@ import { errorReply, handleError } from './api/errors.ts';
 import { feedbackRoute } from './api/feedback.ts';
 import { healthRoutes } from './api/health.ts';
 import { loopbackOnly } from './api/loopback.ts';
+import { metricsRoute } from './api/metrics.ts';
 import { modelsRoute } from './api/models.ts';
+import { passThroughRoutes } from './api/passthrough.ts';
 import { routeRoute } from './api/route.ts';
 import { surfaceRoutes } from './api/surfaces.ts';
 import { Gateway, type GatewayParts, newDecisionId } from './gateway.ts';
@@ -56,8 +58,8 @@ export function buildApp(options: AppOptions): GatewayApp {
     );
   });
   app.addHook('onRequest', async (_, reply) => {
+    if (gateway.draining) reply.header('connection', 'close');
     if (!gateway.closing) return;
-    reply.header('connection', 'close');
     throw new RoutingError('SHUTTING_DOWN', 'this gateway is shutting down; try again');
   });
   if (!config.allowPublic && config.keys.length === 0) loopbackOnly(app);
@@ -71,11 +73,13 @@ export function buildApp(options: AppOptions): GatewayApp {
   });
   surfaceRoutes(app, gateway);
   countTokensRoute(app, gateway);
+  passThroughRoutes(app, gateway);
   modelsRoute(app, gateway);
   routeRoute(app, gateway);
   feedbackRoute(app, gateway);
   decisionsRoute(app, gateway);
   healthRoutes(app, gateway);
+  metricsRoute(app, gateway);
   if (options.admin !== undefined) adminRoutes(app, options.admin);
   return { app, gateway };
 }

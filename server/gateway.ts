@@ -10,9 +10,12 @@ import { ANYBODY, type Caller, Callers } from './callers.ts';
 import type { GatewayConfig } from './config/index.ts';
 import type { DecisionRecord, Store } from './db/store.ts';
 import { Drift } from './drift.ts';
+import { Egress } from './egress/index.ts';
 import { Breaker } from './forward/breaker.ts';
+import type { Media } from './forward/media.ts';
 import type { Target } from './forward/target.ts';
 import type { RequestLife } from './forward/watch.ts';
+import { HeldObjects, type HeldStore } from './held-objects.ts';
 import { type Models, modelsOf } from './models.ts';
 import type { Providers } from './providers/index.ts';
 import { type PinStore, Sessions } from './sessions.ts';
@@ -31,6 +34,8 @@ export interface GatewayParts {
   readonly providers: Providers;
   /** Where pins are kept beyond this process; without it they are forgotten with it. */
   readonly pins?: PinStore | undefined;
+  /** The same for what providers hold for whom. */
+  readonly heldStore?: HeldStore | undefined;
 }
 
 /** What a change of the configuration replaces, all at once. A request keeps what it began with. */
@@ -39,6 +44,10 @@ export interface Setup {
   readonly providers: Providers;
   readonly models: Models;
   readonly callers: Callers;
+  /** What a request may make us fetch. */
+  readonly media: Media;
+  /** The way out to a verifier. */
+  readonly egress: Egress;
 }
 
 export class Gateway {
@@ -47,16 +56,20 @@ export class Gateway {
   /** Requests under way, and their decisions while these are not in the store. */
   readonly lives = new Set<RequestLife>();
   readonly pending = new Map<string, DecisionRecord>();
+  /** Every answer is the last of its connection; then, closing, there are no more. */
+  draining = false;
   closing = false;
   readonly breaker = new Breaker();
   readonly sessions: Sessions;
+  readonly held: HeldObjects;
   readonly #drift = new Drift();
   #setup: Setup;
 
-  constructor({ holder, store, config, catalog, providers, pins }: GatewayParts) {
+  constructor({ holder, store, config, catalog, providers, pins, heldStore }: GatewayParts) {
     this.holder = holder;
     this.store = store;
     this.sessions = new Sessions(pins ?? null);
+    this.held = new HeldObjects(heldStore ?? null);
     this.#setup = setupOf(config, catalog, providers);
   }
 
@@ -109,15 +122,18 @@ export class Gateway {
     return costUsd(this.baseline, tokens);
   }
 
-  /** Routes a request, with a draw that nobody can foresee, past the models that keep failing. */
+  /**
+   * Routes a request past the models that keep failing.
+   * @param draw uniform in [0, 1); default: one that nobody can foresee. All turns of a conversation have the same.
+   */
   async decide(
     request: RoutableRequest,
     asked: Omit<RouteOptions, 'draw' | 'unhealthy'> = {},
     caller: Caller = ANYBODY,
+    draw: number = uniform(),
   ): Promise<{ decision: Decision; routerMs: number }> {
     const router = this.holder.current;
     const started = performance.now();
-    const draw = uniform();
     const unhealthy = this.#resting(router, caller);
     const decision = await router.route(request, { ...asked, draw, unhealthy }).catch((error) => {
       // Only resting models are left: better one that failed lately than none at all.
@@ -156,7 +172,14 @@ export const setupOf = (config: GatewayConfig, catalog: Catalog, providers: Prov
   providers,
   models: modelsOf(config, catalog, providers),
   callers: new Callers(config.keys),
+  media: mediaOf(config),
+  egress: new Egress(config.egress),
 });
+
+function mediaOf({ egress, keys }: GatewayConfig): Media {
+  const guard = new Egress(egress);
+  return { fetch: (url) => guard.fetchBytes(url), allowed: egress.allow.length > 0, shared: keys.length > 1 };
+}
 
 /** A routed request was filtered by what its key may use before; here only the tenant counts. */
 const EVERY_MODEL = (caller: Caller): Caller =>

@@ -8,6 +8,7 @@ import { openProviderKeys } from './db/provider-keys.ts';
 import { openStore, type SqlStore } from './db/store.ts';
 import { GivenUp } from './forward/watch.ts';
 import type { Gateway } from './gateway.ts';
+import { heldIn } from './held-objects.ts';
 import { pinsIn } from './pins.ts';
 import { type ProviderSetup, providersFrom } from './providers/index.ts';
 import type { RouterProblem } from './router-in-force.ts';
@@ -56,7 +57,15 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
       const [{ buildApp }, routerFor] = loaded.value;
       const problems: RouterProblem[] = [];
       const router = await routerFor(store, (problem) => problems.push(problem));
-      const parts = { holder: router.holder, store, config, catalog, providers: providers.on, pins: pinsIn(store) };
+      const parts = {
+        holder: router.holder,
+        store,
+        config,
+        catalog,
+        providers: providers.on,
+        pins: pinsIn(store),
+        heldStore: heldIn(store),
+      };
       const built = buildApp({ ...parts, admin: router.admin });
       const url = await listen(built, config.host, config.port);
       store.lock?.announce(url);
@@ -109,10 +118,14 @@ async function listen({ app, gateway }: GatewayApp, host: string, port: number):
   return `http://${name.includes(':') ? `[${name}]` : name}:${address.port}`;
 }
 
+/** Requests that were on their way when the end was asked for are still answered, each as the last of its connection. */
+const DRAIN_MS = 200;
 /** After this much longer than the shutdown's wait, connections are cut. */
 const LAST_WORDS_MS = 1000;
 
 async function stop({ app, gateway }: GatewayApp, store: SqlStore, shutdownMs: number): Promise<void> {
+  gateway.draining = true;
+  await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
   gateway.closing = true;
   const giveUp = setTimeout(() => {
     for (const life of gateway.lives) life.giveUp(new GivenUp('SHUTTING_DOWN', 'the gateway is shutting down'));

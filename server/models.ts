@@ -42,7 +42,7 @@ const ROUTE_LLM = /^router-[a-z_]+-(0(?:\.\d+)?|1(?:\.0+)?)$/;
 
 export type Models = ReturnType<typeof modelsOf>;
 
-type Config = Pick<GatewayConfig, 'aliases' | 'models' | 'baseline'>;
+type Config = Pick<GatewayConfig, 'aliases' | 'fallbacks' | 'models' | 'baseline'>;
 
 /** @throws `INVALID_CONFIG` for a baseline that the catalog does not have, or a deployment whose provider is off */
 export function modelsOf(config: Config, catalog: Catalog, providers: Providers) {
@@ -86,6 +86,14 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
       .map((one) => ({ ...one, key: random() ** (1 / one.weight) }))
       .sort((a, b) => b.key - a.key)
       .map(({ target }) => target);
+  }
+
+  /** An alias may name models to go on with; a concrete id never does. */
+  function fallbacksOf(alias: string, primary: string, caller: Caller, random: () => number): Target[] {
+    if (!Object.hasOwn(config.aliases, alias) || !Object.hasOwn(config.fallbacks, alias)) return [];
+    return config.fallbacks[alias]!.map((name) => fullId(unalias(name)))
+      .filter((id) => id !== primary && (caller.models === undefined || isAmong(id, caller.models)))
+      .flatMap((id) => targetsOf(id, caller, random));
   }
 
   function fullId(model: string): string {
@@ -136,7 +144,7 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
       if (caller.models !== undefined && !isAmong(id, caller.models) && !isAmong(model, caller.models)) {
         throw new RoutingError('FORBIDDEN_MODEL', `this key may not use ${shorten(id)}`);
       }
-      const targets = targetsOf(id, caller, random);
+      const targets = [...targetsOf(id, caller, random), ...fallbacksOf(model, id, caller, random)];
       if (targets.length > 0) return { kind: 'model', id, candidate: known.get(id), targets, alias };
       const provider = providerOf(id);
       if (placesOf(id).length > 0) {
@@ -163,7 +171,7 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
 }
 
 /** A tenant with keys of its own uses no others. */
-function credentialsFor(provider: Provider, tenant: string): readonly Credential[] {
+export function credentialsFor(provider: Provider, tenant: string): readonly Credential[] {
   const own = provider.credentials.filter((credential) => credential.tenant === tenant);
   return own.length > 0 ? own : provider.credentials.filter((credential) => credential.tenant === undefined);
 }

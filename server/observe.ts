@@ -4,12 +4,19 @@
  */
 
 import type { RoutableRequest } from '../router/request.ts';
+import { routeOptionsOf } from './api/knobs.ts';
 import type { Caller } from './callers.ts';
 import type { DecisionRecord, ObservedChoice } from './db/records.ts';
 import type { Gateway } from './gateway.ts';
 import type { ChatName } from './protocols/index.ts';
 
-/** Starts to decide, if this request is among those observed; resolves when the record holds what came of it. Never rejects. */
+/** A model takes longer than that to answer; a router that does is not waited for. */
+const PATIENCE_MS = 50;
+
+/**
+ * Starts to decide, if this request is among those observed. Resolves when the record holds what came of it, or after
+ * {@link PATIENCE_MS}: the record is then written without. Never rejects.
+ */
 export async function observe(
   gateway: Gateway,
   record: DecisionRecord,
@@ -20,11 +27,33 @@ export async function observe(
 ): Promise<void> {
   const { share } = gateway.config.observe;
   if (record.routed || share === 0 || random() >= share) return;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), PATIENCE_MS);
+  });
+  const found = await Promise.race([decided(gateway, record, json, shape, caller), late]);
+  clearTimeout(timer);
+  if (found === null) return;
+  record.observed = found.observed;
+  record.routerMs = found.routerMs;
+}
+
+/** Null where there is nothing to tell: a request that cannot be routed is one that `auto` would not have taken. */
+async function decided(
+  gateway: Gateway,
+  record: DecisionRecord,
+  json: unknown,
+  shape: ChatName,
+  caller: Caller,
+): Promise<{ observed: ObservedChoice; routerMs: number } | null> {
   try {
-    const { decision, routerMs } = await gateway.decide(json as RoutableRequest, { shape }, caller);
+    const candidates = gateway.holder.current.candidates.map(({ id }) => id);
+    // Within what the key allows, as `auto` would be.
+    const options = { ...routeOptionsOf({}, caller, candidates), shape };
+    const { decision, routerMs } = await gateway.decide(json as RoutableRequest, options, caller);
     const [chosen] = decision.ranked;
     const named = decision.ranked.find(({ model }) => model === record.model);
-    record.observed = {
+    const observed = {
       model: decision.model,
       reason: decision.reason,
       propensity: decision.propensity,
@@ -32,9 +61,9 @@ export async function observe(
       chosen: told(chosen!),
       named: named === undefined ? null : told(named),
     };
-    record.routerMs = routerMs;
+    return { observed, routerMs };
   } catch {
-    // A request that cannot be routed is one that `auto` would not have taken: it counts as not observed.
+    return null;
   }
 }
 

@@ -22,8 +22,9 @@ export interface PinStore {
 
 /** Conversations kept in memory. */
 const MOST = 10_000;
-/** What a request waits for the database. */
+/** What a request waits for the database, and for how long it is not waited for once it was slow. */
 const PATIENCE_MS = 250;
+const SLOW_MS = 2000;
 /** Providers keep an unused prefix for some five minutes. */
 const CACHE_MS = 5 * 60_000;
 
@@ -31,6 +32,8 @@ export class Sessions {
   /** Oldest first. */
   readonly #known = new Map<string, Pin>();
   readonly #store: PinStore | null;
+  /** The database was slow: nobody waits for it until then. */
+  #slowUntil = 0;
 
   constructor(store: PinStore | null) {
     this.#store = store;
@@ -43,14 +46,14 @@ export class Sessions {
     const found =
       this.#store === null || (known !== null && !this.#store.shared)
         ? known
-        : await inTime(this.#store.read(tenant, session, ttlMs), known);
+        : await this.#inTime(this.#store.read(tenant, session, ttlMs), known);
     return found === null || Date.now() - found.updatedAt.getTime() > ttlMs ? null : found;
   }
 
   /** For a conversation without a pin: the first of two replicas wins, and both hear who did. */
   async claim(tenant: string, session: string, pin: Pin, ttlMs: number): Promise<Pin> {
     const store = this.#store;
-    const inForce = store === null || !store.shared ? pin : await inTime(store.claim(tenant, session, pin, ttlMs), pin);
+    const inForce = store === null || !store.shared ? pin : await this.#inTime(store.claim(tenant, session, pin, ttlMs), pin);
     this.#remember(keyOf(tenant, session), inForce);
     if (store !== null && !store.shared) void store.move(tenant, session, inForce).catch(() => undefined);
     return inForce;
@@ -61,6 +64,23 @@ export class Sessions {
     this.#remember(keyOf(tenant, session), pin);
     // A pin that could not be written costs a preference, not an answer.
     void this.#store?.move(tenant, session, pin).catch(() => undefined);
+  }
+
+  async #inTime<T>(asked: Promise<T>, otherwise: T): Promise<T> {
+    const answer = asked.catch(() => otherwise);
+    if (performance.now() < this.#slowUntil) return otherwise;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<T>((resolve) => {
+      timer = setTimeout(() => {
+        this.#slowUntil = performance.now() + SLOW_MS;
+        resolve(otherwise);
+      }, PATIENCE_MS);
+    });
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   #remember(key: string, pin: Pin): void {
@@ -77,15 +97,3 @@ export function cachedPrefix(pin: Pin, inputTokens: number, now = Date.now()): n
 }
 
 const keyOf = (tenant: string, session: string): string => `${tenant}\n${session}`;
-
-async function inTime<T>(asked: Promise<T>, otherwise: T): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<T>((resolve) => {
-    timer = setTimeout(() => resolve(otherwise), PATIENCE_MS);
-  });
-  try {
-    return await Promise.race([asked.catch(() => otherwise), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

@@ -14,6 +14,7 @@ import {
   watchConfig,
 } from './config/index.ts';
 import { readHealth, shareHealth as writeHealth } from './db/deployment-health.ts';
+import { deleteExpired } from './db/sessions.ts';
 import type { SqlStore } from './db/store.ts';
 import type { Breaker } from './forward/breaker.ts';
 import { type Gateway, setupOf } from './gateway.ts';
@@ -41,6 +42,11 @@ export function upkeep({ built, router, store, problems, stored, ...rest }: Upke
     app.log.error({ err }, 'a promoted router cannot be taken up; another decides');
   for (const problem of problems) complain(problem);
   const promotions = router.watch(complain);
+  const forget = setInterval(() => {
+    const before = new Date(Date.now() - gateway.config.sessions.ttlMinutes * 60_000);
+    void deleteExpired(store.db, before).catch(() => undefined);
+  }, FORGET_MS);
+  forget.unref();
   const health = store.kind === 'postgres' ? shareHealth(store, gateway.breaker) : undefined;
   const reload = watchConfig(
     rest.sources,
@@ -62,6 +68,7 @@ export function upkeep({ built, router, store, problems, stored, ...rest }: Upke
     stop() {
       promotions.stop();
       reload.stop();
+      clearInterval(forget);
       health?.stop();
     },
   };
@@ -82,12 +89,16 @@ async function adopt(
   const candidates = candidatesOf(next, catalog, providers);
   const setup = setupOf(next, catalog, providers.on);
   await router.recast(candidates, next.policy);
+  const longestMs = Math.max(next.timeouts.totalMs, gateway.config.timeouts.totalMs);
   const before = gateway.adopt(setup);
   const retire = setTimeout(() => {
     for (const provider of before.values()) void provider.close();
-  }, next.timeouts.totalMs);
+  }, longestMs);
   retire.unref();
 }
+
+/** How often pins of conversations that are over are deleted. */
+const FORGET_MS = 3_600_000;
 
 /** How often replicas tell each other which deployments rest. */
 const HEALTH_MS = 2000;

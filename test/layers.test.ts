@@ -6,8 +6,8 @@ import { expect, test } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const LAYERS = ['datasets', 'router', 'eval', 'server'];
-/** The parts of the server that may replay and judge: the loop that learns, the commands, the demo. */
-const MAY_USE_EVAL = ['server/learning/', 'server/cli/', 'server/demo/'];
+/** The parts of the server that may replay and judge: the loop that learns, reports, the commands, the demo. */
+const MAY_USE_EVAL = ['server/learning/', 'server/report/', 'server/cli/', 'server/demo/'];
 
 interface Import {
   /** Path of the importing file from the root, with forward slashes. */

@@ -1,9 +1,10 @@
 /** Answers a request in its client's protocol: calls, fails over, streams, and writes down what happened. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AttemptRecord } from '../db/store.ts';
+import { type Checked, forwardChecked } from '../escalation/index.ts';
 import type { Asked } from '../forward/exchange.ts';
 import { UpstreamFailure } from '../forward/failure.ts';
-import { forward, type OpenCall } from '../forward/forward.ts';
+import type { OpenCall } from '../forward/forward.ts';
 import { relay, startStream } from '../forward/relay.ts';
 import { isObject } from '../forward/usage.ts';
 import { GivenUp, RequestLife } from '../forward/watch.ts';
@@ -13,6 +14,7 @@ import type { Conversation } from '../protocols/conversation.ts';
 import { SURFACES, type Surface } from '../protocols/index.ts';
 import { errorReply, surfaceError } from './errors.ts';
 import type { Exchange, Incoming } from './exchange.ts';
+import { watchAnswer } from './held.ts';
 import { ascii, idHeaders, sumUp, type Telling } from './told.ts';
 
 /** Headers that a protocol's clients send for the provider, by protocol. */
@@ -46,7 +48,7 @@ export async function answer(
   gateway.pending.set(record.id, record);
   try {
     const { expected, alias } = exchange;
-    const asked = askedOf(incoming, exchange, surface);
+    const asked = askedOf(gateway, incoming, exchange, surface);
     const telling = { record, expected, alias, explain: incoming.wishes.explain };
     await answerOnce({ gateway, incoming, exchange, surface, asked, telling, reply, life });
   } finally {
@@ -56,7 +58,12 @@ export async function answer(
   }
 }
 
-function askedOf({ request, json, wishes, surface: name }: Incoming, { record }: Exchange, surface: Surface): Asked {
+function askedOf(
+  gateway: Gateway,
+  { request, json, wishes, surface: name }: Incoming,
+  { record }: Exchange,
+  surface: Surface,
+): Asked {
   let read: Conversation | undefined;
   const headers: Record<string, string> = {};
   for (const header of HANDED_ON[name]) {
@@ -75,26 +82,31 @@ function askedOf({ request, json, wishes, surface: name }: Incoming, { record }:
     },
     headers,
     head: { id: record.id, createdAt: record.createdAt, request: json },
+    media: gateway.setup.media,
   };
 }
 
 async function answerOnce(underway: Underway): Promise<void> {
   const { gateway, incoming, exchange, asked, life } = underway;
   const { record, targets, expected } = exchange;
-  const { store, config } = gateway;
+  const { store } = gateway;
   const early = asked.stream ? pingEarly(underway) : undefined;
   const { surface } = incoming;
   // Beside the call, not before it: nobody waits for what is only watched.
   const observed =
     surface === 'embeddings' ? undefined : observe(gateway, record, asked.json, surface, incoming.caller);
   let call: OpenCall;
+  let checked: Checked | undefined;
   try {
     const note = (attempt: AttemptRecord) => {
       store.record({ attempt });
       logRefusedKey(incoming.request, attempt, targets);
     };
     const request = { decisionId: record.id, asked, inputTokens: expected.inputTokens, life: life.signal };
-    call = await forward(targets, request, config, note, gateway.breaker);
+    const { escalation: wanted } = incoming.wishes.routing;
+    const { log } = incoming.request;
+    const held = incoming.heldBy !== undefined;
+    ({ call, checked } = await forwardChecked({ gateway, record, targets, request, wanted, held, note, log }));
   } catch (error) {
     early?.stop();
     await giveUp(underway, error);
@@ -103,7 +115,7 @@ async function answerOnce(underway: Underway): Promise<void> {
   early?.stop();
   await observed;
   record.executedModel = call.target.id;
-  if (call.answer.kind === 'json') await sendJson(underway, call);
+  if (call.answer.kind === 'json') await sendJson({ ...underway, telling: { ...underway.telling, checked } }, call);
   else await sendStream(underway, call);
 }
 
@@ -129,7 +141,7 @@ async function giveUp({ gateway, incoming, exchange, surface, reply }: Underway,
 }
 
 async function sendJson(underway: Underway, call: OpenCall): Promise<void> {
-  const { gateway, exchange, telling, reply } = underway;
+  const { gateway, incoming, exchange, telling, reply } = underway;
   const { answer } = call;
   if (answer.kind !== 'json') throw new Error('a stream where a whole answer is due');
   const { record } = exchange;
@@ -139,6 +151,9 @@ async function sendJson(underway: Underway, call: OpenCall): Promise<void> {
     decision: record,
     attempt: call.finish({ status: 'ok', usage, outputChars, httpStatus: 200 }),
   });
+  const kept = watchAnswer(gateway, incoming, call.target);
+  kept?.answer(answer.text);
+  await kept?.noted();
   await afterAnswer(underway, call, usage?.outputTokens ?? 0, usage?.inputTokens);
   reply.headers(headers).type('application/json; charset=utf-8').send(answer.text);
 }
@@ -153,6 +168,7 @@ async function sendStream(underway: Underway, call: OpenCall): Promise<void> {
   reply.hijack();
   startStream(reply.raw, headers);
   const { stream, passes } = answer;
+  const kept = watchAnswer(gateway, incoming, call.target);
   let isWritten = false;
   const failure = await relay(stream, reply.raw, {
     surface,
@@ -165,9 +181,11 @@ async function sendStream(underway: Underway, call: OpenCall): Promise<void> {
       const { body, status } = errorReply(broken, record.routed);
       return writer?.fail?.(body.error, status, record.id) ?? surface.errorFrame(body.error, status, record.id);
     },
+    onFrame: kept?.frame,
     beforeEnd: async (broken) => {
       if (isWritten) return;
       isWritten = true;
+      await kept?.noted();
       const clientLeft = broken?.cause instanceof GivenUp && broken.cause.clientLeft;
       const status = broken === null ? 'ok' : clientLeft ? 'cancelled' : 'partial';
       const { usage, outputChars } = stream;
@@ -215,7 +233,7 @@ function pingEarly({ gateway, exchange, surface, reply }: Underway): { stop(): v
 }
 
 /** Gives the request up when its client hangs up, so that nobody pays for an answer nobody reads. */
-function watchClient(gateway: Gateway, reply: FastifyReply): RequestLife {
+export function watchClient(gateway: Gateway, reply: FastifyReply): RequestLife {
   const life = new RequestLife(gateway.config.timeouts.totalMs);
   gateway.lives.add(life);
   reply.raw.once('close', () => {

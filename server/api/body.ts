@@ -14,13 +14,35 @@ export function parseJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(/^application\/(?:[\w.+-]+\+)?json\b/i, { parseAs: 'string' }, (_, text, done) => {
     try {
-      const body: JsonBody = { text: text as string, json: JSON.parse(text as string) };
-      done(null, body);
+      const json: unknown = JSON.parse(text as string);
+      if (isDeeperThan(text as string, MOST_LEVELS)) {
+        done(new RoutingError('INVALID_REQUEST', `body: nested more than ${MOST_LEVELS} levels deep`));
+      } else done(null, { text: text as string, json } satisfies JsonBody);
     } catch (cause) {
       const why = text.length === 0 ? 'it is empty' : (cause as Error).message.slice(0, 200);
       done(new RoutingError('MALFORMED_JSON', `the request body is not JSON: ${why}`, { cause }));
     }
   });
+}
+
+/** Printing what was parsed recurses, and a few thousand levels would overflow the stack. No tool's schema comes near. */
+const MOST_LEVELS = 500;
+
+/** @param text valid JSON */
+function isDeeperThan(text: string, levels: number): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (inString) {
+      if (c === 92) i++;
+      else if (c === 34) inString = false;
+    } else if (c === 34) inString = true;
+    else if (c === 91 || c === 123) {
+      if (++depth > levels) return true;
+    } else if (c === 93 || c === 125) depth--;
+  }
+  return false;
 }
 
 /** @throws FieldError naming the first field that does not fit */

@@ -147,7 +147,7 @@ const codeOf = (error: RoutingError): string =>
 function paramOf({ code, message }: RoutingError): string | null {
   if (code === 'UNKNOWN_MODEL' || code === 'PROVIDER_NOT_CONFIGURED' || code === 'FORBIDDEN_MODEL') return 'model';
   if (code === 'NO_CANDIDATE') return 'messages';
-  if (code !== 'INVALID_REQUEST') return null;
+  if (code !== 'INVALID_REQUEST' && code !== 'NOT_FOUND') return null;
   return /^([a-z_]+(?:\.[\w]+)*): /i.exec(message)?.[1] ?? null;
 }
 

@@ -1,4 +1,5 @@
 /** A request under way: routed for `auto`, or bound for the model that the client named. */
+import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { RoutingError } from '../../datasets/index.ts';
 import type { Decision } from '../../router/decision.ts';
@@ -12,6 +13,7 @@ import type { Gateway } from '../gateway.ts';
 import type { Auto, Named } from '../models.ts';
 import type { SurfaceName } from '../protocols/index.ts';
 import { cachedPrefix, type Pin } from '../sessions.ts';
+import { type HeldBy, heldAmongTargets, heldElsewhere } from './held.ts';
 import { blameRequest, routeOptionsOf, type Wishes } from './knobs.ts';
 import { type SessionId, sessionIdOf } from './session-id.ts';
 import type { Expected } from './told.ts';
@@ -32,8 +34,8 @@ export interface Incoming {
   readonly json: Readonly<Record<string, unknown>> & { readonly model: string };
   readonly wishes: Wishes;
   readonly caller: Caller;
-  /** An object that a provider holds for this conversation: only that deployment can go on with it. */
-  readonly heldBy?: { readonly model: string; readonly deployment: string } | undefined;
+  /** An object that a provider holds for this conversation: only the same key of it can go on. */
+  readonly heldBy?: HeldBy | undefined;
 }
 
 export async function exchangeFor(gateway: Gateway, incoming: Incoming, auto: Auto | null): Promise<Exchange> {
@@ -44,19 +46,24 @@ export async function exchangeFor(gateway: Gateway, incoming: Incoming, auto: Au
 
 async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, auto: Auto): Promise<Exchange> {
   const { json, wishes, caller, surface, heldBy } = incoming;
-  refuseAuto(caller);
+  refuseAuto(caller, json.model);
   const { sessions } = gateway.config;
   const ttlMs = sessions.ttlMinutes * 60_000;
   const { conversation } = session;
   const pin = conversation === null ? null : await gateway.sessions.find(caller.tenant, conversation, ttlMs);
   const candidates = gateway.holder.current.candidates.map(({ id }) => id);
   const options: Omit<RouteOptions, 'draw' | 'unhealthy'> = {
-    ...routeOptionsOf(wishes.routing, caller, candidates),
+    ...withinReach(gateway, incoming, routeOptionsOf(wishes.routing, caller, candidates), candidates),
     ...(surface !== 'embeddings' && { shape: surface }),
     ...sessionOptions(pin, json, surface, sessions.sticky, heldBy),
   };
   const { decision, routerMs } = await gateway
-    .decide(json as RoutableRequest, options, caller)
+    .decide(
+      json as RoutableRequest,
+      options,
+      caller,
+      conversation === null ? undefined : drawOf(caller.tenant, conversation),
+    )
     .catch((error) => blameRequest(error, wishes.routing));
   const final =
     pin === null && conversation !== null ? await claimed(gateway, incoming, conversation, decision, ttlMs) : decision;
@@ -86,17 +93,39 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
       routerMs,
       observed: null,
     },
-    targets:
-      heldBy === undefined ? pinnedFirst(targets, pin) : targets.filter((t) => t.deployment === heldBy.deployment),
+    targets: heldBy === undefined ? pinnedFirst(targets, pin) : heldAmongTargets(heldBy, surface, targets),
     expected: { inputTokens: final.facts.inputTokens, outputTokens: chosen.outputTokens },
     alias: auto.alias,
     conversation,
   };
 }
 
-/** @throws `FORBIDDEN_MODEL` */
-function refuseAuto({ models }: Caller): void {
-  if (models !== undefined && !isAmong('auto', models)) {
+/** Where something is held, only models that can go on with it. @throws FieldError where there is none */
+function withinReach<T extends Pick<RouteOptions, 'allowed'>>(
+  gateway: Gateway,
+  { heldBy, surface, caller }: Incoming,
+  options: T,
+  candidates: readonly string[],
+): T {
+  if (heldBy === undefined) return options;
+  const canGoOn = (id: string) => {
+    const { targets } = gateway.setup.models.resolve(id, { ...caller, models: undefined });
+    return heldAmongTargets(heldBy, surface, targets).length > 0;
+  };
+  const allowed = (options.allowed ?? candidates).filter(canGoOn);
+  if (allowed.length === 0) throw heldElsewhere(heldBy, 'none of the models that may be chosen');
+  return { ...options, allowed };
+}
+
+/** Uniform in [0, 1), the same for all turns of a conversation and on every replica: the conversation is what is randomised. */
+function drawOf(tenant: string, conversation: string): number {
+  const digest = createHash('sha256').update(`${tenant}\n${conversation}`).digest();
+  return digest.readUIntBE(0, 6) / 2 ** 48;
+}
+
+/** @param name as the client wrote it: a key may name an alias of auto. @throws `FORBIDDEN_MODEL` */
+export function refuseAuto({ models }: Caller, name: string): void {
+  if (models !== undefined && !isAmong('auto', models) && !isAmong(name, models)) {
     throw new RoutingError('FORBIDDEN_MODEL', 'this key may not use auto: its models name concrete ones only');
   }
 }
@@ -108,7 +137,7 @@ function sessionOptions(
   sticky: boolean,
   heldBy: Incoming['heldBy'],
 ): Pick<RouteOptions, 'session'> {
-  if (heldBy !== undefined) {
+  if (heldBy?.model != null) {
     return { session: { incumbent: heldBy.model, prefixTokens: 0, locked: 'held_object', sticky } };
   }
   if (pin === null) return {};
@@ -155,7 +184,8 @@ function named(gateway: Gateway, incoming: Incoming, session: SessionId): Exchan
   const { json, caller, surface, heldBy } = incoming;
   const model: Named = gateway.setup.models.resolve(json.model, caller);
   const all = gateway.healthyFirst(model.targets);
-  const targets = heldBy === undefined ? all : all.filter(({ deployment }) => deployment === heldBy.deployment);
+  const targets = heldBy === undefined ? all : heldAmongTargets(heldBy, surface, all);
+  if (heldBy !== undefined && targets.length === 0) throw heldElsewhere(heldBy, model.id);
   const facts = factsOf(json, surface);
   return {
     record: {
@@ -181,7 +211,7 @@ function named(gateway: Gateway, incoming: Incoming, session: SessionId): Exchan
       routerMs: null,
       observed: null,
     },
-    targets: targets.length > 0 ? targets : all,
+    targets,
     expected: { inputTokens: facts?.inputTokens ?? 0, outputTokens: 0 },
     alias: model.alias,
     conversation: null,

@@ -32,6 +32,8 @@ export const Routing = z.strictObject({
   models: z.array(Name).min(1).max(100).optional(),
   /** The conversation this belongs to. */
   session: Name.optional(),
+  /** False: the first answer is given, whatever a check might say of it. */
+  escalation: z.boolean().optional(),
   /** For policies and reports; no text of the prompt. */
   tags: z.array(z.string().min(1).max(100)).max(20).optional(),
 });
@@ -116,8 +118,10 @@ function headerKnobs(headers: IncomingHttpHeaders): Routing {
     if (value === undefined) continue;
     said[knob] = knobOf(name, knob, value === '' ? Number.NaN : Number(value));
   }
-  const critical = flag(headers, 'x-pointsman-critical');
-  if (critical !== undefined) said.critical = critical;
+  for (const knob of ['critical', 'escalation'] as const) {
+    const value = flag(headers, `x-pointsman-${knob}`);
+    if (value !== undefined) said[knob] = value;
+  }
   for (const [name, knob] of Object.entries(LISTS)) {
     const value = headers[name];
     if (value !== undefined)
@@ -163,7 +167,7 @@ export function routeOptionsOf(
   caller?: Pick<Caller, 'routing' | 'models'>,
   candidates: readonly string[] = [],
 ): Pick<RouteOptions, 'policy' | 'critical' | 'allowed'> {
-  const { critical, models, session: _, tags: __, ...knobs } = routing;
+  const { critical, models, session: _, tags: __, escalation: ___, ...knobs } = routing;
   const policy = narrowed(knobs, caller?.routing);
   const allowed = allowedOf(models, caller?.models, candidates);
   return {
@@ -173,7 +177,7 @@ export function routeOptionsOf(
   };
 }
 
-type Trade = Omit<Routing, 'critical' | 'models' | 'session' | 'tags'>;
+type Trade = Omit<Routing, 'critical' | 'models' | 'session' | 'tags' | 'escalation'>;
 
 function narrowed(asked: Trade, bounds: Caller['routing']): Trade {
   if (bounds === undefined) return asked;
@@ -204,8 +208,12 @@ function allowedOf(
       `${name} is no candidate${guess === undefined ? '' : `; did you mean ${guess}?`}`,
     );
   }
-  // A key that may use `auto` and names no models of its own may have any chosen.
-  const own = ofKey?.filter((pattern) => pattern.includes('/') || pattern.includes('*'));
+  // A key that may use `auto` and names no models of its own may have any chosen; `auto*` names none.
+  const own = ofKey?.filter(
+    (pattern) =>
+      (pattern.includes('/') || pattern.includes('*')) &&
+      (!isAmong('auto', [pattern]) || candidates.some((id) => isAmong(id, [pattern]))),
+  );
   if (asked === undefined && (own === undefined || own.length === 0)) return undefined;
   return candidates.filter(
     (id) => (asked === undefined || isAmong(id, asked)) && (own === undefined || own.length === 0 || isAmong(id, own)),

@@ -4,6 +4,7 @@ import { type Candidate, providerOf } from '../../datasets/catalog/candidate.ts'
 import { RoutingError } from '../../datasets/index.ts';
 import { isAmong } from '../callers.ts';
 import type { Gateway } from '../gateway.ts';
+import { refuseAuto } from './exchange.ts';
 
 export function modelsRoute(app: FastifyInstance, gateway: Gateway): void {
   app.get('/v1/models', async (request) => {
@@ -19,7 +20,11 @@ export function modelsRoute(app: FastifyInstance, gateway: Gateway): void {
     const known = listed(gateway, request).find((model) => model.id === id);
     if (known !== undefined) return isAnthropics(request) ? forAnthropic(known) : known;
     const { models } = gateway.setup;
-    if (models.autoOf(id) !== null) return { ...autoOf(gateway), id };
+    if (models.autoOf(id) !== null) {
+      refuseAuto(request.caller, id);
+      const auto = { ...autoOf(gateway), id };
+      return isAnthropics(request) ? forAnthropic(auto) : auto;
+    }
     // Says which model was meant, or that it can be called though the catalog does not know it.
     const { targets } = models.resolve(id, request.caller);
     const { provider } = targets[0]!;

@@ -9,6 +9,7 @@ import type { Gateway } from '../gateway.ts';
 import type { Auto } from '../models.ts';
 import { readBody } from './body.ts';
 import { FieldError } from './errors.ts';
+import { refuseAuto } from './exchange.ts';
 import { blameRequest, readWishes, routeOptionsOf } from './knobs.ts';
 
 const RouteBody = z.looseObject({
@@ -31,6 +32,7 @@ export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
       const { id, alias } = models.resolve(body.model!, request.caller);
       return { model: id, routed: false, reason: 'requested', ...(alias !== null && { alias }) };
     }
+    refuseAuto(request.caller, body.model ?? 'auto');
     const { routing } = readWishes(text, body, request.headers, auto);
     const candidates = gateway.holder.current.candidates.map(({ id }) => id);
     const { decision, routerMs } = await gateway

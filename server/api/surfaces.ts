@@ -7,6 +7,7 @@ import { answer } from './answer.ts';
 import { readBody } from './body.ts';
 import { FieldError } from './errors.ts';
 import { exchangeFor } from './exchange.ts';
+import { heldBy } from './held.ts';
 import { readWishes } from './knobs.ts';
 
 const model = z.string('name a model, or "auto" to have one chosen').min(1);
@@ -66,7 +67,9 @@ async function handle(
     throw new FieldError('model', 'embeddings of different models do not compare: name the one that you want');
   }
   const wishes = readWishes(text, value, request.headers, auto);
-  const incoming = { request, surface, json: value, wishes, caller: request.caller };
+  const { caller } = request;
+  const held = await heldBy(gateway, surface, { text, json: value, caller });
+  const incoming = { request, surface, json: value, wishes, caller, heldBy: held };
   const exchange = await exchangeFor(gateway, incoming, auto);
   await answer(gateway, incoming, exchange, reply);
 }

@@ -1,6 +1,7 @@
 /** What a reply's headers tell: who answered, why, at what cost, and what that saved. */
 import { costUsd, type Tokens } from '../../datasets/catalog/price.ts';
 import type { DecisionRecord } from '../db/store.ts';
+import type { Checked } from '../escalation/index.ts';
 import type { JsonAnswer } from '../forward/attempt.ts';
 import type { OpenCall } from '../forward/forward.ts';
 import { tokensOfChars } from '../forward/usage.ts';
@@ -26,6 +27,8 @@ export interface Telling {
   readonly alias: string | null;
   /** More than the usual headers. */
   readonly explain: boolean;
+  /** What came of checking the answer; undefined: nothing was checked. */
+  readonly checked?: Checked | undefined;
 }
 
 /**
@@ -34,7 +37,7 @@ export interface Telling {
  */
 export function sumUp(
   gateway: Gateway,
-  { record, expected, alias, explain }: Telling,
+  { record, expected, alias, explain, checked }: Telling,
   { target, attempts, spentUsd }: Pick<OpenCall, 'target' | 'attempts' | 'spentUsd'>,
   answered: JsonAnswer | undefined,
 ): Record<string, string> {
@@ -46,8 +49,9 @@ export function sumUp(
     ...idHeaders(record),
     'x-pointsman-model': ascii(target.id),
     'x-pointsman-provider': ascii(target.provider.name),
-    'x-pointsman-reason': record.executedModel === record.model ? record.reason : 'fallback',
+    'x-pointsman-reason': checked?.reason ?? (record.executedModel === record.model ? record.reason : 'fallback'),
   };
+  if (checked !== undefined && checked.ups > 0) headers['x-pointsman-escalations'] = String(checked.ups);
   if (alias !== null) headers['x-pointsman-alias'] = ascii(alias);
   if (attempts > 1) headers['x-pointsman-attempts'] = String(attempts);
   if (record.routerMs !== null) headers['x-pointsman-router-ms'] = record.routerMs.toFixed(3);

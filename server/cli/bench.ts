@@ -1,9 +1,11 @@
-/** `pointsman bench`: distributions of what a decision costs in time; prints, never judges. */
+/** `pointsman bench`: distributions of what a decision costs in time; prints, never judges. `bench gateway` is its other half. */
 import { cpus } from 'node:os';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { decisionLatency } from '../../eval/bench/decision-latency.ts';
 import { Router } from '../../router/index.ts';
+import { CONTENDERS } from '../bench/compare.ts';
 import { positive } from './numbers.ts';
+import { onStop } from './signals.ts';
 
 export function benchCommand(): Command {
   return new Command('bench')
@@ -12,6 +14,7 @@ export function benchCommand(): Command {
     .option('--decisions <n>', 'decisions per length', positive, 5000)
     .option('--seed <n>', 'of the generated prompts', positive, 1)
     .option('--json', 'print only JSON')
+    .addCommand(gatewayCommand())
     .action(async (options: { artifact?: string; decisions: number; seed: number; json?: boolean }) => {
       const started = performance.now();
       const router = await Router.load(options.artifact === undefined ? {} : { artifact: options.artifact });
@@ -45,4 +48,74 @@ export function benchCommand(): Command {
         ].join('\n'),
       );
     });
+}
+
+interface GatewayOptions {
+  readonly seconds: number;
+  readonly repetitions: number;
+  readonly only?: readonly string[];
+  readonly json?: boolean;
+}
+
+function gatewayCommand(): Command {
+  return new Command('gateway')
+    .description(
+      'Measure the whole gateway beside the Portkey gateway from npm and a bare proxy, on one local upstream.',
+    )
+    .option('--seconds <n>', 'for each load', duration, 2)
+    .option('--repetitions <n>', 'rounds, each with every contender started afresh', positive, 3)
+    .option('--only <ids>', `of ${CONTENDERS.join(', ')}, with commas between (default: all)`, contendersOf)
+    .option('--json', 'print only JSON, with every repetition')
+    .addHelpText(
+      'after',
+      `
+Takes about ten minutes. Everything stays on this machine's loopback, but for
+npm's install of Portkey into a folder for temporary files, kept for next time.`,
+    )
+    .action(async (_: unknown, command: Command) => {
+      // `--json` is an option of both commands, and the outer one takes it first.
+      const options = command.optsWithGlobals<GatewayOptions>();
+      const [{ compareGateways }, { comparisonPage }, { JUDGED, judge }] = await Promise.all([
+        import('../bench/compare.ts'),
+        import('../bench/page.ts'),
+        import('../bench/judge.ts'),
+      ]);
+      const stop = new AbortController();
+      const forget = onStop(
+        () => stop.abort(),
+        () => process.exit(130),
+      );
+      const say = (text: string) => process.stderr.write(`${text}\n`);
+      const { seconds, repetitions, only = null } = options;
+      try {
+        const result = await compareGateways({ seconds, repetitions, only }, say, stop.signal);
+        process.stdout.write(
+          options.json
+            ? `${JSON.stringify({ ...result, targets: Object.fromEntries(JUDGED.map((row) => [row, judge(result, row)])) })}\n`
+            : `\n${comparisonPage(result)}`,
+        );
+      } catch (error) {
+        if (!stop.signal.aborted) throw error;
+        say('stopped; everything that was started has ended');
+        process.exitCode = 130;
+      } finally {
+        forget();
+      }
+    });
+}
+
+/** Seconds, fractions allowed: a quick look needs no more than half a one. */
+function duration(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0.1 && value <= 600)) {
+    throw new InvalidArgumentError('give a number of seconds from 0.1 to 600.');
+  }
+  return value;
+}
+
+function contendersOf(text: string): string[] {
+  const ids = text.split(',').map((id) => id.trim());
+  const unknown = ids.find((id) => !CONTENDERS.some((known) => known === id));
+  if (unknown !== undefined) throw new InvalidArgumentError(`no ${unknown} here; choose of ${CONTENDERS.join(', ')}.`);
+  return ids;
 }

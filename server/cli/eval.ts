@@ -1,5 +1,5 @@
 /** `pointsman eval`: replays recorded outcomes, prints a leader board with intervals and writes an HTML report. */
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { clustersOf, type ImportOptions, parseMap, parseScale, RoutingError } from '../../datasets/index.ts';
 import { artifactSource } from '../../eval/artifact-source.ts';
 import { type CardOptions, cardText, datasetCard } from '../../eval/card.ts';
@@ -18,6 +18,7 @@ import { DEFAULT_ROUTERS, routerName } from '../../eval/routers.ts';
 import { SPLITS, type SplitName } from '../../eval/split.ts';
 import { readTaskFile, type TaskFile, taskOptions, writeTaskFile } from '../../eval/task-file.ts';
 import { isZooName } from '../../router/estimators/index.ts';
+import type { CheckErrors } from '../../router/policy/cascade.ts';
 import { natural, positive } from './numbers.ts';
 import { progressLine } from './progress.ts';
 import { type ReportFolder, reportFolder } from './report-folder.ts';
@@ -45,6 +46,11 @@ Routers
   length-only     knows the length of the prompt and nothing else
   cascade         cheapest first, escalating when a judge says no; the judge is
                   wrong on 1 answer in 10
+  --escalation 0.1   adds NAME+escalation (where a check of the answer says no,
+                  a model predicted to be better answers; every call is paid)
+                  and NAME+cascade (a cheaper model first where that pays);
+                  the check is wrong on 1 answer in 10. 0.3,0.05: it passes
+                  30 % of bad answers and refuses 5 % of good ones
   always shown    cheapest, best-single, zero (the best random mix of single
                   models), random, benchmark-mean, oracle
 
@@ -83,6 +89,7 @@ interface Options {
   averageRepeats?: boolean;
   showText?: boolean;
   checks: boolean;
+  escalation?: CheckErrors;
   require: Requirement[];
   compare?: string;
   freeze?: string;
@@ -123,6 +130,7 @@ export function evalCommand(): Command {
     .option('--json', 'print only JSON, and write a report only with --out')
     .option('--schema', 'print the JSON schema of the result, and stop')
     .option('--show-text', 'lists of single prompts carry their text; without it only ids leave your data')
+    .option('--escalation <error>', 'show routers with their answers checked, too: a rate, or bad passed,good refused', checkErrors)
     .option('--no-checks', 'leave out the negative controls and the other analyses')
     .option(
       '--require <condition>',
@@ -178,6 +186,7 @@ async function run(paths: readonly string[], options: Options, given: (name: str
     load: matching(artifactSource, data.encoderId),
     ...(options.showText && { showText: true }),
     ...(!options.checks && { checks: false }),
+    ...(options.escalation && { check: options.escalation }),
     ...(frozen && { task: frozen }),
     onTask: (task, testGroups) => {
       if (before) checkComparable(before, task.hash);
@@ -204,6 +213,15 @@ async function run(paths: readonly string[], options: Options, given: (name: str
     out.write(`\n${comparisonText(compareResults(before, evaluation), options.compare!)}`);
   }
   checkGate(options.require, evaluation, options.router[0]);
+}
+
+/** One rate for both kinds of error, or the share of bad answers passed and of good ones refused. */
+function checkErrors(text: string): CheckErrors {
+  const rates = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  if (rates.length > 2 || !rates.every((rate) => rate >= 0 && rate <= 1)) {
+    throw new InvalidArgumentError('give a rate from 0 to 1, such as 0.1, or two: 0.3,0.05.');
+  }
+  return { falseAccept: rates[0]!, falseReject: rates.at(-1)! };
 }
 
 /** What `--from-log` reads. */

@@ -46,6 +46,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'tell which prompts to label first for a new model',
     load: async () => (await import('./anchors.ts')).anchorsCommand(),
   },
+  report: {
+    summary: 'show what was spent, what auto saved, what it would have saved',
+    load: async () => (await import('./report.ts')).reportCommand(),
+  },
   retrain: {
     summary: 'learn from logged decisions and their feedback',
     load: async () => (await import('./retrain.ts')).retrainCommand(),
@@ -57,6 +61,22 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   robustness: {
     summary: 'measure whether wording alone changes what is picked',
     load: async () => (await import('./robustness.ts')).robustnessCommand(),
+  },
+  config: {
+    summary: 'check pointsman.yaml, print examples and its schema',
+    load: async () => (await import('./config.ts')).configCommand(),
+  },
+  doctor: {
+    summary: 'say what is set up and reachable, without a secret',
+    load: async () => (await import('./doctor.ts')).doctorCommand(),
+  },
+  'provider-keys': {
+    summary: 'keep keys of providers in the database, encrypted',
+    load: async () => (await import('./provider-keys.ts')).providerKeysCommand(),
+  },
+  import: {
+    summary: 'turn the configuration of another gateway into ours',
+    load: async () => (await import('./import.ts')).importCommand(),
   },
   demo: {
     summary: 'see the whole loop in a minute, without keys or data',

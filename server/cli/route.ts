@@ -3,9 +3,10 @@ import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { RoutingError } from '../../datasets/index.ts';
+import { REASONS } from '../../router/decision.ts';
 import type { Router } from '../../router/router.ts';
-import { explain } from '../api/route.ts';
 import { Routing, routeOptionsOf } from '../api/knobs.ts';
+import { explain } from '../api/route.ts';
 import { type GatewayConfig, readConfig } from '../config/index.ts';
 import { lockOwner } from '../db/lock.ts';
 import { openStore } from '../db/store.ts';
@@ -111,15 +112,6 @@ async function promotedArtifact(config: GatewayConfig): Promise<string | null> {
     await store.close();
   }
 }
-
-/** Reason codes in words. */
-const REASONS: Readonly<Record<string, string>> = {
-  cheapest_adequate: 'the cheapest candidate that is predicted good enough',
-  best_effort: 'no candidate reaches the quality asked for; this one is the most likely to succeed',
-  abstained: 'the prompt is unlike the training data: the default model, or what each model’s mean quality says',
-  explored: 'drawn for exploration, most of which goes to nearly adequate candidates',
-  only_candidate: 'the only candidate left after the filters',
-};
 
 function readable(decision: Explained, all: boolean): string {
   const percent = (share: number) => `${(share * 100).toFixed(1)} %`;

@@ -170,12 +170,6 @@ export const SessionConfig = z.strictObject({
     .max(100_000)
     .default(60)
     .describe('A pin unused for so long is forgotten, minutes.'),
-  planMinQuality: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0)
-    .describe('Quality that planning turns ask for, in [0, 1]: over policy.minQuality where higher.'),
 });
 
 /** Decide, but let concrete ids be: what `auto` would have saved, before anybody lets it act. */
@@ -203,6 +197,13 @@ export const EscalationConfig = z.strictObject({
   verifierUrl: HttpUrl.optional().describe(
     'An HTTP endpoint of yours that judges an answer: {ok: boolean}. Its host must be in egress.allow.',
   ),
+  falseAccept: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.2)
+    .describe('Share of bad answers that your verifier lets pass: how far a cheaper first try is trusted, in [0, 1].'),
+  falseReject: z.number().min(0).max(1).default(0.1).describe('Share of good answers that it rejects, in [0, 1].'),
 });
 
 /** Addresses that a request may make the gateway fetch: images for a protocol that wants bytes, verifiers. */

@@ -64,7 +64,7 @@ export class Spool {
   /** The one that is appended to, the last of them. */
   #open: { readonly segment: Segment; readonly file: number } | null = null;
   #replay: { readonly segment: Segment; readonly batches: AsyncGenerator<EncodedRow[]> } | null = null;
-  /** Steps on the open file, one after the other. */
+  /** Steps on the files, one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(dataDir: string, options: SpoolOptions = {}) {
@@ -186,6 +186,8 @@ export class Spool {
   async close(): Promise<void> {
     await this.rewind();
     await this.#inTurn(() => this.#seal());
+    // Files that became superfluous only now.
+    await this.#turn;
     for (const { path } of this.#segments) inUse.delete(path);
     this.#segments = [];
   }
@@ -234,7 +236,7 @@ export class Spool {
     if (segment.waiting > 0 || segment.onlyHere !== 0 || segment.gone) return;
     if (segment !== this.#open?.segment) {
       this.#forget(segment);
-      void rm(segment.path, { force: true }).catch(() => {});
+      void this.#inTurn(() => rm(segment.path, { force: true })).catch(() => {});
       return;
     }
     void this.#inTurn(async () => {

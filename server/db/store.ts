@@ -31,6 +31,8 @@ export interface Store {
   ): Promise<{ decision: DecisionRecord; attempts: AttemptRecord[]; feedback: FeedbackRecord[] } | null>;
   /** True when the database answers. */
   ready(): Promise<boolean>;
+  /** How the writing behind the answers goes; absent where nothing is written. */
+  readonly writer?: WriterState;
   /** Flushes, then lets go of the database and of the data directory. */
   close(): Promise<void>;
 }

@@ -6,7 +6,7 @@ import { RoutingError } from '../../datasets/index.ts';
 import { charsOf } from '../protocols/collect.ts';
 import type { AnswerEvent } from '../protocols/conversation.ts';
 import { type Frame, type Framing, NotThisProtocol, type StreamReader } from '../protocols/protocol.ts';
-import { fromTold, UpstreamFailure } from './failure.ts';
+import { fromTold, UpstreamFailure, type Who } from './failure.ts';
 import type { Usage } from './usage.ts';
 import type { AttemptClock } from './watch.ts';
 
@@ -19,8 +19,8 @@ export interface Piece {
 }
 
 export interface AnswerStreamOptions {
-  /** The provider's name, for messages. */
-  readonly who: string;
+  /** The provider, for messages. */
+  readonly who: Who;
   readonly body: AsyncIterable<Uint8Array>;
   readonly framing: Framing;
   readonly reader: StreamReader;
@@ -175,7 +175,7 @@ export class AnswerStream {
 
   #invalid(what: string): UpstreamFailure {
     const { usage } = this;
-    return new UpstreamFailure('UPSTREAM_INVALID', 'overload', `${this.#options.who} sent ${what}`, {
+    return new UpstreamFailure('UPSTREAM_INVALID', 'overload', `${this.#options.who.name} sent ${what}`, {
       httpStatus: 200,
       usage,
     });
@@ -183,7 +183,7 @@ export class AnswerStream {
 
   #closed(cause: unknown): UpstreamFailure {
     const { usage } = this;
-    return new UpstreamFailure('UPSTREAM_CLOSED', 'overload', `${this.#options.who} ended the stream early`, {
+    return new UpstreamFailure('UPSTREAM_CLOSED', 'overload', `${this.#options.who.name} ended the stream early`, {
       httpStatus: 200,
       usage,
       cause,

@@ -6,8 +6,9 @@ import type { Answer as WholeAnswer } from '../protocols/conversation.ts';
 import { NotThisProtocol, PROTOCOLS, ToldError, type UpstreamProtocol } from '../protocols/index.ts';
 import type { ProviderReply } from '../providers/provider.ts';
 import { AnswerStream } from './answer-stream.ts';
-import { type Asked, bodyFor } from './exchange.ts';
+import { type Asked, bodyFor, tellsConfidence } from './exchange.ts';
 import { fromConnection, fromStatus, fromTold, UpstreamFailure } from './failure.ts';
+import { meanTokenProbability, withoutLogprobs } from './logprobs.ts';
 import type { Target } from './target.ts';
 import { isObject, type Usage } from './usage.ts';
 import { AttemptClock, GivenUp } from './watch.ts';
@@ -31,6 +32,8 @@ export interface JsonAnswer {
   readonly usage: Usage | null;
   /** Characters of the answer, where no usage was reported. */
   readonly outputChars: number;
+  /** Mean probability of its tokens, in [0, 1]; null where the host does not tell. */
+  readonly tokenProbability: number | null;
   readonly firstByteMs: number;
 }
 
@@ -57,7 +60,7 @@ export async function attempt(input: AttemptInput): Promise<Answer> {
   const { stream } = asked;
   const protocol = PROTOCOLS[provider.protocolFor(asked.surface.name, model)];
   // Before the clock starts: a request that cannot be said costs no time.
-  const body = bodyFor(asked, target);
+  const body = await bodyFor(asked, target);
   const clock = new AttemptClock(input.life);
   const started = performance.now();
   const patience = stream && !input.reasoning ? timeouts.firstByteMs : timeouts.answerMs;
@@ -80,7 +83,7 @@ export async function attempt(input: AttemptInput): Promise<Answer> {
     if (/^(application\/json|text\/html)/i.test(reply.contentType))
       throw await notAStream(input, protocol, reply, text);
     const answers = new AnswerStream({
-      who: provider.name,
+      who: provider,
       body: reply.body,
       framing: protocol.framing(input.answerLimitBytes),
       reader: protocol.reader(provider.dialectOf(model)),
@@ -114,10 +117,11 @@ async function refusal(
     return '';
   });
   const { provider, credential } = target;
-  return fromStatus(provider.name, reply.status, body, {
+  return fromStatus(provider, reply.status, body, {
     keyFrom: credential.from,
     retryAfter: reply.retryAfter,
     readError,
+    errorType: headerOf(reply, 'x-amzn-errortype'),
   });
 }
 
@@ -150,12 +154,15 @@ async function readAnswer(
   const whole = readWhole(target, protocol, payload);
   const { surface, head } = asked;
   const passes = protocol.name === surface.name;
+  // Ours alone: the client did not ask for them.
+  const bare = passes && tellsConfidence(asked, target) ? withoutLogprobs(text) : text;
   return {
     kind: 'json',
-    text: passes ? surface.passAnswer(text, modelId) : JSON.stringify(surface.writeAnswer(whole, { ...head, modelId })),
+    text: passes ? surface.passAnswer(bare, modelId) : JSON.stringify(surface.writeAnswer(whole, { ...head, modelId })),
     whole,
     usage: whole.usage,
     outputChars: whole.usage === null ? charsOf(eventsOf(whole)) : 0,
+    tokenProbability: meanTokenProbability(payload),
     firstByteMs,
   };
 }
@@ -165,7 +172,7 @@ function readWhole({ provider, upstreamModel }: Target, protocol: UpstreamProtoc
   try {
     return protocol.readAnswer(payload, provider.dialectOf(upstreamModel));
   } catch (error) {
-    if (error instanceof ToldError) throw fromTold(provider.name, error.error, error.usage);
+    if (error instanceof ToldError) throw fromTold(provider, error.error, error.usage);
     if (error instanceof NotThisProtocol) throw invalid(provider.name, error.message, error.usage);
     throw error;
   }
@@ -191,6 +198,11 @@ async function notAStream(
     if (error instanceof UpstreamFailure) usage = error.usage;
   }
   return invalid(who, `${contentType} where a stream was asked for`, usage);
+}
+
+function headerOf({ headers }: ProviderReply, name: string): string | undefined {
+  const value = headers?.[name];
+  return typeof value === 'string' ? value : undefined;
 }
 
 type Payload = Readonly<Record<string, unknown>>;

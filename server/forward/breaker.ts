@@ -34,7 +34,7 @@ export interface SharedHealth {
 export class Breaker {
   /** By deployment; by `provider#key` or `provider` for failures that hit all that is behind them. */
   readonly #circuits = new Map<string, Circuit>();
-  /** Opened since the last {@link changes}. */
+  /** Opened or closed since the last {@link changes}. */
   readonly #changed = new Set<string>();
   readonly #now: () => number;
 
@@ -46,7 +46,12 @@ export class Breaker {
   /** An answer came, to its end. */
   ok(place: Place): void {
     if (this.#circuits.size === 0) return;
-    for (const key of keysOf(place)) this.#circuits.delete(key);
+    for (const key of keysOf(place)) {
+      const circuit = this.#circuits.get(key);
+      // The others were told that it rests: else its own word would come back and hold against it.
+      if (circuit !== undefined && circuit.failures >= FAILURES) this.#changed.add(key);
+      this.#circuits.delete(key);
+    }
   }
 
   failed(place: Place, blame: Blame): void {
@@ -74,12 +79,11 @@ export class Breaker {
     return this.#circuits.size === 0;
   }
 
-  /** Circuits opened since the last call, for the other replicas. */
+  /** Circuits opened or closed since the last call, for the other replicas. */
   changes(): SharedHealth[] {
-    const rows = [...this.#changed].flatMap((deployment) => {
-      const circuit = this.#circuits.get(deployment);
-      if (circuit === undefined) return [];
-      return [{ deployment, failures: circuit.failures, restMs: Math.max(0, circuit.until - this.#now()) }];
+    const rows = [...this.#changed].map((deployment) => {
+      const { failures, until } = this.#circuits.get(deployment) ?? { failures: 0, until: 0 };
+      return { deployment, failures, restMs: Math.max(0, until - this.#now()) };
     });
     this.#changed.clear();
     return rows;

@@ -5,6 +5,8 @@ import type { Conversation } from '../protocols/conversation.ts';
 import { type AnswerHead, PROTOCOLS, type Surface, Untranslatable } from '../protocols/index.ts';
 import { UpstreamFailure } from './failure.ts';
 import { withoutImages } from './images.ts';
+import { withLogprobs } from './logprobs.ts';
+import { type Media, withMedia } from './media.ts';
 import type { Target } from './target.ts';
 
 export interface Asked {
@@ -20,13 +22,16 @@ export interface Asked {
   /** The client's headers that its protocol hands on. */
   readonly headers: Readonly<Record<string, string>>;
   readonly head: Omit<AnswerHead, 'modelId'>;
+  readonly media: Media;
+  /** How sure the model was of its words is asked for where its host tells it (logprobs.ts); the client did not ask. */
+  readonly confidence?: boolean | undefined;
 }
 
 /** Longest answer asked for where a protocol wants a bound and neither client nor catalog gives one. */
 const SOME_OUTPUT_TOKENS = 8192;
 
 /** The body for one target. @throws UpstreamFailure when the target's protocol cannot say what is asked */
-export function bodyFor(whole: Asked, target: Target): string {
+export async function bodyFor(whole: Asked, target: Target): Promise<string> {
   const asked = whole.routed ? forEyesOf(target, whole) : whole;
   const { surface, text, json, stream, routed } = asked;
   const { provider, upstreamModel: model, candidate } = target;
@@ -40,12 +45,18 @@ export function bodyFor(whole: Asked, target: Target): string {
     maxOutputTokens: candidate?.maxOutputTokens ?? SOME_OUTPUT_TOKENS,
   };
   try {
-    if (protocol.name === surface.name) return surface.passRequest(text, json, { target: writeTarget, stream, routed });
-    return JSON.stringify(protocol.writeRequest(asked.conversation(), writeTarget));
+    const finished = tellsConfidence(asked, target) ? withLogprobs : asItIs;
+    if (protocol.name === surface.name) {
+      return finished(surface.passRequest(text, json, { target: writeTarget, stream, routed }));
+    }
+    const conversation = await withMedia(asked.conversation(), protocol.name, asked.media);
+    return finished(JSON.stringify(protocol.writeRequest(conversation, writeTarget)));
   } catch (error) {
     if (error instanceof RangeError) {
       throw new RoutingError('INVALID_REQUEST', 'body: nested too deeply to be read', { cause: error });
     }
+    // The client could not know that it would be read at all: a model that takes its own text may still answer.
+    if (routed && error instanceof RoutingError && error.code === 'INVALID_REQUEST') throw unreadable(target, error);
     if (!(error instanceof Untranslatable)) throw error;
     const { field, message } = error;
     throw new UpstreamFailure('INVALID_REQUEST', 'model', `${target.id} cannot take this request: ${message}`, {
@@ -54,6 +65,23 @@ export function bodyFor(whole: Asked, target: Target): string {
       cause: error,
     });
   }
+}
+
+const asItIs = (body: string): string => body;
+
+/** Whether the host of a target is asked for log probabilities on the gateway's own account. */
+export function tellsConfidence({ confidence, stream, surface }: Asked, { provider, upstreamModel }: Target): boolean {
+  if (confidence !== true || stream || provider.protocolFor(surface.name, upstreamModel) !== 'chat') return false;
+  return provider.dialectOf(upstreamModel).logprobs === true;
+}
+
+function unreadable(target: Target, cause: RoutingError): UpstreamFailure {
+  const param = /^([a-z_]+(?:\.[\w]+)*): /i.exec(cause.message)?.[1] ?? null;
+  return new UpstreamFailure('INVALID_REQUEST', 'model', `${target.id} cannot take this request: ${cause.message}`, {
+    httpStatus: 400,
+    error: { message: cause.message, type: 'invalid_request_error', code: null, param },
+    cause,
+  });
 }
 
 /** A turn of text may go to a model that only reads text although earlier ones held pictures: they are left out, and that is said. */

@@ -49,18 +49,45 @@ export interface StatusDetails {
   readonly retryAfter?: string | undefined;
   readonly keyFrom?: string | undefined;
   /** Reads the error in the body, as the provider's protocol words it. */
-  readonly readError: (body: string) => ApiError | undefined;
+  readonly readError: (body: string, errorType?: string) => ApiError | undefined;
+  /** The error's name, where only a header tells it. */
+  readonly errorType?: string | undefined;
+}
+
+/** Whose failure it is: a provider, which may quote its own key. */
+export interface Who {
+  readonly name: string;
+  readonly mask?: ((text: string) => string) | undefined;
+}
+
+/** The error without the provider's secrets: from here it goes to clients and into logs. */
+function unsecret({ mask }: Who, error: ApiError): ApiError {
+  if (mask === undefined) return error;
+  const { message, type, code, param } = error;
+  return {
+    ...error,
+    message: mask(message),
+    type: mask(type),
+    code: typeof code === 'string' ? mask(code) : code,
+    param: param === null ? null : mask(param),
+  };
 }
 
 /** A reply with an error status. */
-export function fromStatus(who: string, status: number, body: string, details: StatusDetails): UpstreamFailure {
-  const { retryAfter, keyFrom, readError } = details;
+export function fromStatus(from: Who, status: number, body: string, details: StatusDetails): UpstreamFailure {
+  const { retryAfter, keyFrom, readError, errorType } = details;
+  const { name: who } = from;
   if (status >= 300 && status < 400) {
     const message = `${who} answered ${status}, a redirect; check its baseUrl`;
     return new UpstreamFailure('UPSTREAM_INVALID', 'provider', message, { httpStatus: status });
   }
-  const told = readError(body) ?? { message: `status ${status}`, type: 'upstream_error', code: null, param: null };
-  const error = named(told);
+  const told = readError(body, errorType) ?? {
+    message: `status ${status}`,
+    type: 'upstream_error',
+    code: null,
+    param: null,
+  };
+  const error = named(unsecret(from, told));
   const check = status === 401 && keyFrom !== undefined ? ` (${who} refused its key; check ${keyFrom})` : '';
   const message = `${who} answered ${status}: ${error.message}${check}`;
   // What the body says counts for more: Google answers 400 to a key that it does not know.
@@ -68,13 +95,18 @@ export function fromStatus(who: string, status: number, body: string, details: S
   return new UpstreamFailure('UPSTREAM_ERROR', blameFor(meant, error), message, {
     httpStatus: meant,
     error,
-    retryAfter,
+    retryAfter: isWait(retryAfter) ? retryAfter : undefined,
   });
 }
 
+/** Seconds or a date: what is neither is not handed on. */
+const isWait = (retryAfter: string | undefined): boolean =>
+  retryAfter !== undefined && /^(\d+(\.\d+)?|[A-Z][a-z]{2}, [\w :-]{10,30})$/.test(retryAfter);
+
 /** An error told where an answer was due: with status 200, or as a frame of the stream. */
-export function fromTold(who: string, told: ApiError, usage: Usage | null): UpstreamFailure {
-  const error = named(told);
+export function fromTold(from: Who, told: ApiError, usage: Usage | null): UpstreamFailure {
+  const { name: who } = from;
+  const error = named(unsecret(from, told));
   const { code } = error;
   const inCode = typeof code === 'number' && code >= 400 && code < 600 ? code : undefined;
   const byType = error.type === 'invalid_request_error' ? 400 : error.type === 'rate_limit_error' ? 429 : 500;
@@ -109,7 +141,8 @@ function blameFor(status: number, { code, type }: ApiError): Blame {
   if (status === 401 || status === 402 || name === 'insufficient_quota') return 'credential';
   if (name === TOO_LONG) return 'model';
   if (status === 403 || status === 404 || status === 405 || status === 413) return 'model';
-  if (status === 408 || status === 409 || status === 425 || status === 429 || status >= 500) return 'overload';
+  if (status === 408 || status === 409 || status === 424 || status === 425 || status === 429 || status >= 500)
+    return 'overload';
   return OF_THE_MODEL.test(name) ? 'model' : 'request';
 }
 

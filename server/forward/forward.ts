@@ -66,10 +66,10 @@ export async function forward(
 ): Promise<OpenCall> {
   const calls = new Calls(request, limits, record, breaker);
   const queue = [...targets];
-  /** Busy or broken: tried again, after a pause, when nothing else is left. */
-  let later: { target: Target; retryAfter: string | undefined }[] = [];
+  /** Busy or broken: tried again, each when its pause is over, when nothing else is left. */
+  let later: { readonly target: Target; readonly dueAt: number }[] = [];
+  const retries = new Map<Target, number>();
   const providerFailures = new Map<string, number>();
-  let round = 0;
   let reconnected: Target | undefined;
   for (;;) {
     const target = queue.shift()!;
@@ -84,26 +84,30 @@ export async function forward(
         queue.unshift(failed);
         continue;
       }
-      if ((blame === 'overload' || blame === 'connection') && mayTryAgain(error, limits.retry)) {
-        later.push({ target: failed, retryAfter: error.retryAfter });
+      const tries = retries.get(failed) ?? 0;
+      if (isPassing(error) && tries < limits.retry.retries && mayTryAgain(error, limits.retry)) {
+        retries.set(failed, tries + 1);
+        later.push({ target: failed, dueAt: performance.now() + pauseMs(error.retryAfter, tries, limits.retry) });
       }
       const name = failed.provider.name;
       providerFailures.set(name, (providerFailures.get(name) ?? 0) + 1);
       reorder(queue, failed, error, providerFailures.get(name)!);
-      if (blame === 'provider') later = later.filter((other) => other.target.provider !== failed.provider);
+      later = later.filter(({ target: other }) => !isHopeless(other, failed, error));
     }
     const { error } = outcome.failures.at(-1)!;
     if (calls.made >= limits.maxAttempts) throw error;
     if (queue.length > 0) continue;
-    if (later.length === 0 || round >= limits.retry.retries) throw error;
-    const wait = Math.min(...later.map(({ retryAfter }) => pauseMs(retryAfter, round, limits.retry)));
-    await pause(wait, request.life);
+    if (later.length === 0) throw error;
+    await pause(Math.min(...later.map(({ dueAt }) => dueAt)) - performance.now(), request.life);
     if (request.life.aborted) throw error;
-    queue.push(...later.map((one) => one.target));
-    later = [];
-    round++;
+    const [next] = later.sort((a, b) => a.dueAt - b.dueAt);
+    later = later.slice(1);
+    queue.push(next!.target);
   }
 }
+
+/** A little later the same may work. */
+const isPassing = ({ blame }: UpstreamFailure): boolean => blame === 'overload' || blame === 'connection';
 
 interface Failed {
   readonly target: Target;
@@ -141,20 +145,27 @@ class Calls {
   async run(target: Target, queue: Target[]): Promise<Outcome> {
     const { hedgeAfterMs } = this.#limits.retry;
     const first = this.#start(target, this.#request.purpose ?? 'answer');
-    if (hedgeAfterMs === null || queue.length === 0) return outcomeOf([await first.settled]);
-    const early = await Promise.race([first.settled, pause(hedgeAfterMs, this.#request.life).then(() => null)]);
-    if (early !== null) return outcomeOf([early]);
-    const second = this.#start(queue.shift()!, 'hedge');
-    const soonest = await Promise.race([first.settled, second.settled]);
-    if (soonest.call === undefined) {
-      const other = await (soonest.runner === first ? second : first).settled;
-      return outcomeOf([soonest, other]);
+    const runners = [first];
+    try {
+      if (hedgeAfterMs === null || queue.length === 0 || this.made >= this.#limits.maxAttempts) {
+        return outcomeOf([await first.settled]);
+      }
+      const early = await Promise.race([first.settled, pause(hedgeAfterMs, this.#request.life).then(() => null)]);
+      if (early !== null) return outcomeOf([early]);
+      // Time is up, or the client has left: nobody waits for a second one.
+      if (this.#request.life.aborted) return outcomeOf([await first.settled]);
+      const second = this.#start(queue.shift()!, 'hedge');
+      runners.push(second);
+      const soonest = await Promise.race([first.settled, second.settled]);
+      const slower = soonest.runner === first ? second : first;
+      if (soonest.call === undefined) return outcomeOf([soonest, await slower.settled]);
+      letGo(slower);
+      return { call: soonest.call, failures: [] };
+    } catch (error) {
+      // A request that cannot be put at all ends both.
+      runners.forEach(letGo);
+      throw error;
     }
-    const slower = soonest.runner === first ? second : first;
-    slower.giveUp();
-    // Its record is written when it has let go; nobody waits for that.
-    void slower.settled.then(({ call }) => call && slower.drop(call));
-    return { call: soonest.call, failures: [] };
   }
 
   #start(target: Target, purpose: AttemptRecord['purpose']): Runner {
@@ -255,6 +266,15 @@ interface Settled {
   readonly error?: UpstreamFailure;
 }
 
+/** Hangs up on a call that nobody waits for any more; its record is written when it has let go. */
+function letGo(runner: Runner): void {
+  runner.giveUp();
+  void runner.settled.then(
+    ({ call }) => call && runner.drop(call),
+    () => undefined,
+  );
+}
+
 function outcomeOf(settled: readonly Settled[]): Outcome {
   const call = settled.find((one) => one.call !== undefined)?.call;
   const failures = settled.flatMap(({ target, error }) => (error === undefined ? [] : [{ target, error }]));
@@ -272,18 +292,23 @@ function endOf(error: UpstreamFailure): AttemptEnd {
   };
 }
 
+/** Whether what failed there must fail here too. */
+function isHopeless(target: Target, failed: Target, { blame, error }: UpstreamFailure): boolean {
+  const { provider, credential } = failed;
+  if (blame === 'provider') return target.provider === provider;
+  if (blame === 'credential') return target.provider === provider && target.credential.id === credential.id;
+  return error?.code === TOO_LONG && contextOf(target) < contextOf(failed);
+}
+
+const contextOf = ({ candidate }: Target): number => candidate?.contextTokens ?? Number.POSITIVE_INFINITY;
+
 /** What comes next after a failure: what cannot do better is dropped, what fails often is put last. */
 function reorder(queue: Target[], failed: Target, error: UpstreamFailure, failures: number): void {
-  const { provider, credential } = failed;
-  const drop = (hopeless: (target: Target) => boolean) =>
-    queue.splice(0, queue.length, ...queue.filter((t) => !hopeless(t)));
-  if (error.blame === 'provider') drop((target) => target.provider === provider);
-  else if (error.blame === 'credential') drop((t) => t.provider === provider && t.credential.id === credential.id);
-  else if (error.error?.code === TOO_LONG) {
-    const context = (target: Target) => target.candidate?.contextTokens ?? Number.POSITIVE_INFINITY;
+  const { provider } = failed;
+  queue.splice(0, queue.length, ...queue.filter((target) => !isHopeless(target, failed, error)));
+  if (error.error?.code === TOO_LONG) {
     // Those of the same size may still count tokens otherwise; the larger ones are the better try.
-    drop((target) => context(target) < context(failed));
-    queue.sort((a, b) => Number(context(b) > context(failed)) - Number(context(a) > context(failed)));
+    queue.sort((a, b) => Number(contextOf(b) > contextOf(failed)) - Number(contextOf(a) > contextOf(failed)));
   } else if (failures >= FAILURES_BEFORE_LAST) {
     const others = queue.filter((target) => target.provider !== provider);
     const same = queue.filter((target) => target.provider === provider);

@@ -4,6 +4,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { AnswerHead, AnswerWriter, Surface } from '../protocols/index.ts';
+import type { Frame } from '../protocols/protocol.ts';
 import type { AnswerStream, Piece } from './answer-stream.ts';
 import { asFailure } from './attempt.ts';
 import type { UpstreamFailure } from './failure.ts';
@@ -19,6 +20,8 @@ export interface RelayOptions {
   readonly pingMs: number;
   /** The failure as the client is told of it, a whole frame; by the writer of the stream where there is one. */
   readonly errorFrame: (failure: UpstreamFailure, writer: AnswerWriter | null) => string;
+  /** Sees each frame before the client does. */
+  readonly onFrame?: ((frame: Frame) => void) | undefined;
   /** Resolves when what happened is written down: only then are the last bytes sent. */
   readonly beforeEnd: (failure: UpstreamFailure | null) => Promise<void>;
 }
@@ -51,6 +54,7 @@ export async function relay(
     for (;;) {
       const piece: Piece | null = await stream.next();
       if (piece === null) break;
+      options.onFrame?.(piece.frame);
       const text = writer === null ? surface.passFrame(piece.frame, piece.events, passing) : writer.write(piece.events);
       if (text === null || text === '') continue;
       ping.refresh();
@@ -60,7 +64,8 @@ export async function relay(
     clearInterval(ping);
     last += writer === null ? surface.passEnd : writer.end();
     await beforeEnd(null);
-    await send(response, last, stream);
+    // Not waited for: no clock runs any more, and a client that takes nothing is dropped below.
+    if (!response.destroyed) response.write(last);
   } catch (error) {
     failure = asFailure(options.providerName, error, stream.signal);
     clearInterval(ping);

@@ -1,6 +1,8 @@
 /** Retraining as an operation of a running gateway, with options as they come over HTTP. */
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { usageLines } from '../report/read.ts';
+import { UsageRequest } from '../report/rows.ts';
 import { logLines } from './log-stream.ts';
 import { history, type Promotion, rollback } from './promotions.ts';
 import { type LearningContext, type RetrainReport, retrain } from './retrain.ts';
@@ -19,6 +21,8 @@ export type RetrainRequest = z.infer<typeof RetrainRequest>;
 export const LogRequest = z.strictObject({
   /** Encoder of the embeddings asked for; without it only what is in force is told. */
   encoderId: z.string().min(1).max(500).optional(),
+  /** Instead of judged answers: every request with its calls, for `pointsman report`. */
+  usage: UsageRequest.optional(),
 });
 
 export interface HistoryReport {
@@ -52,7 +56,10 @@ export const learningAdmin = (context: LearningContext): LearningAdmin & LogAdmi
     return historyOnly ? historyReport(context) : retrain(context, rest);
   },
   rollback: () => rollback(context.store),
-  log: async (options) => logLines(context, parsed(LogRequest, options).encoderId),
+  async log(options) {
+    const { encoderId, usage } = parsed(LogRequest, options);
+    return usage === undefined ? logLines(context, encoderId) : usageLines(context.store, usage);
+  },
 });
 
 function parsed<T>(schema: z.ZodType<T>, options: unknown): T {

@@ -47,12 +47,24 @@ interface Answer {
   readonly samples: readonly RankedSample[];
 }
 
-async function ask(
+const ask = (lock: LockFile, dataDir: string, body: { readonly encoderId?: string }, silenceMs: number) =>
+  asked(lock, dataDir, body, (lines, who) => answerOf(lines, body.encoderId !== undefined, who), { silenceMs });
+
+/** A reply's lines, numbered from 1. */
+export type Lines = AsyncIterable<{ readonly text: string; readonly line: number }>;
+
+/**
+ * Asks for anything that `/admin/log` gives.
+ * @param take reads the lines, to the end
+ * @throws as {@link askedLog}
+ */
+export async function asked<T>(
   { pid, url, token }: LockFile,
   dataDir: string,
-  body: { readonly encoderId?: string },
-  silenceMs: number,
-): Promise<Answer> {
+  body: object,
+  take: (lines: Lines, who: string) => Promise<T>,
+  { silenceMs = SILENCE_MS }: AskedLogOptions = {},
+): Promise<T> {
   if (url === null) {
     throw new RoutingError(
       'DATABASE_LOCKED',
@@ -84,9 +96,8 @@ async function ask(
       );
     });
     if (!reply.ok) throw await refusal(reply, who, dataDir);
-    return await answerOf(
+    return await take(
       linesOf(reply, who, () => quiet.refresh()),
-      body.encoderId !== undefined,
       who,
     );
   } catch (error) {
@@ -193,16 +204,14 @@ async function* bytesOf({ body }: Response, who: string): AsyncGenerator<Uint8Ar
 }
 
 async function answerOf(
-  lines: AsyncIterable<{ text: string; line: number }>,
+  lines: Lines,
   withRows: boolean,
   who: string,
 ): Promise<Answer> {
   let meta: LogMeta | undefined;
   const samples: RankedSample[] = [];
   for await (const { text, line } of lines) {
-    const value = jsonOf(text, line, who);
-    const error = errorOf(value, who);
-    if (error !== null) throw error;
+    const value = valueOf(text, line, who);
     if (meta === undefined) {
       meta = parsed(LogMeta, value, line, who);
       if ((meta.log !== null) !== withRows) throw invalid(who, `line ${line}: field log: not what was asked for`);
@@ -222,15 +231,21 @@ async function answerOf(
   return { meta, samples };
 }
 
-function jsonOf(text: string, line: number, who: string): unknown {
+/** What a line says. @throws what the gateway says went wrong there */
+export function valueOf(text: string, line: number, who: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (cause) {
     throw invalid(who, `line ${line} is not JSON`, cause);
   }
+  const error = errorOf(value, who);
+  if (error !== null) throw error;
+  return value;
 }
 
-function parsed<S extends z.ZodType>(schema: S, value: unknown, line: number, who: string): z.infer<S> {
+/** @throws `UPSTREAM_INVALID` naming line and field */
+export function parsed<S extends z.ZodType>(schema: S, value: unknown, line: number, who: string): z.infer<S> {
   const { success, data, error } = schema.safeParse(value);
   if (success) return data;
   const issue = error.issues[0]!;

@@ -47,8 +47,12 @@ export interface Dialect {
   readonly returnsReasoning?: boolean | undefined;
   /** chat: `cache_control` on content parts is understood (Alibaba, OpenRouter). Default: false. */
   readonly cacheMarks?: boolean | undefined;
+  /** chat: `logprobs: true` is taken. Default: false. */
+  readonly logprobs?: boolean | undefined;
   /** chat: how a client's wish for reasoning is put. Default: `reasoning_effort`. */
   readonly reasoningStyle?: 'reasoning_effort' | 'thinking' | 'enable_thinking' | 'openrouter' | 'none' | undefined;
+  /** chat: `reasoning_details` are understood, whoever sealed them: a host of many makers' models (OpenRouter). Default: false. */
+  readonly reasoningDetails?: boolean | undefined;
   /** Tool-call ids must look like this: others are replaced, the same one always by the same. */
   readonly toolIdPattern?: 'mistral' | undefined;
 }
@@ -85,8 +89,11 @@ export interface UpstreamProtocol {
   /** @throws {@link NotThisProtocol} @throws {@link ToldError} for an error object in place of an answer */
   readAnswer(payload: Readonly<Record<string, unknown>>, dialect: Dialect): Answer;
   reader(dialect: Dialect): StreamReader;
-  /** The error in the body of a reply with an error status; undefined where none can be read. */
-  readError(body: string): ApiError | undefined;
+  /**
+   * The error in the body of a reply with an error status; undefined where none can be read.
+   * @param errorType of the reply's headers, where its name stands only there (AWS: `x-amzn-errortype`)
+   */
+  readError(body: string, errorType?: string): ApiError | undefined;
 }
 
 /** Names an answer on its way to the client. */

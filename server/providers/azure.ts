@@ -15,6 +15,7 @@ export const azure: ProviderKind = {
     maker: 'openai',
     outputLimit: 'max_completion_tokens',
     systemRole: isOpenAiReasoning(model) ? 'developer' : 'system',
+    logprobs: !isOpenAiReasoning(model),
   }),
   path: ({ protocol, model }, { apiVersion }) => {
     const path = PATHS[protocol]({ protocol, model, stream: false });
@@ -24,6 +25,7 @@ export const azure: ProviderKind = {
       ? `${path}?api-version=${apiVersion}`
       : `/deployments/${encodeURIComponent(model)}${path}?api-version=${apiVersion}`;
   },
-  rawPath: (path, { apiVersion }) => (apiVersion === undefined ? `/v1${path}` : `${path}?api-version=${apiVersion}`),
+  rawPath: (path, { apiVersion }) =>
+    apiVersion === undefined ? `/v1${path}` : `${path}${path.includes('?') ? '&' : '?'}api-version=${apiVersion}`,
   authorize: (key) => apiKeyHeader('api-key', key ?? ''),
 };

@@ -1,6 +1,7 @@
 /** Amazon Bedrock: the Converse protocol, signed with AWS credentials or sent with a Bedrock API key. */
 
 import type { Environment } from '../config/index.ts';
+import { conversePath, makerOnBedrock } from '../protocols/converse/index.ts';
 import { awsDefaultCredentials, bearer, sigV4 } from './auth/index.ts';
 import type { ProviderKind, Settings } from './kind.ts';
 
@@ -20,7 +21,8 @@ export const bedrock: ProviderKind = {
     settings.region !== undefined ||
     (env.AWS_ACCESS_KEY_ID !== undefined && regionOf(settings, env) !== undefined),
   protocols: ['converse'],
-  dialect: (model) => ({ maker: /anthropic\.claude/.test(model) ? 'anthropic' : 'other' }),
+  dialect: (model) => ({ maker: makerOnBedrock(model) }),
+  path: ({ model, stream }) => conversePath(model, stream),
   authorize: (key, settings, env) =>
     key === undefined
       ? sigV4({

@@ -5,7 +5,8 @@ import type { Dialect, ProtocolName } from '../protocols/protocol.ts';
 import type { Authorizer } from './auth/index.ts';
 import { bearer } from './auth/index.ts';
 import { type Address, PATHS, type ProviderKind, type Settings } from './kind.ts';
-import type { Credential, Provider, ProviderReply } from './provider.ts';
+import { maskFor } from './mask.ts';
+import type { Credential, Provider, ProviderReply, RawCall } from './provider.ts';
 import type { Transport } from './transport.ts';
 
 /** A key with what is known of it; `key` undefined for a local server or cloud credentials. */
@@ -55,6 +56,9 @@ export function httpProvider(kind: ProviderKind, options: HttpProviderOptions): 
     return await transport.request({ url, method, headers: { ...headers, ...signed }, body, signal });
   }
 
+  const passed = (call: RawCall): Promise<ProviderReply> =>
+    send(kind.rawPath?.(call.path, settings) ?? call.path, call);
+
   return {
     name,
     sandbox: false,
@@ -62,10 +66,12 @@ export function httpProvider(kind: ProviderKind, options: HttpProviderOptions): 
     region: settings.region,
     credentials: keys.map(({ key: _, ...known }) => known),
     protocolFor(surface, model) {
-      if (surface === 'embeddings') return kind.raw === false ? protocolsOf(model)[0]! : surface;
       const spoken = protocolsOf(model);
+      // OpenAI's embeddings are had where its chat is; any other protocol then says that it has none.
+      if (surface === 'embeddings') return kind.raw !== false && spoken.includes('chat') ? surface : spoken[0]!;
       return spoken.includes(surface) ? surface : spoken[0]!;
     },
+    mask: maskFor(keys, settings, env),
     dialectOf: (model): Dialect => (typeof kind.dialect === 'function' ? kind.dialect(model) : (kind.dialect ?? {})),
     async call({ protocol, model, body, stream, headers, credential, signal }) {
       const address: Address = { protocol, model, stream };
@@ -87,7 +93,9 @@ export function httpProvider(kind: ProviderKind, options: HttpProviderOptions): 
         signal,
       });
     },
-    ...(kind.raw !== false && { raw: (call) => send(kind.rawPath?.(call.path, settings) ?? call.path, call) }),
+    ...(kind.raw !== false && { raw: passed }),
+    probe: passed,
+    proxy: () => transport.proxyOf(base),
     close: () => transport.close(),
   };
 }

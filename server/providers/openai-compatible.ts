@@ -6,4 +6,6 @@ export const openAiCompatibleKind = (name: string): ProviderKind => ({
   keys: [`${name.toUpperCase().replaceAll('-', '_')}_API_KEY`],
   baseUrl: (settings) => settings.baseUrl,
   needs: 'baseUrl',
+  // It may be a gateway to many makers: what came from there goes back.
+  dialect: { reasoningDetails: true },
 });

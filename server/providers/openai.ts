@@ -11,5 +11,6 @@ export const openai: ProviderKind = {
     maker: 'openai',
     outputLimit: 'max_completion_tokens',
     systemRole: isOpenAiReasoning(model) ? 'developer' : 'system',
+    logprobs: !isOpenAiReasoning(model),
   }),
 };

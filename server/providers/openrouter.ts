@@ -5,5 +5,5 @@ export const openrouter: ProviderKind = {
   name: 'openrouter',
   keys: ['OPENROUTER_API_KEY'],
   baseUrl: 'https://openrouter.ai/api/v1',
-  dialect: { reasoningStyle: 'openrouter', cacheMarks: true },
+  dialect: { reasoningStyle: 'openrouter', cacheMarks: true, reasoningDetails: true },
 };

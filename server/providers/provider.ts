@@ -64,9 +64,15 @@ export interface Provider {
   /** How it is called for a client that speaks `surface`: in the same protocol where it speaks that. */
   protocolFor(surface: SurfaceName, model: string): ProtocolName;
   dialectOf(model: string): Dialect;
+  /** Takes this provider's keys out of what it says. Undefined where it has none. */
+  readonly mask?: ((text: string) => string) | undefined;
   /** Resolves when the reply's head is there, whatever its status. Rejects when the connection fails. */
   call(call: ProviderCall): Promise<ProviderReply>;
   /** Undefined where nothing of its API is passed through. */
   readonly raw?: ((call: RawCall) => Promise<ProviderReply>) | undefined;
+  /** Any path of its API, whether or not that is passed through: to see if it answers. Undefined where nobody is called. */
+  readonly probe?: ((call: RawCall) => Promise<ProviderReply>) | undefined;
+  /** The proxy that its calls go through, without a password; null: none. @throws `INVALID_CONFIG` */
+  proxy?(): string | null;
   close(): Promise<void>;
 }

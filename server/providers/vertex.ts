@@ -32,7 +32,10 @@ export const vertex: ProviderKind = {
       ? `/anthropic/models/${name}:${stream ? 'streamRawPredict' : 'rawPredict'}`
       : `/google/models/${name}:${stream ? 'streamGenerateContent?alt=sse' : 'generateContent'}`;
   },
-  authorize: (key) => (key === undefined ? googleOAuth() : apiKeyHeader('x-goog-api-key', key)),
+  authorize: (key, settings, env) =>
+    key === undefined
+      ? googleOAuth({ project: settings.project ?? env.GOOGLE_VERTEX_PROJECT })
+      : apiKeyHeader('x-goog-api-key', key),
   body: (text, { protocol }) =>
     protocol === 'messages'
       ? editMembers(withoutMember(text, 'model'), { anthropic_version: '"vertex-2023-10-16"' })

@@ -686,6 +686,21 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
     expect((await stored(gateway, decisionId)).feedback).toMatchObject([{ score: 0, source: 'user' }]);
   });
 
+  test('tells Prometheus what becomes of the records', async () => {
+    const { gateway } = await start(fine);
+    await chat(gateway.url, hello('auto'));
+    await gateway.store.flush();
+    const response = await fetch(`${gateway.url}/metrics`);
+    expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+    const text = await response.text();
+    for (const line of [
+      'pointsman_records_dropped_total 0',
+      'pointsman_records_queued 0',
+      'pointsman_requests_under_way 0',
+    ])
+      expect(text.split('\n')).toContain(line);
+  });
+
   test('is ready when the database answers', async () => {
     const { gateway } = await start(fine);
     expect((await fetch(`${gateway.url}/readyz`)).status).toBe(200);

@@ -119,8 +119,8 @@ class ChatReader implements StreamReader {
   /** Choices seen, and those that said why they finished. */
   readonly #seen = new Set<number>();
   readonly #finished = new Set<number>();
-  /** Calls in order of appearance: by the host's index or, where it has none, by id. */
-  readonly #calls: (number | string)[] = [];
+  /** Calls in order of appearance, as the host tells them apart. */
+  readonly #calls: Pick<Call, 'index' | 'id'>[] = [];
   #refused = false;
   /** Thoughts come in `reasoning_content` or `reasoning`. */
   #toldPlainly = false;
@@ -147,6 +147,8 @@ class ChatReader implements StreamReader {
       return [...told, { type: 'error', error }];
     }
     const { choices } = payload;
+    // Some hosts send usage on its own, without even an empty list.
+    if (choices === undefined && usage !== null) return told;
     if (!Array.isArray(choices)) throw new NotThisProtocol('a stream chunk without choices');
     const events: AnswerEvent[] = [];
     if (!this.#started) {
@@ -216,17 +218,29 @@ class ChatReader implements StreamReader {
 
   #toolCalls(delta: Fields, events: AnswerEvent[]): void {
     const sealed = sealedCallsOf(delta.reasoning_details);
-    for (const { index: given, id, name, args, seal } of callsOf(delta)) {
-      const key = given ?? id ?? 0;
-      let index = this.#calls.indexOf(key);
+    for (const call of callsOf(delta)) {
+      const { id, name, args, seal } = call;
+      let index = this.#indexOf(call);
       if (index < 0) {
-        index = this.#calls.push(key) - 1;
+        index = this.#calls.push(call) - 1;
         const callId = id ?? `call_${index}`;
         const by = seal ?? sealed.get(callId);
         events.push({ type: 'tool_call', index, id: callId, name, ...(by && { sealed: by }) });
       }
       if (args !== '') events.push({ type: 'tool_arguments', index, json: args });
     }
+  }
+
+  /** Which call a piece belongs to; -1: it begins one. By index, else by id, else the last; some hosts give every call the index 0. */
+  #indexOf({ index, id, name }: Call): number {
+    const at =
+      index !== undefined
+        ? this.#calls.findLastIndex((known) => known.index === index)
+        : id !== undefined
+          ? this.#calls.findLastIndex((known) => known.id === id)
+          : this.#calls.length - 1;
+    const begins = name !== '' && (id === undefined ? index === undefined : this.#calls[at]?.id !== id);
+    return begins ? -1 : at;
   }
 }
 

@@ -80,6 +80,8 @@ export function chatWriter(head: AnswerHead, options: PassOptions): AnswerWriter
   /** Thinking that no seal has closed yet. */
   let thought = '';
   const one = (event: AnswerEvent): string => {
+    // Other words close a thought that nobody sealed.
+    if (event.type === 'text' || event.type === 'refusal' || event.type === 'tool_call') thought = '';
     switch (event.type) {
       case 'text':
         return delta({ content: event.text });

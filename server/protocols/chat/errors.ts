@@ -13,7 +13,21 @@ export function readChatError(body: string): ApiError | undefined {
   // `[{"error": …}]` is how Google's OpenAI-style endpoint words it.
   const root = Array.isArray(payload) ? payload[0] : payload;
   if (!isObject(root)) return undefined;
-  return apiErrorOf(root.error, root) ?? apiErrorOf(root);
+  return apiErrorOf(root.error, root) ?? apiErrorOf(root) ?? fromDetails(root.detail);
+}
+
+/** FastAPI, on which many servers of open models are built: a list of fields and what is wrong with each. */
+function fromDetails(detail: unknown): ApiError | undefined {
+  if (!Array.isArray(detail)) return undefined;
+  const found = detail.filter(isObject).flatMap(({ loc, msg }) => {
+    if (typeof msg !== 'string') return [];
+    const path = Array.isArray(loc) ? loc.filter((part) => part !== 'body').join('.') : '';
+    return [{ path, text: path === '' ? msg : `${path}: ${msg}` }];
+  });
+  const [first] = found;
+  if (first === undefined) return undefined;
+  const message = found.map(({ text }) => text).join('; ');
+  return { message, type: 'invalid_request_error', code: null, param: first.path === '' ? null : first.path };
 }
 
 /** An error object, or only its text, in OpenAI's shape. @param around the object it stood in */

@@ -6,6 +6,7 @@ import type { Surface, UpstreamProtocol, WriteTarget } from '../protocol.ts';
 import { chatReader, readChatAnswer } from './answer-read.ts';
 import { chatWriter, writeChatAnswer } from './answer-write.ts';
 import { readChatError } from './errors.ts';
+import { messagesForHost } from './pass.ts';
 import { readChatRequest } from './request-read.ts';
 import { writeChatRequest } from './request-write.ts';
 
@@ -24,6 +25,8 @@ export const chatSurface: Surface = {
   readRequest: readChatRequest,
   passRequest(text, json, { target, stream, routed }) {
     const edits: Record<string, string> = { model: JSON.stringify(target.model) };
+    const messages = messagesForHost(text, json.messages, target.dialect, routed);
+    if (messages !== undefined) edits.messages = messages;
     if (stream && target.dialect.asksForStreamUsage !== false) {
       const given = isObject(json.stream_options) ? json.stream_options : {};
       if (given.include_usage !== true) edits.stream_options = JSON.stringify({ ...given, include_usage: true });
@@ -32,7 +35,9 @@ export const chatSurface: Surface = {
     const limit = target.dialect.outputLimit ?? 'max_tokens';
     const other = limit === 'max_tokens' ? 'max_completion_tokens' : 'max_tokens';
     // OpenAI's reasoning models refuse `max_tokens`; most other hosts do not know `max_completion_tokens`.
-    const renames = json[other] != null && !(limit in json) ? { [other]: limit } : {};
+    const renames: Record<string, string> = json[other] != null && !(limit in json) ? { [other]: limit } : {};
+    const { seedField } = target.dialect;
+    if (seedField !== undefined && json.seed != null && !(seedField in json)) renames.seed = seedField;
     const edited = editMembers(text, edits, renames);
     return unwanted(target).reduce(
       (rest, field) => (json[field] === undefined ? rest : withoutMember(rest, field)),
@@ -43,7 +48,8 @@ export const chatSurface: Surface = {
   passFrame(frame, events, { modelId, wantsUsage }) {
     if (frame.data === '' || frame.data === '[DONE]') return null;
     // Only there because we asked for it. A first chunk without choices (Azure's filter results) is the client's.
-    const usageOnly = events.some((e) => e.type === 'usage') && events.every((e) => e.type === 'usage' || e.type === 'start');
+    const usageOnly =
+      events.some((e) => e.type === 'usage') && events.every((e) => e.type === 'usage' || e.type === 'start');
     if (usageOnly && !wantsUsage) return null;
     return `data: ${editMembers(oneLine(frame.data), { model: JSON.stringify(modelId) })}\n\n`;
   },
@@ -57,8 +63,9 @@ export const chatSurface: Surface = {
 };
 
 /** Fields that the chosen model would refuse, and that its client, which named none, could not know to leave out. */
-function unwanted({ sampling, reasoning }: WriteTarget): string[] {
+function unwanted({ sampling, reasoning, dialect }: WriteTarget): string[] {
   return [
+    ...(dialect.asksForStreamUsage === false ? ['stream_options'] : []),
     ...(sampling ? [] : ['temperature', 'top_p', 'presence_penalty', 'frequency_penalty']),
     ...(reasoning ? [] : ['reasoning_effort']),
   ];

@@ -60,6 +60,13 @@ export function sealedCallsOf(details: unknown): ReadonlyMap<string, Sealed> {
 const sealsCall = (detail: Readonly<Record<string, unknown>>): boolean =>
   detail.type === 'reasoning.encrypted' && detail.format === FORMATS.google && typeof detail.id === 'string';
 
+/** Reasoning that says whose it is, and is not this maker's; where none is said, nobody can tell. */
+export function isSealedByAnother(detail: unknown, maker: Maker | undefined): boolean {
+  if (!isObject(detail)) return false;
+  const by = makerOf(detail.format);
+  return by !== 'other' && by !== maker;
+}
+
 /** @param text the thinking that the seal closes; '' for hidden reasoning */
 export function writeSealed(sealed: Sealed, text: string, redacted: boolean): ReasoningDetail {
   const common = { format: FORMATS[sealed.by], ...(sealed.id !== undefined && { id: sealed.id }) };

@@ -138,7 +138,7 @@ const writeCall = (call: ToolCallBlock, dialect: Dialect) => ({
 });
 
 /** Mistral takes nine letters and digits only: any other id becomes nine of its hash, wherever it stands. */
-function toolId(id: string, { toolIdPattern }: Dialect): string {
+export function toolId(id: string, { toolIdPattern }: Dialect): string {
   if (toolIdPattern !== 'mistral' || /^[a-zA-Z0-9]{9}$/.test(id)) return id;
   return createHash('sha256').update(id).digest('hex').slice(0, 9);
 }

@@ -85,12 +85,13 @@ export function malformedOutput(stopReason: unknown): ApiError | undefined {
 }
 
 /** @param body of a reply with an error status */
-export function readError(body: string): ApiError | undefined {
+export function readError(body: string, errorType?: string): ApiError | undefined {
   let payload: unknown;
   try {
     payload = JSON.parse(body);
   } catch {
     return undefined;
   }
-  return isObject(payload) ? errorOf(payload) : undefined;
+  // `ValidationException:http://…`: the name stands in the header more often than in the body.
+  return isObject(payload) ? errorOf(payload, errorType) : undefined;
 }

@@ -57,6 +57,7 @@ describe('a certificate', () => {
     ['a dial is set', { policy: { ...policy, dial: 10 } }, 'trade-off'],
     ['a budget is set', { policy: { ...policy, budget: 1 } }, 'trade-off'],
     ['more is explored', { policy: { ...policy, exploration: 0.1 } }, 'exploration'],
+    ['planning asks for more', { policy: { ...policy, planMinQuality: 0.5 } }, 'planMinQuality'],
     ['calls are capped', { policy: { ...policy, maxCostUsd: 1 } }, 'maxCostUsd'],
   ])('no longer holds where %s', (_, change, word) => {
     const { holds, reason } = certificateHolds(certificate, { ...present, ...change });

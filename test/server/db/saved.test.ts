@@ -30,8 +30,7 @@ afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
 const row = (i: number): Row => ({ table: 'decisions', row: aDecision({ id: `d${i}` }) });
 const rows = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => row(from + i));
-const away = async (_: readonly EncodedRow[]): Promise<void> =>
-  Promise.reject(new DatabaseError('connection refused'));
+const away = async (_: readonly EncodedRow[]): Promise<void> => Promise.reject(new DatabaseError('connection refused'));
 
 /** Starts a process that answers requests, kills it some time after its first answer. @returns what it had answered */
 function answeredUntilKilled(how: 'answer' | 'answer-away', prefix: string, afterMs: number): Promise<string[]> {
@@ -367,7 +366,7 @@ describe.each(storeKinds)('$name', (kind) => {
     try {
       let made = 0;
       await fc.assert(
-        fc.asyncProperty(fc.array(fc.tuple(decision, attempt), { minLength: 1, maxLength: 20 }), async (records) => {
+        fc.asyncProperty(fc.array(fc.tuple(decision, attempt), { minLength: 1, maxLength: 12 }), async (records) => {
           const entries = records.map(([d, a]) => {
             const id = `d${++made}`;
             return { decision: { ...d, id }, attempt: { ...a, id: `a${made}`, decisionId: id } };
@@ -380,7 +379,7 @@ describe.each(storeKinds)('$name', (kind) => {
             expect(found.attempts).toEqual([expected(entry.attempt)]);
           }
         }),
-        { numRuns: 15 },
+        { numRuns: 8 },
       );
       expect(opened.store.writer).toMatchObject({ rejected: 0, dropped: 0, diskErrors: 0 });
     } finally {

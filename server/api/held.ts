@@ -1,0 +1,174 @@
+/** Which provider-held objects a request goes on with, and which ones its answer leaves behind: only for their own tenant. */
+import { RoutingError } from '../../datasets/index.ts';
+import type { Caller } from '../callers.ts';
+import type { Target } from '../forward/target.ts';
+import { isObject } from '../forward/usage.ts';
+import type { Gateway } from '../gateway.ts';
+import { accountOf, type HeldObject } from '../held-objects.ts';
+import type { Frame, SurfaceName } from '../protocols/protocol.ts';
+import { type HeldId, heldIdsOf, outputIdOf } from '../protocols/responses/index.ts';
+import { FieldError } from './errors.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Where a request must go. */
+export interface HeldBy {
+  readonly account: string;
+  /** The model that the conversation was with; null where only files are referred to. */
+  readonly model: string | null;
+  /** The client's field that says so. */
+  readonly field: string;
+}
+
+/** @throws `NOT_FOUND` naming the field of an id that the tenant does not hold; FieldError for objects of several holders */
+export async function heldBy(
+  gateway: Gateway,
+  surface: SurfaceName,
+  { text, json, caller }: { readonly text: string; readonly json: Json; readonly caller: Caller },
+): Promise<HeldBy | undefined> {
+  const ids = idsIn(surface, text, json);
+  if (ids.length === 0) return undefined;
+  const found = await Promise.all(ids.map(async (one) => ({ ...one, object: await heldAs(gateway, caller, one) })));
+  const first = found[0]!;
+  const other = found.find(({ object }) => object.deployment !== first.object.deployment);
+  if (other !== undefined) {
+    throw new FieldError(
+      other.field,
+      `is held by ${other.object.deployment}, but ${first.field} by ${first.object.deployment}; no provider has both`,
+    );
+  }
+  const model = found.find(({ object }) => object.model !== null)?.object.model ?? null;
+  return { account: first.object.deployment, model, field: first.field };
+}
+
+/** Of these places, those where a request can go on with what is held: the same key, in the client's own protocol. */
+export const heldAmongTargets = (held: HeldBy, surface: SurfaceName, targets: readonly Target[]): Target[] =>
+  targets.filter(
+    ({ provider, credential, upstreamModel }) =>
+      accountOf(provider, credential) === held.account && provider.protocolFor(surface, upstreamModel) === surface,
+  );
+
+export const heldElsewhere = ({ field, account }: HeldBy, model: string): FieldError =>
+  new FieldError(field, `is held by ${account}, which ${model} cannot go on with`);
+
+/** @throws `NOT_FOUND` for an id that the tenant does not hold, or not as one of these kinds */
+export async function heldAs(
+  gateway: Gateway,
+  { tenant }: Caller,
+  { id, field }: HeldId,
+  kinds?: readonly string[],
+): Promise<HeldObject> {
+  const object = await gateway.held.find(tenant, id);
+  if (object !== null && (kinds === undefined || kinds.includes(object.kind))) return object;
+  const shown = id.length <= 100 ? id : `${id.slice(0, 100)}…`;
+  throw new RoutingError('NOT_FOUND', `${field}: nothing is held here under ${shown}`);
+}
+
+function idsIn(surface: SurfaceName, text: string, json: Json): HeldId[] {
+  if (surface === 'embeddings') return [];
+  // Few requests refer to a file; the others need not be searched. An escape may stand for any letter of it.
+  const files = /"file_id|\\u/.test(text) ? [...fileIdsIn(json, '')] : [];
+  const all = surface === 'responses' ? [...heldIdsOf(json), ...files] : files;
+  return [...new Map(all.map((one) => [one.id, one])).values()];
+}
+
+/** Deeper than any request that means what it says. */
+const MAX_DEPTH = 12;
+
+/** `file_id` and `file_ids` where protocols have them: in the parts of turns, and in what tools are given to work on. */
+function* fileIdsIn(value: unknown, path: string, depth = 0): Iterable<HeldId> {
+  if (depth > MAX_DEPTH) return;
+  if (Array.isArray(value)) {
+    for (const [i, item] of value.entries()) yield* fileIdsIn(item, join(path, i), depth + 1);
+    return;
+  }
+  if (!isObject(value) || isTold(value)) return;
+  for (const [key, item] of Object.entries(value)) {
+    const at = join(path, key);
+    if (key === 'file_id' && typeof item === 'string') yield { id: item, field: at };
+    else if (key === 'file_ids' && Array.isArray(item)) {
+      for (const [i, id] of item.entries()) if (typeof id === 'string') yield { id, field: join(at, i) };
+    } else if (!OWN_WORDS.has(key)) yield* fileIdsIn(item, at, depth + 1);
+  }
+}
+
+/** What a model wrote, or a provider's own tool: a file named in it is not read again. */
+const isTold = ({ type }: Json): boolean =>
+  typeof type === 'string' && (/tool_use$|\w_tool_result$|_call$/.test(type) || type === 'output_text');
+
+/** Schemas and labels: whatever names they hold are the client's own. */
+const OWN_WORDS: ReadonlySet<string> = new Set([
+  'parameters',
+  'input_schema',
+  'schema',
+  'function',
+  'response_format',
+  'metadata',
+  'citations',
+]);
+
+const join = (path: string, step: string | number): string => (path === '' ? String(step) : `${path}.${step}`);
+
+/** Notes what a native Responses provider keeps of its answer, as it goes by. */
+export interface AnswerWatch {
+  frame(frame: Frame): void;
+  answer(text: string): void;
+  /** Resolves when every replica can know. */
+  noted(): Promise<void>;
+}
+
+/** Null where nothing is kept: another protocol, or the client said so. */
+export function watchAnswer(
+  gateway: Gateway,
+  { surface, json, caller }: { readonly surface: SurfaceName; readonly json: Json; readonly caller: Caller },
+  target: Target,
+): AnswerWatch | null {
+  const { provider, upstreamModel } = target;
+  if (surface !== 'responses' || json.store === false || provider.sandbox) return null;
+  if (provider.protocolFor(surface, upstreamModel) !== 'responses') return null;
+  const noting: Promise<void>[] = [];
+  let isKept = false;
+  const note = (kind: string, id: unknown) => {
+    if (typeof id === 'string') noting.push(gateway.held.hold([heldAt(target, caller, kind, id)]));
+  };
+  const see = (payload: Json) => {
+    const { type } = payload;
+    if (type === 'response.output_item.done') {
+      if (isKept && isObject(payload.item)) note('item', payload.item.id);
+      return;
+    }
+    const id = outputIdOf(payload);
+    if (id === null) return;
+    isKept = true;
+    note('response', id);
+    const output = type === undefined ? payload.output : undefined;
+    // Later turns may name single items of an answer in place of all of it.
+    if (Array.isArray(output)) for (const item of output) if (isObject(item)) note('item', item.id);
+  };
+  return {
+    frame({ data }) {
+      if (/"response\.(created|output_item\.done)"/.test(data)) see(objectIn(data));
+    },
+    answer: (text) => see(objectIn(text)),
+    noted: async () => void (await Promise.all(noting)),
+  };
+}
+
+export const heldAt = (target: Target, { tenant }: Caller, kind: string, id: string): HeldObject => ({
+  id,
+  kind,
+  tenant,
+  provider: target.provider.name,
+  deployment: accountOf(target.provider, target.credential),
+  model: target.upstreamModel === '' ? null : target.id,
+  createdAt: new Date(),
+});
+
+function objectIn(text: string): Json {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}

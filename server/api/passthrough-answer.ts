@@ -1,0 +1,250 @@
+/**
+ * The reply of a provider as it is, on its way to the client: streamed with back-pressure, ended when the client
+ * leaves, and written down before its last byte.
+ */
+import type { DecisionRecord } from '../db/store.ts';
+import { asFailure } from '../forward/attempt.ts';
+import { fromStatus, UpstreamFailure } from '../forward/failure.ts';
+import { dropIfStuck } from '../forward/relay.ts';
+import type { Usage } from '../forward/usage.ts';
+import { type AttemptClock, GivenUp } from '../forward/watch.ts';
+import { readChatError } from '../protocols/chat/errors.ts';
+import { SURFACES } from '../protocols/index.ts';
+import type { ProviderReply } from '../providers/provider.ts';
+import { watchClient } from './answer.ts';
+import { errorReply } from './errors.ts';
+import { Calls, type Opened, objectIn, type Passage, readWhole } from './passthrough-call.ts';
+import { meterFor, usageIn } from './passthrough-meter.ts';
+import { ascii, idHeaders } from './told.ts';
+
+/** Sends the answer, or the error; throws nothing of the provider's doing. */
+export async function pass(passage: Passage): Promise<void> {
+  const { gateway, reply } = passage;
+  const life = watchClient(gateway, reply);
+  const record = recordOf(passage);
+  gateway.pending.set(record.id, record);
+  const calls = new Calls(passage, record, life);
+  try {
+    const opened = await calls.open();
+    if (opened.reply.status >= 400) await sendRefusal(passage, record, opened);
+    else if (passage.answered !== undefined && isJson(opened.reply)) await sendWhole(passage, record, opened, calls);
+    else await sendOn(passage, record, opened);
+  } catch (error) {
+    gateway.store.record({ decision: record });
+    await gateway.store.saved();
+    if (!(error instanceof UpstreamFailure) || reply.raw.headersSent) throw error;
+    const { code, blame, httpStatus } = error;
+    passage.request.log.warn({ surface: passage.surface, code, blame, httpStatus }, 'answer failed');
+    const told = errorReply(error);
+    reply
+      .code(told.status)
+      .headers({ ...idHeaders(record), ...told.headers })
+      .send(told.body);
+  } finally {
+    life.end();
+    gateway.lives.delete(life);
+    gateway.pending.delete(record.id);
+  }
+}
+
+/** The provider's own error, in its own words. */
+async function sendRefusal(passage: Passage, record: DecisionRecord, opened: Opened): Promise<void> {
+  const { gateway, request, reply } = passage;
+  const { target, clock, errorBody } = opened;
+  clock.end();
+  const { status } = opened.reply;
+  const text = errorBody!.toString('utf8');
+  const failure = fromStatus(target.provider, status, text, { readError: readChatError });
+  gateway.store.record({ decision: record, attempt: opened.finish('error', null, failure) });
+  await gateway.store.saved();
+  if (status === 401) {
+    const check = target.credential.from && ascii(target.credential.from);
+    request.log.warn({ provider: target.provider.name, check }, 'the provider refused its key');
+  }
+  reply
+    .code(status)
+    .headers(headersOf(passage, record, opened))
+    .send(target.provider.mask?.(text) ?? text);
+}
+
+/** A JSON answer that is looked into, or changed, before it goes on. */
+async function sendWhole(passage: Passage, record: DecisionRecord, opened: Opened, calls: Calls): Promise<void> {
+  const { gateway, reply, metered, answered } = passage;
+  const { target, clock } = opened;
+  let text: string;
+  let changed: string | null;
+  let usage: Usage | null;
+  try {
+    text = await readWhole(gateway, opened);
+    const json = objectIn(text) ?? {};
+    usage = metered ? usageIn(json) : null;
+    changed = await answered!({
+      json,
+      target,
+      again: (path) => calls.again(target, path),
+      meter: (told) => {
+        usage = told;
+      },
+    });
+  } catch (error) {
+    const failure = asFailure(target.provider.name, error, clock.signal);
+    gateway.store.record({ attempt: opened.finish('error', null, failure) });
+    throw error instanceof UpstreamFailure || clock.signal.aborted ? failure : error;
+  } finally {
+    clock.end();
+  }
+  record.executedModel = target.id;
+  gateway.store.record({ decision: record, attempt: opened.finish('ok', usage) });
+  await gateway.store.saved();
+  reply
+    .code(opened.reply.status)
+    .headers(headersOf(passage, record, opened))
+    .send(changed ?? text);
+}
+
+/** Byte by byte as it comes. */
+async function sendOn(passage: Passage, record: DecisionRecord, opened: Opened): Promise<void> {
+  const { gateway, reply, metered } = passage;
+  const { target, clock, reply: upstream } = opened;
+  const meter = meterFor(metered ? upstream.contentType : '');
+  const length = Number(headerOf(upstream, 'content-length') ?? Number.NaN);
+  const { raw } = reply;
+  let failure: UpstreamFailure | null = null;
+  let sent = 0;
+  let last: Uint8Array | null = null;
+  record.executedModel = target.id;
+  reply.hijack();
+  try {
+    clock.arm(gateway.config.timeouts.idleMs, 'byte of the answer');
+    for await (const piece of upstream.body) {
+      if (clock.signal.aborted) throw clock.signal.reason;
+      meter.push(piece);
+      begin(passage, record, opened);
+      sent += piece.byteLength;
+      // Where the length is known the client is done with the last byte, whatever comes after it.
+      if (sent >= length) last = piece;
+      else await write(passage, piece, clock);
+      clock.arm(gateway.config.timeouts.idleMs, 'next byte of the answer');
+    }
+    if (sent < length) throw new Error('the connection was closed in mid-answer');
+  } catch (error) {
+    failure = asFailure(target.provider.name, error, clock.signal);
+  } finally {
+    clock.end();
+  }
+  const clientLeft = failure?.cause instanceof GivenUp && failure.cause.clientLeft;
+  const status = failure === null ? 'ok' : clientLeft ? 'cancelled' : 'partial';
+  gateway.store.record({ decision: record, attempt: opened.finish(status, meter.usage(), failure) });
+  await gateway.store.saved();
+  if (failure === null) {
+    begin(passage, record, opened);
+    if (last !== null) raw.write(last);
+    raw.end();
+    dropIfStuck(raw);
+    return;
+  }
+  passage.request.log.warn({ surface: passage.surface, code: failure.code }, 'answer broke off');
+  if (raw.destroyed) return;
+  const told = errorReply(failure);
+  if (!raw.headersSent) {
+    raw.writeHead(told.status, { ...idHeaders(record), ...told.headers, 'content-type': 'application/json' });
+    raw.end(JSON.stringify(told.body));
+  } else if (/^text\/event-stream\b/i.test(upstream.contentType)) {
+    raw.end(SURFACES.chat.errorFrame(told.body.error, told.status, record.id));
+  } else {
+    // No end at all: its client must not take the half for the whole.
+    raw.destroy();
+  }
+}
+
+function begin(passage: Passage, record: DecisionRecord, opened: Opened): void {
+  const { raw } = passage.reply;
+  if (raw.headersSent) return;
+  const length = headerOf(opened.reply, 'content-length');
+  raw.writeHead(opened.reply.status, {
+    ...headersOf(passage, record, opened),
+    ...(length !== undefined && { 'content-length': length }),
+    ...(/^text\/event-stream\b/i.test(opened.reply.contentType) && { 'x-accel-buffering': 'no' }),
+  });
+}
+
+/** Waits for a slow client instead of keeping what it does not take. */
+async function write({ reply: { raw } }: Passage, piece: Uint8Array, clock: AttemptClock): Promise<void> {
+  if (raw.write(piece)) return;
+  clock.pause();
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      raw.off('drain', done);
+      raw.off('close', done);
+      clock.signal.removeEventListener('abort', done);
+      resolve();
+    };
+    raw.once('drain', done);
+    raw.once('close', done);
+    clock.signal.addEventListener('abort', done);
+  });
+  if (clock.signal.aborted) throw clock.signal.reason;
+}
+
+/** Of the provider's headers, those that say what the body is. */
+const PASSED_BACK = ['content-type', 'content-encoding', 'content-disposition', 'retry-after'] as const;
+
+function headersOf({ alias }: Passage, record: DecisionRecord, { target, reply }: Opened): Record<string, string> {
+  const headers: Record<string, string> = {
+    ...idHeaders(record),
+    'x-pointsman-provider': ascii(target.provider.name),
+    'x-pointsman-reason': record.reason,
+  };
+  if (target.upstreamModel !== '') headers['x-pointsman-model'] = ascii(target.id);
+  if (alias != null) headers['x-pointsman-alias'] = ascii(alias);
+  for (const name of PASSED_BACK) {
+    const value = headerOf(reply, name);
+    if (value !== undefined) headers[name] = value;
+  }
+  return headers;
+}
+
+function headerOf({ headers = {}, contentType, retryAfter }: ProviderReply, name: string): string | undefined {
+  const value = headers[name];
+  const known = name === 'content-type' ? contentType : name === 'retry-after' ? retryAfter : undefined;
+  return (Array.isArray(value) ? value[0] : value) ?? (known || undefined);
+}
+
+const isJson = ({ contentType }: ProviderReply): boolean => /^application\/json\b/i.test(contentType);
+
+/** Written down like any request, with nothing to learn a choice from. */
+function recordOf({ gateway, request, surface, targets, requestedModel }: Passage): DecisionRecord {
+  const { caller } = request;
+  const model = targets[0]!.id;
+  return {
+    id: request.id,
+    createdAt: new Date(),
+    tenant: caller.tenant,
+    key: caller.name,
+    surface,
+    tags: [...caller.tags],
+    session: null,
+    requestedModel,
+    routed: false,
+    model,
+    executedModel: null,
+    reason: 'requested',
+    propensity: 1,
+    explored: false,
+    floor: 0,
+    distribution: [{ model, probability: 1 }],
+    ranked: [],
+    filtered: [],
+    facts: {},
+    difficulty: null,
+    outOfDomain: null,
+    artifact: null,
+    encoderId: null,
+    embedding: null,
+    priceDate: gateway.setup.models.priceDateOf(model),
+    baselineModel: null,
+    baselineCostUsd: null,
+    routerMs: null,
+    observed: null,
+  };
+}

@@ -1,0 +1,289 @@
+/**
+ * Files, batches and stored responses: each stays with the provider, the key and the tenant that it was made with.
+ * Whoever asks for an id that is not theirs hears what they would of one that nobody has.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { RoutingError } from '../../datasets/index.ts';
+import { isAmong } from '../callers.ts';
+import type { Target } from '../forward/target.ts';
+import { isObject } from '../forward/usage.ts';
+import type { Gateway } from '../gateway.ts';
+import { accountOf, type HeldObject } from '../held-objects.ts';
+import { credentialsFor, shorten } from '../models.ts';
+import type { Provider } from '../providers/index.ts';
+import { readBody } from './body.ts';
+import { FieldError } from './errors.ts';
+import { heldAs, heldAt } from './held.ts';
+import { pass } from './passthrough-answer.ts';
+import { acceptOf, type Passage, type PassedAnswer, type PassedSurface } from './passthrough-call.ts';
+import { formTypeOf } from './passthrough-form.ts';
+import { usageIn } from './passthrough-meter.ts';
+
+const Batch = z.looseObject({ input_file_id: z.string('name the file that the batch is in').min(1) });
+
+/** @param app takes multipart forms, unread */
+export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
+  const passing = (request: FastifyRequest, reply: FastifyReply, surface: PassedSurface, target: Target) => ({
+    gateway,
+    request,
+    reply,
+    surface,
+    targets: [target],
+    requestedModel: target.id,
+    metered: false,
+  });
+
+  app.post('/v1/files', async (request, reply) => {
+    const headers = { 'content-type': formTypeOf(request), ...lengthOf(request), ...acceptOf(request) };
+    const target = accountFor(gateway, request);
+    const body = request.body as NonNullable<Passage['body']>;
+    const answered = noting(gateway, request, 'file');
+    await pass({
+      ...passing(request, reply, 'files', target),
+      method: 'POST',
+      path: '/files',
+      headers,
+      body,
+      answered,
+    });
+    return reply;
+  });
+  app.post('/v1/batches', async (request, reply) => {
+    const { text, value } = readBody(Batch, request.body);
+    const file = await heldAs(gateway, request.caller, { id: value.input_file_id, field: 'input_file_id' }, ['file']);
+    const target = holderOf(gateway, request, file);
+    mayRunAnything(request, target.provider);
+    const headers = { 'content-type': 'application/json', ...acceptOf(request) };
+    const answered = noting(gateway, request, 'batch');
+    const call = { method: 'POST', path: '/batches', headers, body: () => text, answered } as const;
+    await pass({ ...passing(request, reply, 'batches', target), ...call });
+    return reply;
+  });
+  for (const surface of ['files', 'batches'] as const) {
+    app.get(`/v1/${surface}`, async (request, reply) => {
+      const target = accountFor(gateway, request);
+      const { path: asked, limit } = pageOf(`/${surface}`, request);
+      const answered = ownOnly(gateway, request, asked, limit);
+      const headers = acceptOf(request);
+      await pass({ ...passing(request, reply, surface, target), method: 'GET', path: asked, headers, answered });
+      return reply;
+    });
+  }
+  for (const { method, path, surface, kind, answered } of OF_ONE) {
+    app.route<{ Params: { id: string } }>({
+      method,
+      url: `/v1${path}`,
+      ...(surface === 'responses' && { config: { surface } }),
+      handler: async (request, reply) => {
+        const { id } = request.params;
+        const field = kind === 'response' ? 'response_id' : `${kind}_id`;
+        const object = await heldAs(gateway, request.caller, { id, field }, [kind]);
+        const target = holderOf(gateway, request, object);
+        const at = path.replace(':id', encodeURIComponent(id)) + queryOf(request);
+        const call = { method, path: at, headers: acceptOf(request), answered: answered?.(gateway, request, object) };
+        await pass({ ...passing(request, reply, surface, target), ...call } as Passage);
+        return reply;
+      },
+    });
+  }
+}
+
+type Answered = NonNullable<Passage['answered']>;
+
+interface OfOne {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly surface: PassedSurface & ('files' | 'batches' | 'responses');
+  readonly kind: string;
+  readonly answered?: (gateway: Gateway, request: FastifyRequest, object: HeldObject) => Answered;
+}
+
+/** What can be asked of one object. */
+const OF_ONE: readonly OfOne[] = [
+  { method: 'GET', path: '/files/:id', surface: 'files', kind: 'file' },
+  { method: 'GET', path: '/files/:id/content', surface: 'files', kind: 'file' },
+  { method: 'DELETE', path: '/files/:id', surface: 'files', kind: 'file', answered: releasing },
+  { method: 'GET', path: '/batches/:id', surface: 'batches', kind: 'batch', answered: batchSeen },
+  { method: 'POST', path: '/batches/:id/cancel', surface: 'batches', kind: 'batch', answered: batchSeen },
+  { method: 'GET', path: '/responses/:id', surface: 'responses', kind: 'response', answered: itemsSeen },
+  { method: 'DELETE', path: '/responses/:id', surface: 'responses', kind: 'response', answered: releasing },
+  { method: 'POST', path: '/responses/:id/cancel', surface: 'responses', kind: 'response', answered: itemsSeen },
+  { method: 'GET', path: '/responses/:id/input_items', surface: 'responses', kind: 'response', answered: itemsSeen },
+];
+
+/** The object that was made is this tenant's from now on. */
+function noting(gateway: Gateway, { caller }: FastifyRequest, kind: string): Answered {
+  return async ({ json, target }) => {
+    if (typeof json.id === 'string') await gateway.held.hold([heldAt(target, caller, kind, json.id)]);
+    return null;
+  };
+}
+
+function releasing(gateway: Gateway, { caller }: FastifyRequest, { id }: HeldObject): Answered {
+  return async () => {
+    await gateway.held.release(caller.tenant, id);
+    return null;
+  };
+}
+
+/** The files that a batch has written are its tenant's. Its usage is written down once: when they are first seen. */
+function batchSeen(gateway: Gateway, { caller }: FastifyRequest): Answered {
+  return async ({ json, target, meter }) => {
+    const files = [json.output_file_id, json.error_file_id].filter((id) => typeof id === 'string');
+    const known = await gateway.held.among(caller.tenant, files);
+    const fresh = files.filter((id) => !known.has(id));
+    if (fresh.length === 0) return null;
+    meter(usageIn(json));
+    await gateway.held.hold(fresh.map((id) => heldAt(target, caller, 'file', id)));
+    return null;
+  };
+}
+
+/** Later turns may name single items of a response. */
+function itemsSeen(gateway: Gateway, { caller }: FastifyRequest, { model }: HeldObject): Answered {
+  return async ({ json, target }) => {
+    const items = [json.output, json.data].flatMap((list) => (Array.isArray(list) ? list : []));
+    const ids = items.flatMap((item) => (isObject(item) && typeof item.id === 'string' ? [item.id] : []));
+    const known = await gateway.held.among(caller.tenant, ids);
+    const fresh = ids.filter((id) => !known.has(id));
+    await gateway.held.hold(fresh.map((id) => ({ ...heldAt(target, caller, 'item', id), model })));
+    return null;
+  };
+}
+
+/** Pages of a provider's list that are looked through for one page of ours. */
+const MOST_PAGES = 20;
+
+/** A list as if the tenant were alone there: others' objects left out, and pages filled from those that follow. */
+function ownOnly(gateway: Gateway, { caller }: FastifyRequest, path: string, limit: number | null): Answered {
+  return async ({ json, again }: PassedAnswer) => {
+    const own: Readonly<Record<string, unknown>>[] = [];
+    let page: Readonly<Record<string, unknown>> | null = json;
+    let isMore = false;
+    for (let pages = 1; page !== null; pages++) {
+      const listed: Readonly<Record<string, unknown>>[] = Array.isArray(page.data) ? page.data.filter(isObject) : [];
+      const ids = listed.flatMap(({ id }) => (typeof id === 'string' ? [id] : []));
+      const mine = await gateway.held.among(caller.tenant, ids);
+      own.push(...listed.filter(({ id }) => typeof id === 'string' && mine.has(id)));
+      const last = ids.at(-1);
+      isMore = page.has_more === true && last !== undefined;
+      if (!isMore || pages >= MOST_PAGES || (limit !== null && own.length >= limit)) break;
+      page = await again(withQuery(path, 'after', last!));
+    }
+    const data = limit === null ? own : own.slice(0, limit);
+    const ends = { first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null };
+    return JSON.stringify({ ...json, data, ...ends, has_more: isMore || data.length < own.length });
+  };
+}
+
+/** @throws FieldError for a limit that is no number of objects */
+function pageOf(path: string, request: FastifyRequest): { path: string; limit: number | null } {
+  const query = queryOf(request);
+  const said = new URLSearchParams(query).get('limit');
+  const limit = said === null ? null : Number(said);
+  if (limit !== null && !(Number.isInteger(limit) && limit > 0))
+    throw new FieldError('limit', 'must be a number above 0');
+  return { path: path + query, limit };
+}
+
+/** The provider that keeps a new object, or whose objects are listed, and the key it is asked with. */
+function accountFor(gateway: Gateway, request: FastifyRequest): Target {
+  const { providers } = gateway.setup;
+  const { provider: inQuery } = request.query as { provider?: unknown };
+  const header = request.headers['x-pointsman-provider'];
+  const said = header ?? inQuery;
+  const place = header === undefined ? 'provider' : 'x-pointsman-provider';
+  const able = [...providers.values()].filter((one) => one.raw !== undefined && mayUse(request, one));
+  const names = able.map(({ name }) => name).join(', ');
+  if (said === undefined) {
+    if (able.length === 1) return targetAt(request, able[0]!);
+    if (able.length > 1) {
+      throw new FieldError('provider', `say whose, by x-pointsman-provider or ?provider=: one of ${names}`);
+    }
+    throw new RoutingError('PROVIDER_NOT_CONFIGURED', 'no provider that keeps files or batches is on for this key');
+  }
+  const found = able.find(({ name }) => name === said);
+  if (found !== undefined) return targetAt(request, found);
+  const known = names === '' ? 'none here does' : `there are ${names}`;
+  throw new FieldError(place, `${shorten(String(said))} keeps no files or batches for this key; ${known}`);
+}
+
+/** Several keys: always the same one, so that what is uploaded can be used together. */
+function targetAt({ caller }: FastifyRequest, provider: Provider): Target {
+  const credentials = credentialsFor(provider, caller.tenant);
+  if (credentials.length === 0) {
+    throw new RoutingError('PROVIDER_NOT_CONFIGURED', `no key of ${provider.name} is for tenant ${caller.tenant}`);
+  }
+  return placeOf(
+    provider,
+    credentials.reduce((a, b) => (b.weight > a.weight ? b : a)),
+  );
+}
+
+/** Where an object lies. @throws `PROVIDER_NOT_CONFIGURED` when that is no longer to be had */
+function holderOf(
+  gateway: Gateway,
+  { caller }: FastifyRequest,
+  { id, provider: name, deployment }: HeldObject,
+): Target {
+  const provider = gateway.setup.providers.get(name);
+  const credential =
+    provider && credentialsFor(provider, caller.tenant).find((one) => accountOf(provider, one) === deployment);
+  if (provider?.raw === undefined || credential === undefined) {
+    throw new RoutingError(
+      'PROVIDER_NOT_CONFIGURED',
+      `${shorten(id)} is held by ${deployment}, which is not set up for tenant ${caller.tenant} any more`,
+    );
+  }
+  return placeOf(provider, credential);
+}
+
+const placeOf = (provider: Provider, credential: Target['credential']): Target => ({
+  id: provider.name,
+  upstreamModel: '',
+  provider,
+  credential,
+  candidate: undefined,
+  deployment: accountOf(provider, credential),
+});
+
+/** A key that may use some model of a provider may use its files. */
+function mayUse({ caller: { models } }: FastifyRequest, { name }: Provider): boolean {
+  return models?.some((pattern) => isAmong(name, [pattern.split('/')[0]!]) && /[/*]/.test(pattern)) ?? true;
+}
+
+/** No model is called that, so only patterns that take in all of them match. */
+const ANY_MODEL = '\0';
+
+/** Which models a batch runs is in a file that is not looked into. @throws `FORBIDDEN_MODEL` */
+function mayRunAnything({ caller: { models } }: FastifyRequest, { name }: Provider): void {
+  if (models === undefined || isAmong(`${name}/${ANY_MODEL}`, models)) return;
+  throw new RoutingError(
+    'FORBIDDEN_MODEL',
+    `this key may not run batches at ${name}: it may not use all of its models`,
+  );
+}
+
+function lengthOf({ headers }: FastifyRequest): Record<string, string> {
+  const length = headers['content-length'];
+  return length === undefined ? {} : { 'content-length': length };
+}
+
+/** The client's query, but for what is said to us. */
+function queryOf({ url }: FastifyRequest): string {
+  const at = url.indexOf('?');
+  if (at < 0) return '';
+  const pairs = url
+    .slice(at + 1)
+    .split('&')
+    .filter((pair) => pair !== '' && !/^provider(=|$)/.test(pair));
+  return pairs.length === 0 ? '' : `?${pairs.join('&')}`;
+}
+
+function withQuery(path: string, name: string, value: string): string {
+  const [before, query = ''] = path.split('?');
+  const parameters = new URLSearchParams(query);
+  parameters.set(name, value);
+  return `${before}?${parameters}`;
+}

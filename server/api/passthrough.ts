@@ -1,0 +1,101 @@
+/**
+ * What is handed to the provider of the model that is named, as it is: audio, images, moderations. Files, batches and
+ * stored responses, which name none, are in `passthrough-objects.ts`.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { RoutingError } from '../../datasets/index.ts';
+import { editMembers } from '../forward/edit-json.ts';
+import type { Target } from '../forward/target.ts';
+import type { Gateway } from '../gateway.ts';
+import { readBody } from './body.ts';
+import { FieldError } from './errors.ts';
+import { pass } from './passthrough-answer.ts';
+import { acceptOf, type PassedSurface } from './passthrough-call.ts';
+import { formFields, formTypeOf, onlyField, withField } from './passthrough-form.ts';
+import { objectRoutes } from './passthrough-objects.ts';
+
+const JSON_PATHS: Readonly<Record<string, PassedSurface>> = {
+  '/audio/speech': 'audio',
+  '/images/generations': 'images',
+  '/moderations': 'moderations',
+};
+
+const FORM_PATHS: Readonly<Record<string, PassedSurface>> = {
+  '/audio/transcriptions': 'audio',
+  '/audio/translations': 'audio',
+};
+
+const Body = z.looseObject({ model: z.string('name a model, provider/model').min(1) });
+
+export function passThroughRoutes(app: FastifyInstance, gateway: Gateway): void {
+  for (const [path, surface] of Object.entries(JSON_PATHS)) {
+    app.post(`/v1${path}`, async (request, reply) => {
+      const { text, value } = readBody(Body, request.body);
+      const body = ({ upstreamModel }: Target) => editMembers(text, { model: JSON.stringify(upstreamModel) });
+      await passToModel({ gateway, request, reply, surface, path, model: value.model, type: 'application/json', body });
+      return reply;
+    });
+  }
+  // Forms are read here only: anywhere else they are refused, as ever.
+  app.register(async (scope) => {
+    scope.addContentTypeParser(/^multipart\/form-data\b/i, (_, payload, done) => done(null, payload));
+    for (const [path, surface] of Object.entries(FORM_PATHS)) {
+      scope.post(`/v1${path}`, async (request, reply) => {
+        const type = formTypeOf(request);
+        const form = await readForm(request, gateway.config.bodyLimitMb);
+        const { field, text } = onlyField(form, formFields(form, type), 'model');
+        const body = ({ upstreamModel }: Target) => withField(form, field, upstreamModel);
+        await passToModel({ gateway, request, reply, surface, path, model: text, type, body });
+        return reply;
+      });
+    }
+    objectRoutes(scope, gateway);
+  });
+}
+
+interface ToModel {
+  readonly gateway: Gateway;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly surface: PassedSurface;
+  readonly path: string;
+  /** As the client named it. */
+  readonly model: string;
+  readonly type: string;
+  readonly body: (target: Target) => string | Uint8Array;
+}
+
+async function passToModel({ gateway, request, reply, surface, path, model, type, body }: ToModel): Promise<void> {
+  const { models } = gateway.setup;
+  if (models.autoOf(model) !== null) throw new FieldError('model', `${surface} is not routed: name a model`);
+  const { id, alias, targets: all } = models.resolve(model, request.caller);
+  const targets = gateway.healthyFirst(all.filter(({ provider }) => provider.raw !== undefined));
+  if (targets.length === 0)
+    throw new FieldError('model', `the provider of ${id} has no ${path} that could be passed on`);
+  await pass({
+    gateway,
+    request,
+    reply,
+    surface,
+    targets,
+    requestedModel: model,
+    alias,
+    method: 'POST',
+    path,
+    headers: { 'content-type': type, ...acceptOf(request) },
+    body,
+    metered: true,
+  });
+}
+
+async function readForm({ body }: FastifyRequest, limitMb: number): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of body as AsyncIterable<Buffer>) {
+    size += piece.length;
+    if (size > limitMb * 1024 * 1024) throw new RoutingError('BODY_TOO_LARGE', 'the request body is too large');
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}
