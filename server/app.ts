@@ -62,7 +62,8 @@ export function buildApp(options: AppOptions): GatewayApp {
     if (!gateway.closing) return;
     throw new RoutingError('SHUTTING_DOWN', 'this gateway is shutting down; try again');
   });
-  if (!config.allowPublic && config.keys.length === 0) loopbackOnly(app);
+  // Asked each time: keys come and go with the configuration.
+  if (!config.allowPublic) loopbackOnly(app, () => !gateway.setup.callers.areAsked);
   callersOnly(app, gateway);
   // No URL query, no header and no body: those may carry keys and prompts.
   app.addHook('onResponse', async (request, reply) => {

@@ -18,6 +18,7 @@ import type { RequestLife } from './forward/watch.ts';
 import { HeldObjects, type HeldStore } from './held-objects.ts';
 import { type Models, modelsOf } from './models.ts';
 import type { Providers } from './providers/index.ts';
+import { trusting } from './providers/transport.ts';
 import { type PinStore, Sessions } from './sessions.ts';
 
 /** Swapped between requests when a new artifact is promoted; a request keeps the one it began with. */
@@ -167,18 +168,22 @@ export class Gateway {
 }
 
 /** @throws `INVALID_CONFIG` */
-export const setupOf = (config: GatewayConfig, catalog: Catalog, providers: Providers): Setup => ({
-  config,
-  providers,
-  models: modelsOf(config, catalog, providers),
-  callers: new Callers(config.keys),
-  media: mediaOf(config),
-  egress: new Egress(config.egress),
-});
-
-function mediaOf({ egress, keys }: GatewayConfig): Media {
-  const guard = new Egress(egress);
-  return { fetch: (url) => guard.fetchBytes(url), allowed: egress.allow.length > 0, shared: keys.length > 1 };
+export function setupOf(config: GatewayConfig, catalog: Catalog, providers: Providers): Setup {
+  const { egress: allowed, keys, caFile } = config;
+  const secureContext = caFile === undefined || allowed.allow.length === 0 ? undefined : trusting(caFile);
+  const egress = new Egress(allowed, { secureContext });
+  return {
+    config,
+    providers,
+    models: modelsOf(config, catalog, providers),
+    callers: new Callers(keys),
+    media: {
+      fetch: (url) => egress.fetchBytes(url),
+      allowed: allowed.allow.length > 0,
+      shared: keys.length > 1,
+    },
+    egress,
+  };
 }
 
 /** A routed request was filtered by what its key may use before; here only the tenant counts. */

@@ -121,7 +121,8 @@ export class HeldObjects {
 export const accountOf = (provider: Pick<Provider, 'name'>, { id }: Pick<Credential, 'id'>): string =>
   `${provider.name}${id === '' ? '' : `#${id}`}`;
 
-const keyOf = (tenant: string, id: string): string => `${tenant}\n${id}`;
+/** No two pairs make one key, whatever they hold: ids come from requests. */
+const keyOf = (tenant: string, id: string): string => JSON.stringify([tenant, id]);
 
 function remember(map: Map<string, HeldObject>, key: string, object: HeldObject): void {
   map.delete(key);

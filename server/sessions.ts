@@ -53,8 +53,13 @@ export class Sessions {
   /** For a conversation without a pin: the first of two replicas wins, and both hear who did. */
   async claim(tenant: string, session: string, pin: Pin, ttlMs: number): Promise<Pin> {
     const store = this.#store;
-    const inForce = store === null || !store.shared ? pin : await this.#inTime(store.claim(tenant, session, pin, ttlMs), pin);
-    this.#remember(keyOf(tenant, session), inForce);
+    const key = keyOf(tenant, session);
+    const known = this.#known.get(key);
+    // Another request of this process was first, while this one was decided.
+    const first = known !== undefined && Date.now() - known.updatedAt.getTime() <= ttlMs ? known : pin;
+    const inForce =
+      store === null || !store.shared ? first : await this.#inTime(store.claim(tenant, session, pin, ttlMs), first);
+    this.#remember(key, inForce);
     if (store !== null && !store.shared) void store.move(tenant, session, inForce).catch(() => undefined);
     return inForce;
   }

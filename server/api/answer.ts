@@ -174,6 +174,7 @@ async function sendStream(underway: Underway, call: OpenCall): Promise<void> {
     surface,
     passes,
     head: { ...asked.head, modelId: call.target.id },
+    maker: call.target.provider.dialectOf(call.target.upstreamModel).maker,
     providerName: call.target.provider.name,
     wantsUsage: isObject(asked.json.stream_options) && asked.json.stream_options.include_usage === true,
     pingMs: gateway.config.pingMs,

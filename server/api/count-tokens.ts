@@ -24,7 +24,8 @@ export function countTokensRoute(app: FastifyInstance, gateway: Gateway): void {
   app.post('/v1/messages/count_tokens', { config: { surface: 'messages' } }, async (request, reply) => {
     const { text, value } = readBody(Body, request.body);
     const { models } = gateway.setup;
-    const estimate = readRequest(value, 'messages').facts.inputTokens;
+    // A bound on the answer is not part of such a request, but of those that the router reads.
+    const estimate = readRequest({ max_tokens: 1, ...value }, 'messages').facts.inputTokens;
     if (models.autoOf(value.model) === null) {
       const [target] = models.resolve(value.model, request.caller).targets;
       const counted = await countedBy(target!, text);

@@ -72,7 +72,8 @@ export function readWishes(
     Object.assign(said, body);
   }
   const byHeader = headerKnobs(headers);
-  if (byHeader.dial !== undefined) for (const name of ['target', 'budget']) delete said[name];
+  if (byHeader.dial !== undefined || byHeader.budget !== undefined)
+    for (const name of ['dial', 'target', 'budget']) delete said[name];
   return { routing: { ...said, ...byHeader }, explain: flag(headers, 'x-pointsman-explain') === true, text: bare };
 }
 
@@ -187,7 +188,7 @@ function narrowed(asked: Trade, bounds: Caller['routing']): Trade {
     narrow.maxCostUsd = Math.min(bounds.maxCostUsd, asked.maxCostUsd ?? Number.POSITIVE_INFINITY);
   if (bounds.dial != null) {
     for (const knob of ['target', 'budget'] as const) {
-      if (asked[knob] !== undefined)
+      if (asked[knob] != null)
         throw new FieldError(`routing.${knob}`, 'this key sets the trade-off itself, by its dial');
     }
     narrow.dial = Math.min(bounds.dial, asked.dial ?? bounds.dial);

@@ -6,8 +6,10 @@ import type { FastifyInstance } from 'fastify';
 import { RoutingError } from '../../datasets/index.ts';
 import { isLoopback } from '../config/index.ts';
 
-export function loopbackOnly(app: FastifyInstance): void {
+/** @param asksNobody whether the gateway asks for no key now */
+export function loopbackOnly(app: FastifyInstance, asksNobody: () => boolean): void {
   app.addHook('onRequest', async ({ headers }) => {
+    if (!asksNobody()) return;
     const { host, origin } = headers;
     if (!isLoopback(hostnameOf(`http://${host ?? ''}`))) {
       throw new RoutingError(

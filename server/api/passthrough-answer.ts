@@ -199,7 +199,7 @@ function headersOf({ alias }: Passage, record: DecisionRecord, { target, reply }
   if (alias != null) headers['x-pointsman-alias'] = ascii(alias);
   for (const name of PASSED_BACK) {
     const value = headerOf(reply, name);
-    if (value !== undefined) headers[name] = value;
+    if (value !== undefined) headers[name] = target.provider.mask?.(value) ?? value;
   }
   return headers;
 }

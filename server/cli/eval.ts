@@ -130,7 +130,11 @@ export function evalCommand(): Command {
     .option('--json', 'print only JSON, and write a report only with --out')
     .option('--schema', 'print the JSON schema of the result, and stop')
     .option('--show-text', 'lists of single prompts carry their text; without it only ids leave your data')
-    .option('--escalation <error>', 'show routers with their answers checked, too: a rate, or bad passed,good refused', checkErrors)
+    .option(
+      '--escalation <error>',
+      'show routers with their answers checked, too: a rate, or bad passed,good refused',
+      checkErrors,
+    )
     .option('--no-checks', 'leave out the negative controls and the other analyses')
     .option(
       '--require <condition>',

@@ -7,7 +7,7 @@ import { type ErrorCode, RoutingError } from '../../datasets/errors.ts';
 /** Every command in the order of `--help`: what it does in one line, and where it lies. */
 const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
   start: {
-    summary: 'run the gateway: an OpenAI-compatible API',
+    summary: 'run the gateway: the API of OpenAI and of Anthropic',
     load: async () => (await import('./start.ts')).startCommand(),
   },
   route: {
@@ -91,8 +91,8 @@ const USES = `
 Three uses, one command each:
 
   route prompts      pointsman start
-                     then give your OpenAI SDK the model "auto" and the base URL
-                     http://127.0.0.1:8787/v1; without any key a sandbox answers
+                     then give your OpenAI or Anthropic SDK the model "auto" and
+                     this gateway's URL; without any key a sandbox answers
   evaluate offline   pointsman eval --data DIR
                      DIR holds prompts.jsonl and outcomes.jsonl (or .jsonl.gz);
                      without --data a small shipped sample is replayed

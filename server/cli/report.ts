@@ -7,7 +7,7 @@ import { type GatewayConfig, readConfig } from '../config/index.ts';
 import { lockOwner } from '../db/lock.ts';
 import { openStore } from '../db/store.ts';
 import { SANDBOX } from '../learning/learnable.ts';
-import { asked, parsed, valueOf } from '../learning/log-client.ts';
+import { asked, lineValue, parsed } from '../learning/log-client.ts';
 import { usagePages } from '../report/read.ts';
 import { MAX_USAGE_ROWS, UsageMeta, type UsageRequest, UsageRow } from '../report/rows.ts';
 import { summarise } from '../report/summary.ts';
@@ -103,7 +103,7 @@ async function rowsIn(lines: Parameters<Parameters<typeof asked>[3]>[0], who: st
   const rows: UsageRow[] = [];
   let isOpen = false;
   for await (const { text, line } of lines) {
-    const value = valueOf(text, line, who);
+    const value = lineValue(text, line, who);
     if (isOpen) rows.push(parsed(UsageRow, value, line, who));
     else parsed(UsageMeta, value, line, who);
     isOpen = true;
@@ -135,7 +135,9 @@ export function sinceOf(text: string): Since {
   }
   const moment = /^\d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-]\d\d:\d\d))?$/.test(text) ? new Date(text) : undefined;
   if (moment === undefined || Number.isNaN(moment.getTime())) {
-    throw new InvalidArgumentError('give 7d, 12h, 30m, a day such as 2026-11-01 or a moment such as 2026-11-01T08:00:00Z.');
+    throw new InvalidArgumentError(
+      'give 7d, 12h, 30m, a day such as 2026-11-01 or a moment such as 2026-11-01T08:00:00Z.',
+    );
   }
   return () => moment;
 }

@@ -5,7 +5,7 @@ import { onStop } from './signals.ts';
 
 export function startCommand(): Command {
   return new Command('start')
-    .description('run the gateway: an OpenAI-compatible API that sends each prompt to the cheapest adequate model')
+    .description('run the gateway: OpenAI’s and Anthropic’s API, sending each prompt to the cheapest adequate model')
     .option('--host <host>', 'address to listen on (default: 127.0.0.1, or HOST)')
     .option('--port <port>', 'port to listen on, 0 for any free one (default: 8787, or PORT)', portOf)
     .option('--data-dir <dir>', 'where the embedded database and promoted routers lie (default: .pointsman)')
@@ -19,8 +19,8 @@ export function startCommand(): Command {
       'after',
       `
 Providers are switched on by their keys in the environment: OPENAI_API_KEY,
-OPENROUTER_API_KEY, GROQ_API_KEY and others; see server/README.md for all and
-for pointsman.yaml. Without any key a sandbox answers.
+ANTHROPIC_API_KEY, GEMINI_API_KEY and others; pointsman doctor lists them all,
+pointsman config example shows pointsman.yaml. Without any key a sandbox answers.
 
 Stop with Ctrl-C: answers in flight are finished, and everything is written down.`,
     )
@@ -63,7 +63,7 @@ function greeting({ url, gateway, providers, store, routerProblem }: RunningGate
   const { holder, config, baseline } = gateway;
   const router = holder.current;
   const on = [...providers.on.values()].map(({ name, address }) => `${name} (${address})`);
-  const keys = ['openai', 'openrouter', 'groq']
+  const keys = ['openai', 'anthropic', 'openrouter']
     .map((name) => providers.off.get(name)?.replace('set ', ''))
     .filter(Boolean);
   const database = store.kind === 'embedded' ? `embedded, in ${config.dataDir}` : 'PostgreSQL';
@@ -89,6 +89,9 @@ function greeting({ url, gateway, providers, store, routerProblem }: RunningGate
     '  # Python',
     `  client = OpenAI(base_url="${url}/v1", api_key="unused")`,
     '  client.chat.completions.create(model="auto", messages=messages)',
+    '',
+    '  # Agents that speak Anthropic’s protocol',
+    `  ANTHROPIC_BASE_URL=${url} ANTHROPIC_MODEL=auto claude`,
     '',
   ];
   if (on.length === 0) lines.push(`  For real answers set a key (${keys.join(', ')} …) and start again.`, '');

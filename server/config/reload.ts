@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { GatewayConfig } from './schema.ts';
 
-/** Bound to what is open by then: the listening socket, the database, the router that was loaded. */
+/** Bound to what is open by then: the listening socket and its limits, the database, the router that was loaded. */
 const AT_START = [
   'host',
   'port',
@@ -12,6 +12,7 @@ const AT_START = [
   'artifact',
   'encoder',
   'spoolLimitMb',
+  'bodyLimitMb',
 ] as const satisfies (keyof GatewayConfig)[];
 
 const atStart: ReadonlySet<string> = new Set(AT_START);

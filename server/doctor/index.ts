@@ -4,6 +4,7 @@ import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { type ConfigSources, configFile, type GatewayConfig, readConfig, variable } from '../config/index.ts';
 import { usableModels } from '../models.ts';
 import { type ProviderSetup, providersFrom } from '../providers/index.ts';
+import { refuseLoops } from '../upkeep.ts';
 import { type Check, note, ok, problem, wordsOf } from './check.ts';
 import { examineClients, examineModels } from './configuration.ts';
 import { examineProviders } from './providers.ts';
@@ -94,7 +95,7 @@ async function examineAll(config: GatewayConfig, options: Options, secrets: Secr
       checks.push(...(await examineRouter(config, candidates, storage)));
     }
     if (setup !== null) {
-      checks.push(...(await examineProviders(config, setup, { online, timeoutMs, ...(now && { now }) })));
+      checks.push(...(await examineProviders(config, setup, { env, online, timeoutMs, ...(now && { now }) })));
     }
     if (catalog !== null && setup !== null) checks.push(...examineModels(config, catalog, setup));
     checks.push(...examineClients(config));
@@ -105,7 +106,15 @@ async function examineAll(config: GatewayConfig, options: Options, secrets: Secr
 
 function setUp(config: GatewayConfig, env: Options['env'], storage: Storage, checks: Check[]): ProviderSetup | null {
   try {
-    return providersFrom(config, env, storage.stored);
+    const setup = providersFrom(config, env, storage.stored);
+    try {
+      refuseLoops(setup, config.host, config.port);
+    } catch (error) {
+      checks.push(
+        problem('providers', 'loop', wordsOf(error), 'unset that variable for the gateway, or change its port'),
+      );
+    }
+    return setup;
   } catch (error) {
     checks.push(problem('providers', 'setup', wordsOf(error), 'correct that in pointsman.yaml or the environment'));
     return null;

@@ -1,5 +1,5 @@
 /** Each provider: on or off and why, and for those that are on, whether their keys get in. */
-import type { GatewayConfig } from '../config/index.ts';
+import { type Environment, type GatewayConfig, variable } from '../config/index.ts';
 import type { ProviderSetup } from '../providers/index.ts';
 import type { Credential, Provider } from '../providers/provider.ts';
 import { type Check, note, off, ok, problem, wordsOf } from './check.ts';
@@ -8,6 +8,8 @@ import { type Probed, probe } from './probe.ts';
 type Config = Pick<GatewayConfig, 'providers' | 'caFile'>;
 
 export interface ProvidersOptions {
+  /** Where keys named by `Credential.from` may lie. */
+  readonly env: Environment;
   /** False: nobody is called. */
   readonly online: boolean;
   readonly timeoutMs: number;
@@ -27,7 +29,7 @@ export async function examineProviders(
   if (setup.on.size === 0) checks.push(note('providers', 'sandbox', 'no provider is on: made-up answers are given'));
   for (const [name, why] of setup.off) {
     const given = Object.hasOwn(config.providers, name) ? config.providers[name] : undefined;
-    if (given === undefined || given.enabled === false) checks.push(off('providers', name, `off: ${why}`));
+    if (given === undefined || given.enabled === false) checks.push(off('providers', name, why));
     else checks.push(problem('providers', name, 'named in the configuration, but off', `${why}, or take it out`));
   }
   return checks;
@@ -37,14 +39,15 @@ async function oneKey(
   config: Config,
   provider: Provider,
   credential: Credential,
-  { online, timeoutMs, now }: ProvidersOptions,
+  { env, online, timeoutMs, now }: ProvidersOptions,
 ): Promise<Check[]> {
-  const { id, tenant, from } = credential;
+  const { id, tenant } = credential;
+  const from = keySource(credential, env);
   const name = `${provider.name}${id === '' ? '' : `#${id}`}`;
   const about = [
     provider.address,
     ...(provider.region === undefined ? [] : [`region ${provider.region}`]),
-    ...(from === undefined ? [] : [`key from ${from}`]),
+    from === undefined ? 'without a key of ours' : `key from ${from}`,
     ...(tenant === undefined ? [] : [`for tenant ${tenant} only`]),
   ];
   try {
@@ -57,34 +60,44 @@ async function oneKey(
   const kind = config.providers[provider.name]?.type ?? provider.name;
   const probed = await probe(provider, { kind, credential, timeoutMs, ...(now && { now }) });
   return [
-    judged(name, about.join(', '), probed, { provider, credential, caFile: config.caFile }),
+    judged(name, about.join(', '), probed, { provider, from, caFile: config.caFile }),
     ...clock(name, kind, probed),
   ];
 }
 
+/** Where a key comes from; undefined where there is none, and `from` only names the variables that would hold one. */
+function keySource({ from }: Credential, env: Environment): string | undefined {
+  if (from === undefined || from === '') return undefined;
+  const names = from.split(' or ');
+  const areVariables = names.every((name) => /^[A-Z][A-Z0-9_]*$/.test(name));
+  return areVariables && names.every((name) => !variable(env, name)) ? undefined : from;
+}
+
 interface Context {
   readonly provider: Provider;
-  readonly credential: Credential;
+  /** Undefined for a local server, or for credentials of the machine. */
+  readonly from: string | undefined;
   readonly caFile: string | undefined;
 }
 
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/;
 
-function judged(name: string, about: string, probed: Probed, { provider, credential, caFile }: Context): Check {
+function judged(name: string, about: string, probed: Probed, { provider, from, caFile }: Context): Check {
   const { verdict, status, why, ms } = probed;
   const bad = (found: string, mend: string) => problem('providers', name, `${about}; ${found}`, mend);
-  const key = credential.from ?? 'its key';
   switch (verdict) {
     case 'accepted':
       return ok(
         'providers',
         name,
-        `${about}; answers in ${Math.round(ms)} ms${credential.from ? ', key accepted' : ''}`,
+        `${about}; answers in ${Math.round(ms)} ms${from === undefined ? '' : ', key accepted'}`,
       );
     case 'refused':
       return bad(
         `the key is refused (status ${status})`,
-        `put a valid key into ${key}, with the rights to call models`,
+        from === undefined
+          ? `give ${provider.name} credentials that may call models`
+          : `put a valid key into ${from}, with the rights to call models`,
       );
     case 'redirected':
       return bad(

@@ -47,7 +47,7 @@ export async function examineStorage(config: Config, options: StorageOptions): P
   checks.push(...spool(config, owner !== null));
   const nothing = { stored: [], promoted: null, running: null };
   if (config.databaseUrl !== undefined) {
-    const looked = await lookIn(() => overPostgres(config.databaseUrl!, options.timeoutMs), options);
+    const looked = await lookIn(() => overPostgres(config.databaseUrl!, options.timeoutMs), options, MEND_POSTGRES);
     const running = owner?.url == null ? null : await ask(owner.url, options.timeoutMs);
     return { ...nothing, ...looked, running, checks: [...checks, ...looked.checks] };
   }
@@ -59,7 +59,7 @@ export async function examineStorage(config: Config, options: StorageOptions): P
     checks.push(note('data', 'database', 'embedded; made when the gateway starts first'));
     return { ...nothing, checks };
   }
-  const looked = await lookIn(() => overEmbedded(config.dataDir), options);
+  const looked = await lookIn(() => overEmbedded(config.dataDir), options, MEND_EMBEDDED);
   return { ...nothing, ...looked, checks: [...checks, ...looked.checks] };
 }
 
@@ -201,18 +201,18 @@ function whereIs(databaseUrl: string): string {
   return `${pathname.slice(1)} at ${host}`;
 }
 
+const MEND_POSTGRES = 'check databaseUrl (DATABASE_URL): that its server runs, and its name, user and password';
+const MEND_EMBEDDED = 'restore the data folder from a copy, or name another as dataDir';
+
 type Looked = Pick<Storage, 'checks' | 'stored' | 'promoted'>;
 
-async function lookIn(open: () => Promise<Reading>, { secret }: StorageOptions): Promise<Looked> {
+async function lookIn(open: () => Promise<Reading>, { secret }: StorageOptions, mend: string): Promise<Looked> {
   let reading: Reading;
   try {
     reading = await open();
   } catch (error) {
-    const mend = 'check databaseUrl (DATABASE_URL), that the server runs, and its name, user and password';
-    const embedded = 'restore the data folder, or name another as dataDir; see server/README.md';
-    const isEmbedded = /embedded|PGlite|lock|data directory/i.test(wordsOf(error));
     const found = `cannot be opened: ${reasonOf(error)}`;
-    return { checks: [problem('data', 'database', found, isEmbedded ? embedded : mend)], stored: [], promoted: null };
+    return { checks: [problem('data', 'database', found, mend)], stored: [], promoted: null };
   }
   try {
     const { check, missing } = await migrations(reading);

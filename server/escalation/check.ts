@@ -25,6 +25,8 @@ export async function faultOf(answer: JsonAnswer, model: string, checking: Check
   const { config, conversation, onUnchecked } = checking;
   try {
     const { whole, tokenProbability } = answer;
+    // Cut at the client's own bound: that of a dearer model would be cut there, too.
+    if (whole.finish === 'length' && conversation.maxOutputTokens !== undefined) return null;
     return (
       checkShape(whole, conversation) ??
       (await checkToolCalls(whole, conversation)) ??

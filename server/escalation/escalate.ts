@@ -90,4 +90,5 @@ const failing =
   ({ finish }: OpenCall): OpenCall['finish'] =>
   (end) => ({ ...finish(end), errorCode: CHECK_FAILED });
 
-const hasLeft = ({ aborted, reason }: AbortSignal): boolean => aborted && reason instanceof GivenUp && reason.clientLeft;
+const hasLeft = ({ aborted, reason }: AbortSignal): boolean =>
+  aborted && reason instanceof GivenUp && reason.clientLeft;

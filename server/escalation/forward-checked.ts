@@ -1,6 +1,6 @@
 /** Calls as `forward` does and, where the answer may be checked, checks it: the hook of the gateway's answering. */
 import type { FastifyBaseLogger } from 'fastify';
-import type { DecisionRecord, AttemptRecord } from '../db/records.ts';
+import type { AttemptRecord, DecisionRecord } from '../db/records.ts';
 import { type ForwardRequest, forward, type OpenCall } from '../forward/forward.ts';
 import type { Target } from '../forward/target.ts';
 import type { Gateway } from '../gateway.ts';

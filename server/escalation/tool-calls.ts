@@ -32,7 +32,8 @@ export async function checkToolCalls(
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       return fault('the arguments of a call are not an object');
     }
-    if ((await schemaTest(tool.parameters))(value) === false) return fault('the arguments of a call do not fit its tool');
+    if ((await schemaTest(tool.parameters))(value) === false)
+      return fault('the arguments of a call do not fit its tool');
   }
   return null;
 }

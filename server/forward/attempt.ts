@@ -7,7 +7,7 @@ import { NotThisProtocol, PROTOCOLS, ToldError, type UpstreamProtocol } from '..
 import type { ProviderReply } from '../providers/provider.ts';
 import { AnswerStream } from './answer-stream.ts';
 import { type Asked, bodyFor, tellsConfidence } from './exchange.ts';
-import { fromConnection, fromStatus, fromTold, UpstreamFailure } from './failure.ts';
+import { type Blame, fromConnection, fromStatus, fromTold, UpstreamFailure } from './failure.ts';
 import { meanTokenProbability, withoutLogprobs } from './logprobs.ts';
 import type { Target } from './target.ts';
 import { isObject, type Usage } from './usage.ts';
@@ -107,7 +107,7 @@ export async function attempt(input: AttemptInput): Promise<Answer> {
 
 async function refusal(
   { target }: AttemptInput,
-  { readError }: UpstreamProtocol,
+  { readError, retryAfter }: UpstreamProtocol,
   reply: ProviderReply,
   signal: AbortSignal,
 ): Promise<UpstreamFailure> {
@@ -117,9 +117,10 @@ async function refusal(
     return '';
   });
   const { provider, credential } = target;
+  const toldInBody = retryAfter?.(body);
   return fromStatus(provider, reply.status, body, {
     keyFrom: credential.from,
-    retryAfter: reply.retryAfter,
+    retryAfter: reply.retryAfter ?? (toldInBody === undefined ? undefined : String(toldInBody)),
     readError,
     errorType: headerOf(reply, 'x-amzn-errortype'),
   });
@@ -135,9 +136,17 @@ export function asFailure(who: string, error: unknown, signal: AbortSignal): Ups
       return new UpstreamFailure(reason.code, 'overload', `${who}: ${reason.message}`);
   }
   if (error instanceof UpstreamFailure) return error;
-  if (error instanceof RoutingError) return new UpstreamFailure(error.code, 'overload', `${who}: ${error.message}`);
+  if (error instanceof RoutingError) return new UpstreamFailure(error.code, blameOf(error), `${who}: ${error.message}`);
   return fromConnection(who, error);
 }
+
+/** Before a call goes out: no credentials to sign it with, or a proxy, or whoever gives out tokens, that refuses. */
+const blameOf = ({ code }: RoutingError): Blame =>
+  code === 'PROVIDER_NOT_CONFIGURED'
+    ? 'credential'
+    : code === 'UPSTREAM_ERROR' || code === 'INVALID_CONFIG'
+      ? 'provider'
+      : 'overload';
 
 async function readAnswer(
   { asked, target, answerLimitBytes }: AttemptInput,
@@ -158,7 +167,9 @@ async function readAnswer(
   const bare = passes && tellsConfidence(asked, target) ? withoutLogprobs(text) : text;
   return {
     kind: 'json',
-    text: passes ? surface.passAnswer(bare, modelId) : JSON.stringify(surface.writeAnswer(whole, { ...head, modelId })),
+    text: passes
+      ? surface.passAnswer(bare, modelId, provider.dialectOf(target.upstreamModel).maker)
+      : JSON.stringify(surface.writeAnswer(whole, { ...head, modelId })),
     whole,
     usage: whole.usage,
     outputChars: whole.usage === null ? charsOf(eventsOf(whole)) : 0,

@@ -124,7 +124,7 @@ export const TOO_LONG = 'context_length_exceeded';
 
 /** How hosts word it that have no code for it. */
 const SAYS_TOO_LONG =
-  /prompt is too long|maximum context length|context (length|window|limit)|input token count .{0,40}exceeds|input is too long|too many (input )?tokens|reduce the length/i;
+  /prompt is too long|maximum context length|context (length|window|limit)|input token count .{0,40}exceeds|input is too long|too many (input )?tokens|reduce the length|exceeded model token limit|range of input length/i;
 
 const named = (error: ApiError): ApiError =>
   error.code !== TOO_LONG &&

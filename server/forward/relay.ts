@@ -3,6 +3,7 @@
  * gets no proper end, and a slow client is waited for instead of buffered for.
  */
 import type { ServerResponse } from 'node:http';
+import type { Maker } from '../protocols/conversation.ts';
 import type { AnswerHead, AnswerWriter, Surface } from '../protocols/index.ts';
 import type { Frame } from '../protocols/protocol.ts';
 import type { AnswerStream, Piece } from './answer-stream.ts';
@@ -14,6 +15,8 @@ export interface RelayOptions {
   /** The provider speaks the client's protocol. */
   readonly passes: boolean;
   readonly head: AnswerHead;
+  /** Whose the provider's sealed reasoning is. Default: the protocol's own maker. */
+  readonly maker?: Maker | undefined;
   readonly providerName: string;
   /** The client asked for the usage chunk itself. */
   readonly wantsUsage: boolean;
@@ -43,7 +46,7 @@ export async function relay(
   options: RelayOptions,
 ): Promise<UpstreamFailure | null> {
   const { surface, passes, head, wantsUsage, pingMs, beforeEnd } = options;
-  const passing = { modelId: head.modelId, wantsUsage };
+  const passing = { modelId: head.modelId, wantsUsage, maker: options.maker };
   const writer: AnswerWriter | null = passes ? null : surface.writer(head, passing);
   // A client that is slow to take what it has needs no sign of life.
   const ping = setInterval(() => !response.writableNeedDrain && response.write(surface.ping), pingMs);

@@ -20,10 +20,11 @@ export interface UsageQuirks {
 /** Reads an OpenAI-style `usage` object with the field names its copies use; null when it is not one. */
 export function readUsage(raw: unknown, quirks: UsageQuirks = {}): Usage | null {
   if (!isObject(raw)) return null;
-  const input = count(raw.prompt_tokens);
+  const prompt = count(raw.prompt_tokens);
   const completion = count(raw.completion_tokens);
-  if (input === null || completion === null) return null;
-  const inputDetails = isObject(raw.prompt_tokens_details) ? raw.prompt_tokens_details : {};
+  if (prompt === null || completion === null) return null;
+  const details = raw.prompt_tokens_details ?? raw.prompt_token_details; // Mistral has been seen to write the second
+  const inputDetails = isObject(details) ? details : {};
   const outputDetails = isObject(raw.completion_tokens_details) ? raw.completion_tokens_details : {};
   const reasoningTokens = count(outputDetails.reasoning_tokens);
   const cached =
@@ -32,12 +33,14 @@ export function readUsage(raw: unknown, quirks: UsageQuirks = {}): Usage | null 
     count(raw.cached_tokens) ?? // Moonshot
     count(raw.num_cached_tokens) ?? // Mistral
     0;
+  // More cached than there was: then it is counted beside the prompt, as xAI has been seen to do.
+  const input = cached > prompt ? prompt + cached : prompt;
   return {
     inputTokens: input,
-    cachedInputTokens: Math.min(cached, input),
+    cachedInputTokens: cached,
     cacheWriteTokens: Math.min(
       count(inputDetails.cache_write_tokens) ?? count(inputDetails.cache_creation_input_tokens) ?? 0, // Alibaba
-      Math.max(input - cached, 0),
+      input - cached,
     ),
     outputTokens: completion + (quirks.reasoningOutside === true ? (reasoningTokens ?? 0) : 0),
     reasoningTokens,

@@ -203,15 +203,11 @@ async function* bytesOf({ body }: Response, who: string): AsyncGenerator<Uint8Ar
   }
 }
 
-async function answerOf(
-  lines: Lines,
-  withRows: boolean,
-  who: string,
-): Promise<Answer> {
+async function answerOf(lines: Lines, withRows: boolean, who: string): Promise<Answer> {
   let meta: LogMeta | undefined;
   const samples: RankedSample[] = [];
   for await (const { text, line } of lines) {
-    const value = valueOf(text, line, who);
+    const value = lineValue(text, line, who);
     if (meta === undefined) {
       meta = parsed(LogMeta, value, line, who);
       if ((meta.log !== null) !== withRows) throw invalid(who, `line ${line}: field log: not what was asked for`);
@@ -232,7 +228,7 @@ async function answerOf(
 }
 
 /** What a line says. @throws what the gateway says went wrong there */
-export function valueOf(text: string, line: number, who: string): unknown {
+export function lineValue(text: string, line: number, who: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -6,7 +6,7 @@
 import type { Usage } from '../forward/usage.ts';
 
 /** Whose reasoning it is: only models of that maker can read it back. */
-export type Maker = 'anthropic' | 'google' | 'openai' | 'deepseek' | 'other';
+export type Maker = 'anthropic' | 'google' | 'openai' | 'deepseek' | 'xai' | 'minimax' | 'other';
 
 /**
  * Reasoning that only its maker can read: a thinking block's signature, a redacted block, an encrypted

@@ -94,6 +94,8 @@ export interface UpstreamProtocol {
    * @param errorType of the reply's headers, where its name stands only there (AWS: `x-amzn-errortype`)
    */
   readError(body: string, errorType?: string): ApiError | undefined;
+  /** Seconds that such a body asks to wait, where its protocol says so there and not in a header. */
+  retryAfter?(body: string): number | undefined;
 }
 
 /** Names an answer on its way to the client. */
@@ -120,6 +122,8 @@ export interface PassOptions {
   readonly modelId: string;
   /** The client asked for the usage chunk itself (chat). */
   readonly wantsUsage: boolean;
+  /** Whose the host's sealed reasoning is, where it is not that of the protocol's own maker. */
+  readonly maker?: Maker | undefined;
 }
 
 export interface Surface {
@@ -136,8 +140,8 @@ export interface Surface {
     json: Readonly<Record<string, unknown>>,
     options: { readonly target: WriteTarget; readonly stream: boolean; readonly routed: boolean },
   ): string;
-  /** A whole answer of a host that speaks this protocol; only the model's name changes. */
-  passAnswer(text: string, modelId: string): string;
+  /** A whole answer of a host that speaks this protocol; only the model's name changes, and seals that are not the protocol's own maker's are wrapped. */
+  passAnswer(text: string, modelId: string, maker?: Maker): string;
   /** A frame of such a host as a whole server-sent event; null: not for the client (usage that only we asked for). */
   passFrame(frame: Frame, events: readonly AnswerEvent[], options: PassOptions): string | null;
   /** What ends a stream that was passed on and ended properly, e.g. `data: [DONE]`; empty where a frame has done so. */

@@ -5,7 +5,7 @@
  */
 import type { Maker, Sealed } from './conversation.ts';
 
-const WRAPPED = /^pm1\.(anthropic|google|openai|deepseek|other)\.([\w-]+)$/;
+const WRAPPED = /^pm1\.(anthropic|google|openai|deepseek|xai|minimax|other)\.([\w-]+)$/;
 
 /** @param native the maker whose sealed reasoning this protocol carries unwrapped */
 export function sealedToText(sealed: Sealed, native: Maker): string {

@@ -6,5 +6,6 @@ export const lmstudio: ProviderKind = {
   keys: ['LMSTUDIO_API_KEY'],
   baseUrl: 'http://127.0.0.1:1234/v1',
   protocols: ['chat', 'responses'],
+  dialect: { maker: 'other' },
   local: true,
 };

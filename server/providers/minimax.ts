@@ -9,7 +9,7 @@ export const minimax: ProviderKind = {
   protocols: ['messages', 'chat'],
   path: ({ protocol }) => (protocol === 'messages' ? '/anthropic/v1/messages' : '/v1/chat/completions'),
   // Its signatures are not Anthropic's.
-  dialect: { maker: 'other' },
+  dialect: { maker: 'minimax' },
   // Both ways of sending the key, since its two addresses read different ones.
   authorize: (key) => async (request) => ({ ...(await bearer(key ?? '')(request)), 'x-api-key': key ?? '' }),
   headers: ({ protocol }): Record<string, string> =>

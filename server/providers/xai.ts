@@ -6,5 +6,5 @@ export const xai: ProviderKind = {
   keys: ['XAI_API_KEY'],
   baseUrl: 'https://api.x.ai/v1',
   protocols: ['chat', 'responses'],
-  dialect: { outputLimit: 'max_completion_tokens', reasoningOutside: true },
+  dialect: { maker: 'xai', outputLimit: 'max_completion_tokens', reasoningOutside: true },
 };

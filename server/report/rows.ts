@@ -39,9 +39,7 @@ export const UsageRow = z.object({
   executed: z.string().nullable(),
   baselineModel: z.string().nullable(),
   baselineCostUsd: z.number().nullable(),
-  observed: z
-    .object({ model: z.string(), chosen: predicted, named: predicted.nullable() })
-    .nullable(),
+  observed: z.object({ model: z.string(), chosen: predicted, named: predicted.nullable() }).nullable(),
   calls: z.array(UsageCall),
 });
 export type UsageRow = z.infer<typeof UsageRow>;

@@ -131,10 +131,10 @@ function sumsByUnit<Name extends string>(
     numbers.set(name, known);
     return known;
   });
-  const sums = mapped(columns, (valueOf) => {
+  const sums = mapped(columns, (amountOf) => {
     const column = new Float64Array(numbers.size);
     rows.forEach((row, i) => {
-      column[unitOf[i]!]! += valueOf(row);
+      column[unitOf[i]!]! += amountOf(row);
     });
     return column;
   });

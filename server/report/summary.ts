@@ -134,7 +134,9 @@ export const answerOf = ({ executed, calls }: UsageRow): UsageCall | undefined =
 /** Another model answered because a call had failed: not because of a check. */
 function fellBack(row: UsageRow): boolean {
   const { routed, model, executed, calls } = row;
-  return routed && executed !== null && executed !== model && calls.some((call) => call.model === model && isFailed(call));
+  return (
+    routed && executed !== null && executed !== model && calls.some((call) => call.model === model && isFailed(call))
+  );
 }
 
 const isFailed = ({ status }: UsageCall): boolean => status === 'error' || status === 'partial';

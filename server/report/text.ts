@@ -121,11 +121,15 @@ function observed(figures: ObservedFigures, named: number): string[] {
     facts,
     ...(autoUsd && savedShare
       ? [
-          `  With auto: about ${usd(autoUsd.value)}, ${savedShare.value >= 0 ? 'a saving' : 'a loss'} of ${range(savedShare, (x) => `${percent(x)} %`)}.`,
+          `  With auto: about ${usd(autoUsd.value)}, a saving of ${range(savedShare, (x) => `${percent(x)} %`)}${savedShare.value < 0 ? ', so a loss' : ''}.`,
         ]
       : ['  What auto would have cost cannot be told: the named models are predicted to cost nothing.']),
-    ...(otherShare ? [`  It would have called another model on ${range(otherShare, (x) => `${percent(x)} %`)} of them.`] : []),
-    ...(qualityDifference ? [`  Predicted chance of a good answer: ${range(qualityDifference, points)} with auto.`] : []),
+    ...(otherShare
+      ? [`  It would have called another model on ${range(otherShare, (x) => `${percent(x)} %`)} of them.`]
+      : []),
+    ...(qualityDifference
+      ? [`  Predicted chance of a good answer: ${range(qualityDifference, points)} with auto.`]
+      : []),
     '  An estimate: what was paid, scaled by the predicted cost of both models (predicted tokens at list price).',
     '  Quality is the router’s own prediction; only routed requests with feedback can prove it.',
     ...left,

@@ -1,6 +1,7 @@
 /** Checks of an answer: what they find, what they leave alone, and that a hostile schema costs little. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { GatewayConfig } from '../../server/config/index.ts';
 import { checkShape } from '../../server/escalation/answer-shape.ts';
 import { checkConfidence } from '../../server/escalation/confidence.ts';
 import { above, planFor } from '../../server/escalation/plan.ts';
@@ -9,7 +10,6 @@ import { schemaTest } from '../../server/escalation/schemas.ts';
 import { checkToolCalls } from '../../server/escalation/tool-calls.ts';
 import { askVerifier } from '../../server/escalation/verifier.ts';
 import { meanTokenProbability, withLogprobs, withoutLogprobs } from '../../server/forward/logprobs.ts';
-import { GatewayConfig } from '../../server/config/index.ts';
 import type { Target } from '../../server/forward/target.ts';
 import type { Answer, AnswerBlock, Conversation } from '../../server/protocols/conversation.ts';
 import { provider } from './fakes.ts';
@@ -143,7 +143,18 @@ describe('a schema that is none, or too much, fails no answer', () => {
         expect([true, false, null]).toContain((await schemaTest(schema))(value));
       }),
     );
-    const words = fc.constantFrom('type', 'properties', 'items', 'anyOf', 'allOf', 'not', '$ref', 'enum', 'required', '$defs');
+    const words = fc.constantFrom(
+      'type',
+      'properties',
+      'items',
+      'anyOf',
+      'allOf',
+      'not',
+      '$ref',
+      'enum',
+      'required',
+      '$defs',
+    );
     const schemas = fc.letrec((tie) => ({
       schema: fc.dictionary(
         words,
@@ -177,7 +188,12 @@ describe('tool calls', () => {
     ['are not needed', [], {}, null],
     ['are missing where one was required', [], { toolChoice: { type: 'required' } }, 'tool_calls'],
     ['are of another tool than asked for', [], { toolChoice: { type: 'tool', name: 'weather' } }, 'tool_calls'],
-    ['are there where none was wanted', [call('weather', '{"city":"Rome"}')], { toolChoice: { type: 'none' } }, 'tool_calls'],
+    [
+      'are there where none was wanted',
+      [call('weather', '{"city":"Rome"}')],
+      { toolChoice: { type: 'none' } },
+      'tool_calls',
+    ],
     ['of a built-in tool are not ours to judge', [call('browse', '{}')], { only: ['tools'] }, null],
   ] as const)('that %s', async (_, blocks, more, found) => {
     const conversation = asked({ tools, ...(more as Partial<Conversation>) });
@@ -194,12 +210,17 @@ describe('how sure the model was', () => {
     expect(meanTokenProbability(payload({ content }))).toBeCloseTo(0.75);
     expect(meanTokenProbability(payload({ content: [{ logprob: -9999 }] }))).toBe(0);
   });
-  test.each([[null], [undefined], [{}], [{ content: null }], [{ content: [] }], [{ content: [{ logprob: 'x' }, 5] }], [7]])(
-    'is not known from %j',
-    (logprobs) => {
-      expect(meanTokenProbability(payload(logprobs))).toBeNull();
-    },
-  );
+  test.each([
+    [null],
+    [undefined],
+    [{}],
+    [{ content: null }],
+    [{ content: [] }],
+    [{ content: [{ logprob: 'x' }, 5] }],
+    [7],
+  ])('is not known from %j', (logprobs) => {
+    expect(meanTokenProbability(payload(logprobs))).toBeNull();
+  });
   test('is not known of what is no completion', () => {
     for (const odd of [{}, { choices: [] }, { choices: [null] }, { choices: 'x' }]) {
       expect(meanTokenProbability(odd)).toBeNull();
@@ -217,7 +238,9 @@ describe('how sure the model was', () => {
     );
     expect(withLogprobs('{"model":"m"}')).toBe('{"model":"m","logprobs":true}');
     expect(
-      withoutLogprobs('{"id":1.0, "choices": [ {"index":0,"logprobs":{"content":[{"logprob":-1}]},"x":1} , {"index":1}]}'),
+      withoutLogprobs(
+        '{"id":1.0, "choices": [ {"index":0,"logprobs":{"content":[{"logprob":-1}]},"x":1} , {"index":1}]}',
+      ),
     ).toBe('{"id":1.0, "choices": [ {"index":0,"logprobs":null,"x":1} , {"index":1,"logprobs":null}]}');
     expect(withoutLogprobs('{"choices":null}')).toBe('{"choices":null}');
   });
@@ -227,7 +250,12 @@ describe('the verifier', () => {
   const question = { decisionId: 'd', model: 'm', surface: 'chat', request: { a: 1 }, answer: { b: 2 } };
   const saying = (reply: unknown) => {
     const sent: unknown[] = [];
-    const egress = { postJson: async (url: string, body: unknown) => (sent.push([url, body]), reply) };
+    const egress = {
+      async postJson(url: string, body: unknown) {
+        sent.push([url, body]);
+        return reply;
+      },
+    };
     return { sent, options: { egress, signal: new AbortController().signal } };
   };
   test('is sent the request and the answer, and its word counts', async () => {
@@ -276,7 +304,11 @@ describe('who answers first, and who next', () => {
   });
   test.each<[string, object, object]>([
     ['nothing tells good from bad', { verifierUrl: undefined }, {}],
-    ['only the form can be checked', { verifierUrl: undefined }, { conversation: asked({ responseFormat: { type: 'json' } }) }],
+    [
+      'only the form can be checked',
+      { verifierUrl: undefined },
+      { conversation: asked({ responseFormat: { type: 'json' } }) },
+    ],
     ['the verifier lets most pass', { falseAccept: 0.95 }, {}],
     ['the choice was drawn to be learned from', {}, { record: { ...record, explored: true } }],
     ['the conversation stays for its cache', {}, { record: { ...record, reason: 'sticky' } }],

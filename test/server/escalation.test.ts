@@ -3,9 +3,9 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Router } from '../../router/router.ts';
-import { Transport } from '../../server/providers/transport.ts';
 import { httpProvider } from '../../server/providers/http-provider.ts';
 import { openAiCompatibleKind } from '../../server/providers/openai-compatible.ts';
+import { Transport } from '../../server/providers/transport.ts';
 import {
   candidate,
   chat,
@@ -43,7 +43,12 @@ function rising(quality: readonly number[] = [0.6, 0.8, 0.9], more: object = {})
     async route(request, options) {
       const decision = await fake.route(request, options);
       const ranked = decision.ranked.map((one, i) => ({ ...one, quality: quality[i]! }));
-      return { ...decision, ranked, ...(options?.critical && { facts: { ...decision.facts, critical: true } }), ...more };
+      return {
+        ...decision,
+        ranked,
+        ...(options?.critical && { facts: { ...decision.facts, critical: true } }),
+        ...more,
+      };
     },
   };
 }
@@ -55,7 +60,10 @@ interface Started {
   readonly called: () => string[];
 }
 
-async function start(script: Script, options: { escalation?: object; config?: object; router?: Router } = {}): Promise<Started> {
+async function start(
+  script: Script,
+  options: { escalation?: object; config?: object; router?: Router } = {},
+): Promise<Started> {
   const host = await upstream(script);
   const gateway = await gatewayOver(models, {
     upstreams: { one: host.url },
@@ -109,7 +117,14 @@ describe('an answer that fails its check', () => {
       propensity: 1,
     });
     expect(gateway.attempts).toMatchObject([
-      { ordinal: 0, model: 'one/cheap', purpose: 'answer', status: 'ok', errorCode: 'CHECK_FAILED', costUsd: USD.cheap },
+      {
+        ordinal: 0,
+        model: 'one/cheap',
+        purpose: 'answer',
+        status: 'ok',
+        errorCode: 'CHECK_FAILED',
+        costUsd: USD.cheap,
+      },
       { ordinal: 1, model: 'one/middle', purpose: 'escalation', status: 'ok', errorCode: null, costUsd: USD.middle },
     ]);
   });
@@ -120,12 +135,30 @@ describe('an answer that fails its check', () => {
     expect((await jsonOf(response)).choices[0].message.content).toBe('c');
     expect(called()).toEqual(['cheap', 'middle', 'dear']);
     expect(response.headers.get('x-pointsman-escalations')).toBe('2');
-    expect(gateway.attempts.map(({ errorCode }) => errorCode)).toEqual(['CHECK_FAILED', 'CHECK_FAILED', 'CHECK_FAILED']);
+    expect(gateway.attempts.map(({ errorCode }) => errorCode)).toEqual([
+      'CHECK_FAILED',
+      'CHECK_FAILED',
+      'CHECK_FAILED',
+    ]);
     expect(new Set(gateway.attempts.map(({ id }) => id)).size).toBe(3);
 
     const bounded = await start(saying({ cheap: 'a', middle: 'b' }), { escalation: { maxCalls: 2 } });
     await chat(bounded.gateway.url, hello('auto', WANTS_JSON));
     expect(bounded.called()).toEqual(['cheap', 'middle']);
+  });
+
+  test('stays where the client’s own bound cut it: another model would be cut there, too', async () => {
+    const cut = completion('{"city":"Ro');
+    const { gateway, called } = await start(
+      saying({
+        cheap: { ...cut, choices: [{ ...cut.choices[0], finish_reason: 'length' }] },
+        middle: '{"city":"Rome"}',
+      }),
+    );
+    await chat(gateway.url, hello('auto', { ...WANTS_JSON, max_tokens: 5 }));
+    expect(called()).toEqual(['cheap']);
+    await chat(gateway.url, hello('auto', WANTS_JSON));
+    expect(called()).toEqual(['cheap', 'cheap', 'middle']);
   });
 
   test('goes nowhere that is not predicted better', async () => {
@@ -373,7 +406,11 @@ describe('the user’s verifier', () => {
         ...fake,
         async route(request, options) {
           const decision = await fake.route(request, options);
-          return { ...decision, floor: 0.85, ranked: decision.ranked.map((one, i) => ({ ...one, quality: [0.9, 0.5, 0.6][i]! })) };
+          return {
+            ...decision,
+            floor: 0.85,
+            ranked: decision.ranked.map((one, i) => ({ ...one, quality: [0.9, 0.5, 0.6][i]! })),
+          };
         },
       };
     };

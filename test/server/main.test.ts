@@ -94,7 +94,8 @@ test('SIGTERM finishes the answers in flight, loses no row and exits with 0', as
   expect(output()).toContain('"msg":"answered"');
   child.kill('SIGTERM');
   await until(() => output().includes('SIGTERM'));
-  // New connections are refused, or told so; either way nobody is left waiting.
+  // What was on its way is answered still; then new connections are refused, or told so, and nobody is left waiting.
+  await new Promise((resolve) => setTimeout(resolve, 500));
   const late = await chat(url, hello('auto')).catch(() => undefined);
   expect(late === undefined || late.status === 503).toBe(true);
   expect(child.exitCode).toBeNull();

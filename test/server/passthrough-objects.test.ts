@@ -1,4 +1,5 @@
 /** Files, batches and stored responses of two tenants at one provider: each sees its own, wherever it is noted. */
+import { request as httpRequest } from 'node:http';
 import OpenAI, { toFile } from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
 import { heldIn } from '../../server/held-objects.ts';
@@ -7,7 +8,7 @@ import { openai } from '../../server/providers/openai.ts';
 import { openAiCompatibleKind } from '../../server/providers/openai-compatible.ts';
 import { Transport } from '../../server/providers/transport.ts';
 import { storeKinds } from './db/stores.ts';
-import { candidate, gatewayOver, jsonOf, type TestGateway } from './fakes.ts';
+import { candidate, gatewayOver, jsonOf, type TestGateway, until } from './fakes.ts';
 import { type Host, openAiHost } from './passthrough-upstream.ts';
 
 const KEYS = { a: 'key-of-tenant-a-1234', b: 'key-of-tenant-b-1234', narrow: 'key-of-narrow-123456' };
@@ -108,6 +109,34 @@ describe('files', () => {
     expect(gateway.attempts).toMatchObject(
       Array.from({ length: 4 }, () => ({ provider: 'one', deployment: 'one', status: 'ok', httpStatus: 200 })),
     );
+  });
+
+  test('one far beyond the limit of other bodies streams through', async () => {
+    const host = await hostOf('one');
+    const { a } = await over([speaking('one', host)], { config: { bodyLimitMb: 1 } });
+    const content = Buffer.alloc(20 * 1024 * 1024, 'line\n');
+    const file = await a.files.create({ file: await toFile(content, 'large.jsonl'), purpose: 'batch' });
+    expect(host.seen[0]!.body.includes(content)).toBe(true);
+    const back = Buffer.from(await (await a.files.content(file.id)).arrayBuffer());
+    expect(back.equals(host.seen[0]!.body)).toBe(true);
+  });
+
+  test('a client that hangs up in mid-upload ends it at the provider, and is on record', async () => {
+    const host = await hostOf('one');
+    const { gateway } = await over([speaking('one', host)]);
+    const request = httpRequest(`${gateway.url}/v1/files`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${KEYS.a}`, 'content-type': 'multipart/form-data; boundary=b' },
+    });
+    request.on('error', () => {});
+    request.write('--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nhalf');
+    await until(() => gateway.gateway.lives.size === 1);
+    request.destroy();
+    await until(() => gateway.attempts.length > 0);
+    expect(gateway.attempts).toMatchObject([{ status: 'cancelled', provider: 'one' }]);
+    expect(gateway.decisions).toHaveLength(1);
+    await until(() => gateway.gateway.lives.size === 0);
+    expect(host.seen).toHaveLength(0);
   });
 
   test('a list shows a tenant its own, over as many pages of the provider as it takes', async () => {

@@ -13,10 +13,12 @@ export function readChatError(body: string): ApiError | undefined {
   // `[{"error": …}]` is how Google's OpenAI-style endpoint words it.
   const root = Array.isArray(payload) ? payload[0] : payload;
   if (!isObject(root)) return undefined;
-  return apiErrorOf(root.error, root) ?? apiErrorOf(root) ?? fromDetails(root.detail);
+  // Mistral puts the list where the message should be.
+  const { detail } = isObject(root.message) ? root.message : root;
+  return apiErrorOf(root.error, root) ?? apiErrorOf(root) ?? fromDetails(detail);
 }
 
-/** FastAPI, on which many servers of open models are built: a list of fields and what is wrong with each. */
+/** FastAPI, on which Mistral's and many servers of open models are built: a list of fields and what is wrong with each. */
 function fromDetails(detail: unknown): ApiError | undefined {
   if (!Array.isArray(detail)) return undefined;
   const found = detail.filter(isObject).flatMap(({ loc, msg }) => {

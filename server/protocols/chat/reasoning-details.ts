@@ -10,6 +10,8 @@ const FORMATS: Readonly<Record<Maker, string>> = {
   google: 'google-gemini-v1',
   openai: 'openai-responses-v1',
   deepseek: 'deepseek-v1',
+  xai: 'xai-responses-v1',
+  minimax: 'minimax-messages-v1',
   other: 'unknown',
 };
 

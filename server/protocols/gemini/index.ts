@@ -2,7 +2,7 @@
 import { SseParser } from '../../forward/sse.ts';
 import type { UpstreamProtocol } from '../protocol.ts';
 import { GeminiReader, readAnswer } from './answer-read.ts';
-import { readError } from './errors.ts';
+import { readError, retryDelaySeconds } from './errors.ts';
 import { writeRequest } from './request-write.ts';
 
 export { retryDelaySeconds } from './errors.ts';
@@ -16,4 +16,5 @@ export const geminiUpstream: UpstreamProtocol = {
   readAnswer,
   reader: (dialect) => new GeminiReader(dialect),
   readError,
+  retryAfter: retryDelaySeconds,
 };

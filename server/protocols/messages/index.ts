@@ -25,7 +25,7 @@ export const messagesSurface: Surface = {
   readRequest: readMessagesRequest,
   passRequest: passMessagesRequest,
   passAnswer: passMessagesAnswer,
-  passFrame: (frame, _events, { modelId }) => passMessagesFrame(frame, modelId),
+  passFrame: (frame, _events, options) => passMessagesFrame(frame, options),
   // `message_stop` has done so.
   passEnd: '',
   writeAnswer: writeMessagesAnswer,

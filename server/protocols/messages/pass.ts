@@ -5,8 +5,8 @@
 import { editItems, editMembers, memberText, withoutMember } from '../../forward/edit-json.ts';
 import { isObject } from '../../forward/usage.ts';
 import type { Maker } from '../conversation.ts';
-import type { Frame, WriteTarget } from '../protocol.ts';
-import { sealedFromText } from '../sealed.ts';
+import type { Frame, PassOptions, WriteTarget } from '../protocol.ts';
+import { sealedFromText, sealedToText } from '../sealed.ts';
 import { thinkingFields, traitsOf } from './claude.ts';
 import { readReasoning } from './request-read.ts';
 
@@ -97,8 +97,8 @@ function isForeign(block: unknown, maker: Maker): boolean {
   const seal = sealText(block);
   if (seal === undefined) return false;
   if (seal === '') return maker === 'anthropic';
-  // What is not wrapped came from a host of this protocol. Which one, nothing says.
-  return seal.startsWith('pm1.') && sealedFromText(seal, maker).by !== maker;
+  // What is not wrapped is Anthropic's own.
+  return sealedFromText(seal, 'anthropic').by !== maker;
 }
 
 function sealText(block: unknown): string | undefined {
@@ -111,17 +111,23 @@ function sealText(block: unknown): string | undefined {
 const contentOf = (message: unknown): readonly unknown[] =>
   isObject(message) && Array.isArray(message.content) ? message.content : [];
 
+/** Foreign to this host, or its own, which clients hold wrapped. */
+const isSealedElsewise = (block: unknown, maker: Maker): boolean =>
+  isForeign(block, maker) || (maker !== 'anthropic' && (sealText(block) ?? '') !== '');
+
 const holdsForeign = (messages: unknown, maker: Maker): boolean =>
-  Array.isArray(messages) && messages.some((message) => contentOf(message).some((block) => isForeign(block, maker)));
+  Array.isArray(messages) && messages.some((message) => contentOf(message).some((b) => isSealedElsewise(b, maker)));
 
 function withoutForeign(messages: string, maker: Maker): string {
   return editItems(messages, (message) => {
     const content = contentOf(JSON.parse(message));
-    if (!content.some((block) => isForeign(block, maker))) return message;
+    if (!content.some((block) => isSealedElsewise(block, maker))) return message;
     // An empty message is refused; its neighbours, then of one role, are read as one.
     if (content.every((block) => isForeign(block, maker))) return null;
     const kept = editItems(memberText(message, 'content')!, (block, i) =>
-      isForeign(content[i], maker) ? null : block,
+      isForeign(content[i], maker)
+        ? null
+        : withSeal(block, content[i], (seal) => sealedFromText(seal, 'anthropic').data),
     );
     return editMembers(message, { content: kept });
   });
@@ -161,19 +167,57 @@ function lacksThinking(messages: unknown): boolean {
   return content.some((block) => isObject(block) && block.type === 'tool_use') && sealText(content[0]) === undefined;
 }
 
-export const passMessagesAnswer = (text: string, modelId: string): string =>
-  editMembers(text, { model: JSON.stringify(modelId) });
+/** A block's text with its seal, if it has one, put another way. */
+function withSeal(text: string, block: unknown, edit: (seal: string) => string): string {
+  const seal = sealText(block);
+  if (seal === undefined || seal === '') return text;
+  const field = isObject(block) && block.type === 'thinking' ? 'signature' : 'data';
+  return editMembers(text, { [field]: JSON.stringify(edit(seal)) });
+}
+
+/** Another maker's seals go to the client wrapped, so that they are known for whose they are when they come back. */
+const wrapping = (maker: Maker | undefined) =>
+  maker === undefined || maker === 'anthropic'
+    ? undefined
+    : (data: string) => sealedToText({ by: maker, data }, 'anthropic');
+
+export function passMessagesAnswer(text: string, modelId: string, maker?: Maker): string {
+  const edits: Record<string, string> = { model: JSON.stringify(modelId) };
+  const wrap = wrapping(maker);
+  const content = wrap && memberText(text, 'content');
+  if (wrap && content?.startsWith('['))
+    edits.content = editItems(content, (block) => withSeal(block, parsed(block), wrap));
+  return editMembers(text, edits);
+}
 
 /** A frame as a whole server-sent event; only `message_start` names a model. */
-export function passMessagesFrame({ event, data }: Frame, modelId: string): string {
+export function passMessagesFrame(
+  { event, data }: Frame,
+  { modelId, maker }: Pick<PassOptions, 'modelId' | 'maker'>,
+): string {
   const unnamed = event === '';
   // The official client passes over an event without a name, which some hosts send.
   const payload: unknown = unnamed || event === 'message_start' ? parsed(data) : undefined;
   const type = isObject(payload) && typeof payload.type === 'string' ? payload.type : event;
-  const text = isObject(payload) && type === 'message_start' ? withModel(data, modelId) : data;
+  const named = isObject(payload) && type === 'message_start' ? withModel(data, modelId) : data;
+  const text = withWrappedSeal(named, wrapping(maker));
   const name = unnamed ? type : event;
   const lines = text.split('\n').map((line) => `data: ${line}\n`);
   return `${name === '' ? '' : `event: ${name}\n`}${lines.join('')}\n`;
+}
+
+/** A signature comes in a delta of its own; what the maker hid, with the start of its block. */
+function withWrappedSeal(data: string, wrap: ((seal: string) => string) | undefined): string {
+  if (wrap === undefined || !/"signature|"redacted_thinking"/.test(data)) return data;
+  const frame = parsed(data);
+  if (!isObject(frame)) return data;
+  const { delta, content_block: block } = frame;
+  if (isObject(delta) && delta.type === 'signature_delta' && typeof delta.signature === 'string') {
+    const signature = JSON.stringify(wrap(delta.signature));
+    return editMembers(data, { delta: editMembers(memberText(data, 'delta')!, { signature }) });
+  }
+  if (!isObject(block)) return data;
+  return editMembers(data, { content_block: withSeal(memberText(data, 'content_block')!, block, wrap) });
 }
 
 function withModel(data: string, modelId: string): string {

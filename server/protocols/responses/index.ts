@@ -25,7 +25,7 @@ export const responsesSurface: Surface = {
   readRequest,
   passRequest,
   passAnswer,
-  passFrame: (frame, _events, { modelId }) => passFrame(frame, modelId),
+  passFrame: (frame, _events, options) => passFrame(frame, options),
   // The frame that completes the response has ended the stream.
   passEnd: '',
   writeAnswer,

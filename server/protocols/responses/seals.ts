@@ -49,8 +49,9 @@ export function itemForHost(item: unknown, maker: Maker): 'same' | { id?: string
   const { id, encrypted_content: encrypted } = item;
   if (typeof encrypted !== 'string' || encrypted === '')
     return typeof id === 'string' && OUR_ID.test(id) ? null : 'same';
-  const { sealed, redacted, callId } = readSeal(encrypted, id, maker);
-  if (sealed.data === encrypted) return 'same';
+  const { sealed, redacted, callId } = readSeal(encrypted, id, 'openai');
+  // Only OpenAI's own goes to clients as it is.
+  if (sealed.data === encrypted) return maker === 'openai' ? 'same' : null;
   if (sealed.by !== maker || redacted || callId !== undefined) return null;
   return { ...(sealed.id !== undefined && { id: sealed.id }), encrypted_content: sealed.data };
 }

@@ -103,7 +103,10 @@ describe('who answers first', () => {
 });
 
 const steps = fc.array(
-  fc.record({ quality: fc.double({ min: 0, max: 1, noNaN: true }), costUsd: fc.double({ min: 0, max: 1, noNaN: true }) }),
+  fc.record({
+    quality: fc.double({ min: 0, max: 1, noNaN: true }),
+    costUsd: fc.double({ min: 0, max: 1, noNaN: true }),
+  }),
   { minLength: 1, maxLength: 12 },
 );
 const rate = fc.double({ min: 0, max: 1, noNaN: true });
@@ -121,7 +124,8 @@ test('is never dearer in expectation than the decision, nor below its quality an
       expect(quality).toBeGreaterThanOrEqual(Math.min(floor, plain.quality));
       expect(path[0]).toBe(start);
       expect(path.length).toBeLessThanOrEqual(maxCalls);
-      for (let k = 1; k < path.length; k++) expect(ranked[path[k]!]!.quality).toBeGreaterThan(ranked[path[k - 1]!]!.quality);
+      for (let k = 1; k < path.length; k++)
+        expect(ranked[path[k]!]!.quality).toBeGreaterThan(ranked[path[k - 1]!]!.quality);
     }),
   );
 });

@@ -19,6 +19,11 @@ function pointsman(...args: string[]) {
 const COMMANDS = [
   'start',
   'route',
+  'doctor',
+  'config',
+  'import',
+  'provider-keys',
+  'report',
   'eval',
   'leaderboard',
   'datasets',

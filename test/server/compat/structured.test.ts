@@ -1,4 +1,8 @@
 /** Answers held to a schema, and embeddings, as the OpenAI client asks for them and reads them. */
+import { createOpenAI } from '@ai-sdk/openai';
+import Anthropic from '@anthropic-ai/sdk';
+import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod';
+import { generateText, Output } from 'ai';
 import OpenAI from 'openai';
 import { zodResponseFormat, zodTextFormat } from 'openai/helpers/zod';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -86,6 +90,30 @@ describe.each(Object.entries(HOSTS))('structured output of %s', (id, { answer, s
       response_format: zodResponseFormat(Town, 'town'),
     });
     expect(completion.choices[0]!.message.parsed).toEqual(TOWN);
+    expect(sentSchema(host)).toMatchObject(SCHEMA);
+  });
+
+  test.each(['chat', 'responses'] as const)('is parsed by the AI SDK over %s', async (surface) => {
+    const { gateway, host } = await start([id], (_, response) => sendJson(response, answer));
+    const { output } = await generateText({
+      model: createOpenAI({ baseURL: `${gateway.url}/v1`, apiKey: 'any' })[surface](id),
+      output: Output.object({ schema: Town }),
+      prompt: 'Describe Lyon.',
+      maxRetries: 0,
+    });
+    expect(output).toEqual(TOWN);
+    expect(sentSchema(host)).toMatchObject(SCHEMA);
+  });
+
+  test('is parsed by Anthropic’s client', async () => {
+    const { gateway, host } = await start([id], (_, response) => sendJson(response, answer));
+    const message = await new Anthropic({ baseURL: gateway.url, apiKey: 'any', maxRetries: 0 }).messages.parse({
+      model: id,
+      max_tokens: 1000,
+      messages: MESSAGES,
+      output_config: { format: zodOutputFormat(Town) },
+    });
+    expect(message.parsed_output).toEqual(TOWN);
     expect(sentSchema(host)).toMatchObject(SCHEMA);
   });
 

@@ -21,8 +21,16 @@ test('every option is one or the other, and an option that is new or gone counts
     'host: ::1\nallowPublic: true\ndatabaseUrl: postgres://h/d\nartifact: a\nencoder: transformer:x\nspoolLimitMb: 1\nbaseline: b\ncatalog: c\nlogLevel: warn\nbodyLimitMb: 1',
   );
   const { applied, needsRestart } = reloadable(before, after);
-  expect(needsRestart.sort()).toEqual(['allowPublic', 'artifact', 'databaseUrl', 'encoder', 'host', 'spoolLimitMb']);
-  expect(applied.sort()).toEqual(['baseline', 'bodyLimitMb', 'catalog', 'logLevel']);
+  expect(needsRestart.sort()).toEqual([
+    'allowPublic',
+    'artifact',
+    'bodyLimitMb',
+    'databaseUrl',
+    'encoder',
+    'host',
+    'spoolLimitMb',
+  ]);
+  expect(applied.sort()).toEqual(['baseline', 'catalog', 'logLevel']);
   expect(reloadable(after, before).applied.sort()).toEqual(applied);
 });
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { RoutingError } from '../../../datasets/index.ts';
 import { RequestLife } from '../../../server/forward/watch.ts';
 import type { ProtocolName } from '../../../server/protocols/index.ts';
 import { candidate, completion, word } from '../fakes.ts';
@@ -75,6 +76,20 @@ describe('keys', () => {
     expect(call?.target.deployment).toBe('one/cheap#b');
     expect(keys(one)).toEqual(['a', 'b']);
     expect(other.calls).toHaveLength(0);
+  });
+
+  test.each([
+    ['has no credentials to sign with', 'PROVIDER_NOT_CONFIGURED', 2],
+    ['lies behind a proxy that refuses', 'UPSTREAM_ERROR', 1],
+  ] as const)('a provider that %s is not tried again and again', async (_, code, calls) => {
+    const one = scripted('one', () => Promise.reject(new RoutingError(code, 'no')), { credentials: two });
+    const other = scripted('other', fine);
+    const targets = [...targetAt(one, 'cheap'), ...targetAt(one, 'dear'), ...targetAt(other, 'x')];
+    const { call } = await run(targets, { config: { retry: QUICK } });
+    expect(call?.target.id).toBe('other/x');
+    expect(one.calls).toHaveLength(calls);
+    expect((await run(targetAt(one, 'cheap'), { config: { retry: QUICK } })).error?.code).toBe(code);
+    expect(one.calls).toHaveLength(2 * calls);
   });
 
   test('a key that is refused is not tried again after a pause either', async () => {

@@ -69,10 +69,12 @@ describe('passing a request on', () => {
     expect(JSON.parse(pass(text)).thinking).toEqual({ type: 'disabled' });
   });
 
-  test('leaves what a host of another maker signed to that host', () => {
-    const minimax = target('MiniMax-M2', { dialect: { maker: 'other' } });
-    const text = JSON.stringify(loop(signed, call));
-    expect(pass(text, minimax)).toBe(text.replace('"auto"', '"MiniMax-M2"'));
+  test('hands a host of another maker what it signed, and not what Anthropic did', () => {
+    const minimax = target('MiniMax-M2', { dialect: { maker: 'minimax' } });
+    const own = sealedToText({ by: 'minimax', data: 'its own' }, 'anthropic');
+    const text = JSON.stringify(loop(signed, { ...signed, signature: own }, call));
+    const expected = JSON.stringify(loop({ ...signed, signature: 'its own' }, call));
+    expect(pass(text, minimax)).toBe(expected.replace('"auto"', '"MiniMax-M2"'));
   });
 
   test('asks for a stream, or for none, as the gateway needs it', () => {

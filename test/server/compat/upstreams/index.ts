@@ -72,12 +72,14 @@ export async function run(upstream: TrueUpstream, http2 = false): Promise<Runnin
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}${upstream.basePath}`;
   const { kind, protocol, model } = upstream;
+  // MiniMax's two protocols lie under different paths, which its kind knows.
+  const baseUrl = kind.path === undefined ? url : new URL(url).origin;
   const running: RunningUpstream = {
     protocol,
     upstream,
     url,
     provider: httpProvider(kind, {
-      baseUrl: url,
+      baseUrl,
       keys: [{ id: '', weight: 1, key: 'key-of-the-provider' }],
       settings: { region: 'eu-central-1' },
       transport: new Transport(),

@@ -1,11 +1,11 @@
 /** OpenAI's Responses, unstored: reasoning comes back sealed, under an id of its own. */
 import { z } from 'zod';
+import type { ProviderKind } from '../../../../server/providers/kind.ts';
 import { openai } from '../../../../server/providers/openai.ts';
+import { xai } from '../../../../server/providers/xai.ts';
 import { halves, json, must, STORY, type Step, sse, stream, type TrueUpstream, USED } from './story.ts';
 
-const SEAL = 'gAAAAABsealedByOpenAI_reasoning==';
 const REASONING_ID = 'rs_0a1b2c3d4e5f60718293a4b5c6d7e8f90011223344556677';
-const MODEL = 'gpt-5.1';
 
 const Item = z.union([
   z.strictObject({
@@ -51,7 +51,7 @@ const Item = z.union([
   }),
 ]);
 const Request = z.strictObject({
-  model: z.literal(MODEL),
+  model: z.string(),
   input: z.union([z.string(), z.array(Item).min(1)]),
   instructions: z.string().nullish(),
   tools: z
@@ -119,11 +119,11 @@ const head = (status: string, output: unknown[]) => ({
   user: null,
   metadata: {},
 });
-const reasoning = (text: string) => ({
+const reasoningOf = (seal: string) => (text: string) => ({
   id: REASONING_ID,
   type: 'reasoning',
   summary: text === '' ? [] : [{ type: 'summary_text', text }],
-  encrypted_content: SEAL,
+  encrypted_content: seal,
 });
 const message = (status: string, text: string | null) => ({
   id: 'msg_0a1b2c',
@@ -141,103 +141,114 @@ const call = (status: string, args: string) => ({
   name: STORY.tool.name,
 });
 
-export const responsesUpstream: TrueUpstream = {
-  protocol: 'responses',
-  kind: { ...openai, protocols: ['responses'] },
-  model: MODEL,
-  basePath: '/v1',
-  seal: SEAL,
-  cached: USED.cached,
-  read({ url, body }) {
-    must(url === '/v1/responses', `POST ${url}`);
-    const request = Request.parse(body);
-    const items = typeof request.input === 'string' ? [] : request.input;
-    const called: string[] = [];
-    items.forEach((item, i) => {
-      if (item.type === 'function_call') called.push(item.call_id);
-      if (item.type === 'function_call_output')
-        must(called.includes(item.call_id), 'No tool call found for its output');
-      if (item.type !== 'reasoning') return;
-      must(item.encrypted_content === SEAL, 'The encrypted content could not be verified');
-      must(item.id === undefined || item.id === REASONING_ID, `Encrypted content item_id did not match: ${item.id}`);
-      const next = items[i + 1];
-      must(
-        next && (next.type === 'function_call' || ('role' in next && next.role === 'assistant')),
-        'reasoning without its following item',
-      );
-    });
-    const said = items.findLastIndex(
-      (item) => item.type === 'function_call' || ('role' in item && item.role === 'assistant'),
-    );
-    const asked = JSON.stringify(items.slice(said + 1));
-    const step: Step = asked.includes('function_call_output')
-      ? 'report'
-      : asked.includes(STORY.question)
-        ? 'call'
-        : 'greet';
-    if (step !== 'greet')
-      must(
-        request.tools?.some(({ name }) => name === STORY.tool.name),
-        'no tools',
-      );
-    return { step, stream: request.stream === true };
-  },
-  answer(step, streams, response) {
-    const text = { greet: STORY.greeted, call: STORY.plan, report: STORY.report }[step];
-    const args = JSON.stringify(STORY.call);
-    const output =
-      step === 'call'
-        ? [reasoning(STORY.thought), message('completed', text), call('completed', args)]
-        : [message('completed', text)];
-    if (!streams) {
-      json(response, head('completed', output));
-      return;
-    }
-    const frames: string[] = [];
-    let sequence_number = 0;
-    const emit = (type: string, fields: object) =>
-      frames.push(sse({ type, sequence_number: sequence_number++, ...fields }, type));
-    emit('response.created', { response: head('in_progress', []) });
-    emit('response.in_progress', { response: head('in_progress', []) });
-    let output_index = 0;
-    if (step === 'call') {
-      const at = { item_id: REASONING_ID, output_index, summary_index: 0 };
-      emit('response.output_item.added', {
-        output_index,
-        item: { ...reasoning(''), encrypted_content: 'gAAAAABearlier' },
+function upstreamOf(kind: ProviderKind, model: string, seal: string): TrueUpstream {
+  const reasoning = reasoningOf(seal);
+  return {
+    protocol: 'responses',
+    kind: { ...kind, protocols: ['responses'] },
+    model,
+    basePath: '/v1',
+    seal: seal,
+    cached: USED.cached,
+    read({ url, body }) {
+      must(url === '/v1/responses', `POST ${url}`);
+      const request = Request.parse(body);
+      must(request.model === model, `no model ${request.model}`);
+      const items = typeof request.input === 'string' ? [] : request.input;
+      const called: string[] = [];
+      items.forEach((item, i) => {
+        if (item.type === 'function_call') called.push(item.call_id);
+        if (item.type === 'function_call_output')
+          must(called.includes(item.call_id), 'No tool call found for its output');
+        if (item.type !== 'reasoning') return;
+        must(item.encrypted_content === seal, 'The encrypted content could not be verified');
+        must(item.id === undefined || item.id === REASONING_ID, `Encrypted content item_id did not match: ${item.id}`);
+        const next = items[i + 1];
+        must(
+          next && (next.type === 'function_call' || ('role' in next && next.role === 'assistant')),
+          'reasoning without its following item',
+        );
       });
-      emit('response.reasoning_summary_part.added', { ...at, part: { type: 'summary_text', text: '' } });
-      for (const delta of halves(STORY.thought)) emit('response.reasoning_summary_text.delta', { ...at, delta });
-      emit('response.reasoning_summary_text.done', { ...at, text: STORY.thought });
-      emit('response.reasoning_summary_part.done', { ...at, part: { type: 'summary_text', text: STORY.thought } });
-      emit('response.output_item.done', { output_index: output_index++, item: reasoning(STORY.thought) });
-    }
-    const at = { item_id: 'msg_0a1b2c', output_index, content_index: 0 };
-    emit('response.output_item.added', { output_index, item: message('in_progress', null) });
-    emit('response.content_part.added', {
-      ...at,
-      part: { type: 'output_text', annotations: [], logprobs: [], text: '' },
-    });
-    for (const delta of halves(text))
-      emit('response.output_text.delta', { ...at, delta, logprobs: [], obfuscation: 'x' });
-    emit('response.output_text.done', { ...at, text, logprobs: [] });
-    emit('response.content_part.done', { ...at, part: { type: 'output_text', annotations: [], logprobs: [], text } });
-    emit('response.output_item.done', { output_index: output_index++, item: message('completed', text) });
-    if (step === 'call') {
-      const of = { item_id: 'fc_0a1b2c', output_index };
-      emit('response.output_item.added', { output_index, item: call('in_progress', '') });
-      for (const delta of halves(args)) emit('response.function_call_arguments.delta', { ...of, delta });
-      emit('response.function_call_arguments.done', { ...of, name: STORY.tool.name, arguments: args });
-      emit('response.output_item.done', { output_index, item: call('completed', args) });
-    }
-    emit('response.completed', { response: head('completed', output) });
-    stream(response, frames);
-  },
-  refuse(status, message, response) {
-    json(
-      response,
-      { error: { message, type: status === 400 ? 'invalid_request_error' : 'server_error', param: null, code: null } },
-      status,
-    );
-  },
-};
+      const said = items.findLastIndex(
+        (item) => item.type === 'function_call' || ('role' in item && item.role === 'assistant'),
+      );
+      const asked = JSON.stringify(items.slice(said + 1));
+      const step: Step = asked.includes('function_call_output')
+        ? 'report'
+        : asked.includes(STORY.question)
+          ? 'call'
+          : 'greet';
+      if (step !== 'greet')
+        must(
+          request.tools?.some(({ name }) => name === STORY.tool.name),
+          'no tools',
+        );
+      return { step, stream: request.stream === true };
+    },
+    answer(step, streams, response) {
+      const text = { greet: STORY.greeted, call: STORY.plan, report: STORY.report }[step];
+      const args = JSON.stringify(STORY.call);
+      const output =
+        step === 'call'
+          ? [reasoning(STORY.thought), message('completed', text), call('completed', args)]
+          : [message('completed', text)];
+      if (!streams) {
+        json(response, head('completed', output));
+        return;
+      }
+      const frames: string[] = [];
+      let sequence_number = 0;
+      const emit = (type: string, fields: object) =>
+        frames.push(sse({ type, sequence_number: sequence_number++, ...fields }, type));
+      emit('response.created', { response: head('in_progress', []) });
+      emit('response.in_progress', { response: head('in_progress', []) });
+      let output_index = 0;
+      if (step === 'call') {
+        const at = { item_id: REASONING_ID, output_index, summary_index: 0 };
+        emit('response.output_item.added', {
+          output_index,
+          item: { ...reasoning(''), encrypted_content: 'gAAAAABearlier' },
+        });
+        emit('response.reasoning_summary_part.added', { ...at, part: { type: 'summary_text', text: '' } });
+        for (const delta of halves(STORY.thought)) emit('response.reasoning_summary_text.delta', { ...at, delta });
+        emit('response.reasoning_summary_text.done', { ...at, text: STORY.thought });
+        emit('response.reasoning_summary_part.done', { ...at, part: { type: 'summary_text', text: STORY.thought } });
+        emit('response.output_item.done', { output_index: output_index++, item: reasoning(STORY.thought) });
+      }
+      const at = { item_id: 'msg_0a1b2c', output_index, content_index: 0 };
+      emit('response.output_item.added', { output_index, item: message('in_progress', null) });
+      emit('response.content_part.added', {
+        ...at,
+        part: { type: 'output_text', annotations: [], logprobs: [], text: '' },
+      });
+      for (const delta of halves(text))
+        emit('response.output_text.delta', { ...at, delta, logprobs: [], obfuscation: 'x' });
+      emit('response.output_text.done', { ...at, text, logprobs: [] });
+      emit('response.content_part.done', { ...at, part: { type: 'output_text', annotations: [], logprobs: [], text } });
+      emit('response.output_item.done', { output_index: output_index++, item: message('completed', text) });
+      if (step === 'call') {
+        const of = { item_id: 'fc_0a1b2c', output_index };
+        emit('response.output_item.added', { output_index, item: call('in_progress', '') });
+        for (const delta of halves(args)) emit('response.function_call_arguments.delta', { ...of, delta });
+        emit('response.function_call_arguments.done', { ...of, name: STORY.tool.name, arguments: args });
+        emit('response.output_item.done', { output_index, item: call('completed', args) });
+      }
+      emit('response.completed', { response: head('completed', output) });
+      stream(response, frames);
+    },
+    refuse(status, message, response) {
+      json(
+        response,
+        {
+          error: { message, type: status === 400 ? 'invalid_request_error' : 'server_error', param: null, code: null },
+        },
+        status,
+      );
+    },
+  };
+}
+
+export const responsesUpstream = upstreamOf(openai, 'gpt-5.1', 'gAAAAABsealedByOpenAI_reasoning==');
+
+/** xAI speaks the protocol too, and seals its reasoning itself. */
+export const xaiUpstream = upstreamOf(xai, 'grok-4', 'c2VhbGVkLWJ5LXhBSQ_reasoning==');
