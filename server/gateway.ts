@@ -1,5 +1,4 @@
 /** What all endpoints share: the router in force, the models that can be called, where rows go. */
-import { randomBytes } from 'node:crypto';
 import type { Candidate, Catalog } from '../datasets/catalog/candidate.ts';
 import { costUsd, type Tokens } from '../datasets/catalog/price.ts';
 import type { Decision } from '../router/decision.ts';
@@ -19,6 +18,7 @@ import { HeldObjects, type HeldStore } from './held-objects.ts';
 import { type Models, modelsOf } from './models.ts';
 import type { Providers } from './providers/index.ts';
 import { trusting } from './providers/transport.ts';
+import { freshBytes } from './random.ts';
 import { type PinStore, Sessions } from './sessions.ts';
 
 /** Swapped between requests when a new artifact is promoted; a request keeps the one it began with. */
@@ -191,7 +191,7 @@ const EVERY_MODEL = (caller: Caller): Caller =>
   caller.models === undefined ? caller : { ...caller, models: undefined };
 
 /** 128 random bits: an id cannot be guessed, and knowing one is what allows to give feedback on it. */
-export const newDecisionId = (): string => randomBytes(16).toString('hex');
+export const newDecisionId = (): string => freshBytes(16).toString('hex');
 
 /** Uniform in [0, 1), 48 random bits. */
-const uniform = (): number => randomBytes(6).readUIntBE(0, 6) / 2 ** 48;
+const uniform = (): number => freshBytes(6).readUIntBE(0, 6) / 2 ** 48;

@@ -237,9 +237,12 @@ function pingEarly({ gateway, exchange, surface, reply }: Underway): { stop(): v
 export function watchClient(gateway: Gateway, reply: FastifyReply): RequestLife {
   const life = new RequestLife(gateway.config.timeouts.totalMs);
   gateway.lives.add(life);
-  reply.raw.once('close', () => {
+  const left = () => {
     if (!reply.raw.writableFinished) life.giveUp(new GivenUp('UPSTREAM_CLOSED', 'the client hung up', true));
-  });
+  };
+  // It may have left while its request was being decided on.
+  if (reply.raw.destroyed) left();
+  else reply.raw.once('close', left);
   return life;
 }
 

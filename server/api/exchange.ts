@@ -93,7 +93,7 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
       routerMs,
       observed: null,
     },
-    targets: heldBy === undefined ? pinnedFirst(targets, pin) : heldAmongTargets(heldBy, surface, targets),
+    targets: heldBy === undefined ? pinnedFirst(gateway, targets, pin) : heldAmongTargets(heldBy, surface, targets),
     expected: { inputTokens: final.facts.inputTokens, outputTokens: chosen.outputTokens },
     alias: auto.alias,
     conversation,
@@ -172,10 +172,10 @@ async function claimed(
   };
 }
 
-/** The deployment that holds a conversation's prompt cache is asked first among those of the same model. */
-function pinnedFirst(targets: readonly Target[], pin: Pin | null): readonly Target[] {
+/** The deployment that holds a conversation's prompt cache is asked first among those of the same model, unless it rests. */
+function pinnedFirst({ breaker }: Gateway, targets: readonly Target[], pin: Pin | null): readonly Target[] {
   const at = targets.findIndex((t) => t.id === pin?.model && t.deployment === pin.deployment);
-  if (at <= 0 || targets[0]!.id !== pin?.model) return targets;
+  if (at <= 0 || targets[0]!.id !== pin?.model || breaker.rests(targets[at]!)) return targets;
   return [targets[at]!, ...targets.filter((_, i) => i !== at)];
 }
 

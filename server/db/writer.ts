@@ -118,7 +118,9 @@ export class Writer {
         this.#problem(`a row of ${row.table} is lost, it cannot be written as JSON: ${(error as Error).message}`);
         continue;
       }
-      const queued: Queued = { ...row, json, segment: null, state: 'queued' };
+      // Spread out: a copy by `...` of each of thousands of rows a second is felt.
+      const { table } = row;
+      const queued = { table, row: row.row, json, segment: null, state: 'queued' } as Queued;
       this.#queue.push(queued);
       this.#unsaved.push(queued);
     }

@@ -9,6 +9,8 @@ const FAILURES = 3;
 /** First rest, and the longest that doubling leads to, ms. */
 const REST_MS = 10_000;
 const LONGEST_REST_MS = 120_000;
+/** Circuits kept. */
+const MOST = 10_000;
 
 /** A deployment, its key and its provider: what a failure can be a failure of. */
 export interface Place {
@@ -66,7 +68,10 @@ export class Breaker {
       circuit.until = this.#now() + rest;
       this.#changed.add(key);
     }
+    // Last in order, so that what failed longest ago is forgotten first: clients may name any model there is or is not.
+    this.#circuits.delete(key);
     this.#circuits.set(key, circuit);
+    if (this.#circuits.size > MOST) this.#circuits.delete(this.#circuits.keys().next().value!);
   }
 
   rests(place: Place): boolean {

@@ -174,10 +174,13 @@ class Calls {
     const ordinal = this.made++;
     const startedAt = new Date();
     const started = performance.now();
-    const life = new AbortController();
-    const onLifeEnd = () => life.abort(request.life.reason);
-    if (request.life.aborted) onLifeEnd();
-    else request.life.addEventListener('abort', onLifeEnd, { once: true });
+    // A runner that another may overtake has a life of its own within the request's.
+    const own = limits.retry.hedgeAfterMs === null ? null : new AbortController();
+    const onLifeEnd = () => own?.abort(request.life.reason);
+    if (own !== null) {
+      if (request.life.aborted) onLifeEnd();
+      else request.life.addEventListener('abort', onLifeEnd, { once: true });
+    }
     const row = (end: AttemptEnd, firstByteMs: number | null): AttemptRecord => ({
       id: `${request.decisionId}-${ordinal}`,
       decisionId: request.decisionId,
@@ -205,10 +208,10 @@ class Calls {
       reasoning: target.candidate?.reasoning === true || request.asked.json.reasoning_effort != null,
       timeouts: limits.timeouts,
       answerLimitBytes: limits.answerLimitMb * 1024 * 1024,
-      life: life.signal,
+      life: own?.signal ?? request.life,
     });
     const runner: Runner = {
-      giveUp: () => life.abort(new GivenUp('UPSTREAM_CLOSED', 'another deployment answered first', true)),
+      giveUp: () => own?.abort(new GivenUp('UPSTREAM_CLOSED', 'another deployment answered first', true)),
       drop: (call) => {
         if (call.answer.kind === 'stream') void call.answer.stream.close();
         const { answer } = call;
@@ -221,7 +224,7 @@ class Calls {
       settled: attempting.then(
         (answer) => {
           const finish = (end: AttemptEnd) => {
-            request.life.removeEventListener('abort', onLifeEnd);
+            if (own !== null) request.life.removeEventListener('abort', onLifeEnd);
             // Only now: a model that breaks every stream after its first word is as good as down.
             if (end.failure) this.#breaker.failed(target, end.failure.blame);
             else this.#breaker.ok(target);
@@ -234,7 +237,7 @@ class Calls {
           };
         },
         (error: unknown) => {
-          request.life.removeEventListener('abort', onLifeEnd);
+          if (own !== null) request.life.removeEventListener('abort', onLifeEnd);
           if (!(error instanceof UpstreamFailure)) throw error;
           const waitedMs = performance.now() - started;
           // Whoever took most of the time there is let it run out; nobody else is to blame for that.

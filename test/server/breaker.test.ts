@@ -47,6 +47,15 @@ test('after its rest one failure is enough, and the next rest is longer, up to a
   expect(resting()).toEqual([]);
 });
 
+test('of any number of names that clients make up, the ones that failed last are kept', () => {
+  const { subject, resting, fail } = breaker();
+  fail(3);
+  for (let i = 0; i < 9_999; i++) subject.failed(place(`one/made-up-${i}`), 'overload');
+  expect(resting()).toEqual(['one/a']);
+  subject.failed(place('one/one-too-many'), 'overload');
+  expect(resting()).toEqual([]);
+});
+
 test('an answer clears what was before', () => {
   const { subject, resting, fail } = breaker();
   fail(2);

@@ -91,6 +91,7 @@ const parrot: Script = (request, response, body) => {
     param: key,
     status: key,
   };
+  const told = { ...error, type: 'error', error };
   response.setHeader('x-request-id', key);
   response.setHeader('www-authenticate', `Bearer realm="${key}"`);
   response.setHeader('retry-after', key);
@@ -100,10 +101,10 @@ const parrot: Script = (request, response, body) => {
   if (way === 'text') return void response.writeHead(401, { 'content-type': 'text/plain' }).end(heard);
   if (way === 'page') return void response.writeHead(200, { 'content-type': 'text/html' }).end(`<p>${heard}</p>`);
   if (way === 'redirect') return void response.writeHead(302, { location: `http://127.0.0.1/${key}` }).end();
-  if (way === 'told') return sendJson(response, { type: 'error', error, ...error });
+  if (way === 'told') return sendJson(response, told);
   if (way === 'frame') {
     startSse(response);
-    return void response.end(`event: error\ndata: ${JSON.stringify({ type: 'error', error, ...error })}\n\n`);
+    return void response.end(`event: error\ndata: ${JSON.stringify(told)}\n\n`);
   }
   if (way === 'break') {
     startSse(response);
@@ -111,7 +112,7 @@ const parrot: Script = (request, response, body) => {
     return void response.end(`data: ${JSON.stringify({ error })}\n\n`);
   }
   if (way === 'close') return void response.destroy();
-  sendJson(response, { type: 'error', error, ...error }, status);
+  sendJson(response, told, status);
 };
 
 /** A corporate proxy that lets nobody through, and says who it was. */

@@ -2,8 +2,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openStore } from '../../server/db/store.ts';
 import { pinsIn } from '../../server/pins.ts';
+import { httpProvider } from '../../server/providers/http-provider.ts';
+import { openAiCompatibleKind } from '../../server/providers/openai-compatible.ts';
+import { Transport } from '../../server/providers/transport.ts';
 import { cachedPrefix, type Pin, type PinStore, Sessions } from '../../server/sessions.ts';
 import { type OpenedStore, storeKinds } from './db/stores.ts';
+import { candidate, chat, completion, gatewayOver, hello, type Script, sendJson, upstream } from './fakes.ts';
 
 const HOUR = 3_600_000;
 const pin = (model: string, more: Partial<Pin> = {}): Pin => ({
@@ -209,4 +213,60 @@ describe.each(storeKinds)('on $name', (kind) => {
       expect(await one.find('t', 'moved', HOUR)).toMatchObject({ model: 'one/b' });
     },
   );
+});
+
+describe('through the gateway', () => {
+  const closing: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+  });
+
+  async function start(script: Script = (_, response) => sendJson(response, completion()), more: object = {}) {
+    const host = await upstream(script);
+    const keys = ['a', 'b', 'c', 'd'].map((id) => ({ id, weight: 1, key: `key-${id}` }));
+    const one = httpProvider(openAiCompatibleKind('one'), { baseUrl: host.url, keys, transport: new Transport() });
+    const gateway = await gatewayOver([candidate('one/a')], { providers: new Map([['one', one]]), ...more });
+    closing.push(host.close, gateway.close);
+    const keyOfLast = () => host.requests.at(-1)!.headers.authorization!.replace('Bearer key-', '');
+    return { gateway, host, keyOfLast };
+  }
+  const inSession = { 'x-session-id': 's-1' };
+
+  test('a conversation stays with the key whose cache has seen it', async () => {
+    const { gateway, keyOfLast } = await start();
+    await chat(gateway.url, hello('auto'), inSession);
+    const first = keyOfLast();
+    for (let i = 0; i < 12; i++) {
+      await chat(gateway.url, hello('auto'), inSession);
+      expect(keyOfLast()).toBe(first);
+    }
+    // Those without one go anywhere: 24 times the same of four keys would be chance of 4⁻²³.
+    const seen = new Set<string>();
+    for (let i = 0; i < 24; i++) {
+      await chat(gateway.url, hello('auto', { user: 'me' }));
+      seen.add(keyOfLast());
+    }
+    expect(seen.size).toBeGreaterThan(1);
+  });
+
+  test('but not while that one rests', async () => {
+    const { gateway, keyOfLast } = await start();
+    await chat(gateway.url, hello('auto'), inSession);
+    const first = keyOfLast();
+    const { targets } = gateway.gateway.setup.models.resolve('one/a');
+    const pinned = targets.find(({ credential }) => credential.id === first)!;
+    for (let i = 0; i < 3; i++) gateway.gateway.breaker.failed(pinned, 'overload');
+    await chat(gateway.url, hello('auto'), inSession);
+    expect(keyOfLast()).not.toBe(first);
+  });
+
+  test('a database that hangs delays a request by no more than 250 ms', async () => {
+    const { gateway } = await start(undefined, { pins: slowStore(60_000) });
+    await chat(gateway.url, hello('auto'));
+    const started = performance.now();
+    expect((await chat(gateway.url, hello('auto'), inSession)).status).toBe(200);
+    const ms = performance.now() - started;
+    expect(ms).toBeGreaterThanOrEqual(245);
+    expect(ms).toBeLessThan(500);
+  });
 });

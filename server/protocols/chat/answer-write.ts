@@ -94,7 +94,7 @@ export function chatWriter(head: AnswerHead, options: PassOptions): AnswerWriter
         const redacted = event.redacted === true;
         // The text has been streamed: a client that keeps the details gets it with its signature once more.
         const detail = writeSealed(event.sealed, redacted ? '' : thought, redacted);
-        if (!redacted) thought = '';
+        thought = '';
         return delta({ reasoning_details: [detail] });
       }
       case 'tool_call': {

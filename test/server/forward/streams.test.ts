@@ -355,6 +355,31 @@ describe('a client that leaves', () => {
     await until(() => gateway.gateway.lives.size === 0);
   });
 
+  test('while its request is being decided on is noticed, and nobody is called for long', async () => {
+    let closed = 0;
+    let decide = () => {};
+    const silent: Script = (_, response) => void response.on('close', () => closed++);
+    const { gateway, one } = await start({ script: silent });
+    const { current } = gateway.gateway.holder;
+    const route: typeof current.route = async (request, options) => {
+      await new Promise<void>((resolve) => {
+        decide = resolve;
+      });
+      return current.route(request, options);
+    };
+    gateway.gateway.holder.current = { ...current, route };
+    const leaving = new AbortController();
+    const answer = ask(gateway.url, 'chat', {}, { signal: leaving.signal });
+    answer.catch(() => {});
+    await sleep(100);
+    leaving.abort();
+    await sleep(100);
+    decide();
+    await until(() => gateway.decisions.length === 1 && gateway.gateway.lives.size === 0, 2000);
+    expect(one.requests.length).toBe(closed);
+    expect(gateway.attempts.every(({ status }) => status === 'cancelled')).toBe(true);
+  });
+
   test('during a pause between two tries is not tried for again', async () => {
     const { gateway, one } = await start(
       {
