@@ -30,6 +30,11 @@ export class Callers {
     );
   }
 
+  /** How many parties share the providers' keys. */
+  get tenants(): number {
+    return new Set([...this.#byHash.values()].map(({ tenant }) => tenant)).size;
+  }
+
   /** False where everybody may call. */
   get areAsked(): boolean {
     return this.#byHash.size > 0;

@@ -135,6 +135,10 @@ export class Gateway {
   ): Promise<{ decision: Decision; routerMs: number }> {
     const router = this.holder.current;
     const started = performance.now();
+    const { models } = this.#setup;
+    const unreachable = router.candidates.some(({ id }) => models.isOutOfReach(id, caller));
+    const within = asked.allowed ?? router.candidates.map(({ id }) => id);
+    if (unreachable) asked = { ...asked, allowed: within.filter((id) => !models.isOutOfReach(id, caller)) };
     const unhealthy = this.#resting(router, caller);
     const decision = await router.route(request, { ...asked, draw, unhealthy }).catch((error) => {
       // Only resting models are left: better one that failed lately than none at all.

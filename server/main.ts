@@ -4,7 +4,7 @@ import { readCatalog } from '../datasets/catalog/catalog.ts';
 import { RoutingError } from '../datasets/index.ts';
 import type { GatewayApp } from './app.ts';
 import { type ConfigSources, readConfig, refusePublicHost, variable } from './config/index.ts';
-import { openProviderKeys } from './db/provider-keys.ts';
+import { listProviderKeys, openProviderKeys } from './db/provider-keys.ts';
 import { openStore, type SqlStore } from './db/store.ts';
 import { GivenUp } from './forward/watch.ts';
 import type { Gateway } from './gateway.ts';
@@ -54,6 +54,7 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
     const store = opened.value;
     try {
       if (loaded.status === 'rejected') throw loaded.reason;
+      if (secret === undefined) await refuseSealedKeys(store);
       const [{ buildApp }, routerFor] = loaded.value;
       const problems: RouterProblem[] = [];
       const router = await routerFor(store, (problem) => problems.push(problem));
@@ -92,6 +93,17 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
     await first?.close();
     throw error;
   }
+}
+
+/** Keys that cannot be opened would be passed over for others, or for none. @throws `INVALID_CONFIG` */
+async function refuseSealedKeys({ db }: SqlStore): Promise<void> {
+  const sealed = await listProviderKeys(db).catch(() => []);
+  if (sealed.length === 0) return;
+  const names = sealed.map(({ provider, name }) => `${provider}/${name}`).join(', ');
+  throw new RoutingError(
+    'INVALID_CONFIG',
+    `keys of providers are kept in the database (${names}): set POINTSMAN_SECRET_KEY to open them, or take them out with pointsman provider-keys remove`,
+  );
 }
 
 async function listen({ app, gateway }: GatewayApp, host: string, port: number): Promise<string> {

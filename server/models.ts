@@ -88,6 +88,19 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
       .map(({ target }) => target);
   }
 
+  /** By tenant: models that can be had at no place with a key of this tenant's or of everybody's. */
+  const outOfReach = new Map<string, ReadonlySet<string>>();
+
+  function isOutOfReach(id: string, { tenant }: Caller): boolean {
+    let ids = outOfReach.get(tenant);
+    if (ids === undefined) {
+      const none = ({ provider }: { provider: Provider }) => credentialsFor(provider, tenant).length === 0;
+      ids = new Set(usable.map((model) => model.id).filter((one) => placesOf(one).every(none)));
+      outOfReach.set(tenant, ids);
+    }
+    return ids.has(id);
+  }
+
   /** An alias may name models to go on with; a concrete id never does. */
   function fallbacksOf(alias: string, primary: string, caller: Caller, random: () => number): Target[] {
     if (!Object.hasOwn(config.aliases, alias) || !Object.hasOwn(config.fallbacks, alias)) return [];
@@ -102,6 +115,15 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
     if (slash > 0 && (providers.has(model.slice(0, slash)) || KINDS.has(model.slice(0, slash)))) return model;
     const bare = usable.filter(({ id }) => upstreamModelOf(id) === model);
     return bare.length === 1 ? bare[0]!.id : model;
+  }
+
+  function unknownModel(model: string): RoutingError {
+    const guess = nearest(model, ['auto', ...Object.keys(config.aliases), ...usable.map((one) => one.id)]);
+    const hint = guess === undefined ? '' : ` Did you mean ${guess}?`;
+    return new RoutingError(
+      'UNKNOWN_MODEL',
+      `no model ${shorten(model)} here.${hint} Ids are provider/model, "auto" has one chosen; GET /v1/models lists them all.`,
+    );
   }
 
   /** Follows aliases; their circles were refused when the configuration was read. */
@@ -121,6 +143,11 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
     /** Undefined unless no provider is on at all. */
     sandbox: standIn,
     aliases: config.aliases,
+    /** Models that only the configuration knows: they can be called by name. */
+    listed: Object.keys(config.models).filter((id) => !known.has(id) && placesOf(id).length > 0),
+    isOutOfReach,
+    /** What an alias stands for in the end. */
+    meaning: unalias,
     priceDateOf: (id: string): string => known.get(id)?.priceDate ?? catalog.priceDate,
 
     /** What a name asks for, if anything routed. */
@@ -140,6 +167,7 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
     resolve(model: string, caller: Caller = ANYBODY, random: () => number = Math.random): Named {
       const name = unalias(model);
       const id = fullId(name);
+      if (/[\p{Cc}]|\/$/u.test(id)) throw unknownModel(model);
       const alias = name === model ? null : model;
       if (caller.models !== undefined && !isAmong(id, caller.models) && !isAmong(model, caller.models)) {
         throw new RoutingError('FORBIDDEN_MODEL', `this key may not use ${shorten(id)}`);
@@ -160,12 +188,7 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
           `${id}: no key for provider ${provider}; set ${keys ?? `providers.${provider} in pointsman.yaml`} and start again`,
         );
       }
-      const guess = nearest(model, ['auto', ...Object.keys(config.aliases), ...usable.map((one) => one.id)]);
-      const hint = guess === undefined ? '' : ` Did you mean ${guess}?`;
-      throw new RoutingError(
-        'UNKNOWN_MODEL',
-        `no model ${shorten(model)} here.${hint} Ids are provider/model, "auto" has one chosen; GET /v1/models lists them all.`,
-      );
+      throw unknownModel(model);
     },
   };
 }

@@ -12,6 +12,14 @@ export interface JsonBody {
 /** Fastify's own JSON parser refuses keys such as `__proto__`; a tool's schema may hold them, and we only read. */
 export function parseJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
+  app.addHook('onRequest', async ({ headers }) => {
+    const encoding = headers['content-encoding'];
+    if (encoding === undefined || encoding === 'identity') return;
+    throw new RoutingError(
+      'INVALID_REQUEST',
+      `content-encoding: ${encoding.slice(0, 40)} is not read here; send the body as it is`,
+    );
+  });
   app.addContentTypeParser(/^application\/(?:[\w.+-]+\+)?json\b/i, { parseAs: 'string' }, (_, text, done) => {
     try {
       const json: unknown = JSON.parse(text as string);

@@ -10,7 +10,7 @@ declare module 'fastify' {
 }
 
 /** Probes of an orchestrator ask without a key; `/admin` has a token of its own. */
-const OPEN = /^\/(healthz|readyz|metrics|admin\/)/;
+const OPEN = /^\/(healthz|readyz|admin\/)/;
 
 export function callersOnly(app: FastifyInstance, gateway: Gateway): void {
   // Set anew for each request below.

@@ -26,6 +26,7 @@ export function countTokensRoute(app: FastifyInstance, gateway: Gateway): void {
     const { models } = gateway.setup;
     // A bound on the answer is not part of such a request, but of those that the router reads.
     const estimate = readRequest({ max_tokens: 1, ...value }, 'messages').facts.inputTokens;
+    reply.header('x-request-id', request.id);
     if (models.autoOf(value.model) === null) {
       const [target] = models.resolve(value.model, request.caller).targets;
       const counted = await countedBy(target!, text);

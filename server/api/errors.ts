@@ -109,7 +109,8 @@ function upstreamReply(failure: UpstreamFailure, routed: boolean): ErrorReply {
     blame === 'request' ||
     httpStatus === 429 ||
     error?.code === TOO_LONG ||
-    (!routed && httpStatus >= 400 && httpStatus < 500);
+    // A key of ours that is refused is no fault of the client's, whose own key is another.
+    (!routed && httpStatus >= 400 && httpStatus < 500 && blame !== 'credential');
   const status = !isClients ? STATUS[code] : httpStatus >= 400 && httpStatus < 500 ? httpStatus : 400;
   return reply(
     status,

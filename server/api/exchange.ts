@@ -113,7 +113,7 @@ function withinReach<T extends Pick<RouteOptions, 'allowed'>>(
     return heldAmongTargets(heldBy, surface, targets).length > 0;
   };
   const allowed = (options.allowed ?? candidates).filter(canGoOn);
-  if (allowed.length === 0) throw heldElsewhere(heldBy, 'none of the models that may be chosen');
+  if (allowed.length === 0) throw heldElsewhere(heldBy, 'the models that may be chosen');
   return { ...options, allowed };
 }
 
@@ -126,7 +126,7 @@ function drawOf(tenant: string, conversation: string): number {
 /** @param name as the client wrote it: a key may name an alias of auto. @throws `FORBIDDEN_MODEL` */
 export function refuseAuto({ models }: Caller, name: string): void {
   if (models !== undefined && !isAmong('auto', models) && !isAmong(name, models)) {
-    throw new RoutingError('FORBIDDEN_MODEL', 'this key may not use auto: its models name concrete ones only');
+    throw new RoutingError('FORBIDDEN_MODEL', `this key may not use auto; its models are ${models.join(', ')}`);
   }
 }
 

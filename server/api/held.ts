@@ -27,6 +27,8 @@ export async function heldBy(
   { text, json, caller }: { readonly text: string; readonly json: Json; readonly caller: Caller },
 ): Promise<HeldBy | undefined> {
   const ids = idsIn(surface, text, json);
+  // Made beside this gateway, so nobody here holds them: with several tenants on one key they could be anybody's.
+  if (gateway.setup.callers.tenants > 1) ids.push(...madeElsewhere(surface, json));
   if (ids.length === 0) return undefined;
   const found = await Promise.all(ids.map(async (one) => ({ ...one, object: await heldAs(gateway, caller, one) })));
   const first = found[0]!;
@@ -70,6 +72,35 @@ function idsIn(surface: SurfaceName, text: string, json: Json): HeldId[] {
   const files = /"file_id|\\u/.test(text) ? [...fileIdsIn(json, '')] : [];
   const all = surface === 'responses' ? [...heldIdsOf(json), ...files] : files;
   return [...new Map(all.map((one) => [one.id, one])).values()];
+}
+
+/** Vector stores, containers, stored prompts and spoken answers: their ids are all that it takes to read them. */
+function madeElsewhere(surface: SurfaceName, json: Json): HeldId[] {
+  const found: HeldId[] = [];
+  const note = (id: unknown, field: string) => {
+    if (typeof id === 'string' && id !== '' && id !== 'auto') found.push({ id, field });
+  };
+  if (surface === 'messages') note(isObject(json.container) ? json.container.id : json.container, 'container');
+  if (surface === 'responses') {
+    note(isObject(json.prompt) ? json.prompt.id : undefined, 'prompt.id');
+    for (const [tool, at] of objectsOf(json.tools, 'tools')) {
+      const stores: unknown[] = Array.isArray(tool.vector_store_ids) ? tool.vector_store_ids : [];
+      for (const [i, id] of stores.entries()) note(id, `${at}.vector_store_ids.${i}`);
+      note(tool.container, `${at}.container`);
+      if (isObject(tool.environment)) note(tool.environment.container_id, `${at}.environment.container_id`);
+    }
+  }
+  if (surface === 'chat') {
+    for (const [message, at] of objectsOf(json.messages, 'messages')) {
+      if (isObject(message.audio)) note(message.audio.id, `${at}.audio.id`);
+    }
+  }
+  return found;
+}
+
+function* objectsOf(list: unknown, path: string): Iterable<[Json, string]> {
+  if (!Array.isArray(list)) return;
+  for (const [i, value] of list.entries()) if (isObject(value)) yield [value, `${path}.${i}`];
 }
 
 /** Deeper than any request that means what it says. */

@@ -114,6 +114,12 @@ function names(value: unknown, place: string): string[] {
 
 function headerKnobs(headers: IncomingHttpHeaders): Routing {
   const said: Record<string, unknown> = {};
+  for (const name of Object.keys(headers)) {
+    // A limit that is misspelt must not go unnoticed.
+    if (!name.startsWith('x-pointsman-') || HEADERS.has(name)) continue;
+    const guess = nearest(name, HEADERS);
+    throw new FieldError(name, `no such knob${guess === undefined ? '' : `; did you mean ${guess}?`}`);
+  }
   for (const [name, knob] of Object.entries(NUMBERS)) {
     const value = headers[name];
     if (value === undefined) continue;
@@ -147,6 +153,12 @@ const NUMBERS = {
 } as const;
 
 const LISTS = { 'x-pointsman-models': 'models', 'x-pointsman-tags': 'tags' } as const;
+
+const HEADERS: ReadonlySet<string> = new Set([
+  ...Object.keys(NUMBERS),
+  ...Object.keys(LISTS),
+  ...['session', 'critical', 'escalation', 'explain', 'provider'].map((knob) => `x-pointsman-${knob}`),
+]);
 
 function knobOf(header: string, knob: keyof Routing, value: unknown): unknown {
   const parsed = Routing.safeParse({ [knob]: value });

@@ -52,16 +52,22 @@ const autoOf = (gateway: Gateway): Listed => ({
 /** What this caller may use: `auto`, the administrators' names, the models. */
 function listed(gateway: Gateway, { caller }: FastifyRequest): Listed[] {
   const { models } = gateway.setup;
-  const created = createdOf(gateway);
-  const aliases = Object.keys(models.aliases).map((id) => ({
+  const named = (id: string, owner: string): Listed => ({
     id,
-    object: 'model' as const,
-    created,
-    owned_by: 'pointsman',
-  }));
-  const all: Listed[] = [autoOf(gateway), ...aliases, ...models.usable.map((model) => describe(model, gateway))];
+    object: 'model',
+    created: createdOf(gateway),
+    owned_by: owner,
+  });
+  const all: Listed[] = [
+    autoOf(gateway),
+    ...Object.keys(models.aliases).map((id) => named(id, 'pointsman')),
+    ...models.usable.map((model) => describe(model, gateway)),
+    ...models.listed.map((id) => named(id, providerOf(id))),
+  ].filter(({ id }) => !models.isOutOfReach(models.meaning(id), caller));
   const { models: patterns } = caller;
-  return patterns === undefined ? all : all.filter(({ id }) => isAmong(id, patterns));
+  return patterns === undefined
+    ? all
+    : all.filter(({ id }) => isAmong(id, patterns) || isAmong(models.meaning(id), patterns));
 }
 
 const describe = (model: Candidate, gateway: Gateway) => ({

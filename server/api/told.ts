@@ -51,6 +51,7 @@ export function sumUp(
     'x-pointsman-provider': ascii(target.provider.name),
     'x-pointsman-reason': checked?.reason ?? (record.executedModel === record.model ? record.reason : 'fallback'),
   };
+  if (checked?.failed === true) headers['x-pointsman-check'] = 'failed';
   if (checked !== undefined && checked.ups > 0) headers['x-pointsman-escalations'] = String(checked.ups);
   if (alias !== null) headers['x-pointsman-alias'] = ascii(alias);
   if (attempts > 1) headers['x-pointsman-attempts'] = String(attempts);

@@ -52,13 +52,6 @@ function readConfiguration(sources: ConfigSources, secrets: Secrets, checks: Che
   const file = configFile(sources);
   const path = file?.path ?? '';
   const there = file !== null && existsSync(path);
-  if (there) {
-    try {
-      secrets.addText(readFileSync(path, 'utf8'));
-    } catch {
-      // Said below, by whoever reads it for what it says.
-    }
-  }
   try {
     const config = readConfig(sources);
     checks.push(
@@ -68,6 +61,7 @@ function readConfiguration(sources: ConfigSources, secrets: Secrets, checks: Che
     );
     return config;
   } catch (error) {
+    if (there) secrets.addText(textOf(path));
     const lines = error instanceof Error ? error.message.split('\n') : [String(error)];
     const mend = 'correct it; pointsman config example shows every option. The rest is not looked at until then';
     for (const line of lines) checks.push(problem('configuration', 'file', line, mend));
@@ -127,5 +121,14 @@ async function catalogOf({ catalog }: GatewayConfig, checks: Check[]) {
   } catch (error) {
     checks.push(problem('models', 'catalog', wordsOf(error), 'correct the catalog file, or leave catalog out'));
     return null;
+  }
+}
+
+/** Empty where it cannot be read: that is said by whoever reads it for what it says. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
   }
 }

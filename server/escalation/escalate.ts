@@ -18,6 +18,8 @@ export interface Ascent {
   readonly call: OpenCall;
   /** How often it was gone up: calls answered after a failed check. */
   readonly ups: number;
+  /** The answer given failed its check, too: nothing better was to be had. */
+  readonly failed: boolean;
 }
 
 export interface AscentInput {
@@ -45,15 +47,15 @@ export async function escalate(first: OpenCall, input: AscentInput): Promise<Asc
   let call = first;
   for (let ups = 0; ; ups++) {
     const { answer, target } = call;
-    if (answer.kind !== 'json') return { call, ups };
+    if (answer.kind !== 'json') return { call, ups, failed: false };
     const fault = await faultOf(answer, target.id, checking);
-    if (fault === null) return { call, ups };
+    if (fault === null) return { call, ups, failed: false };
     onFault(target.id, fault);
     const failed: OpenCall = { ...call, finish: failing(call) };
     tried.add(target.id);
     const next = above(tried, ranked, targets);
     const isOver = ups + 1 >= maxCalls || call.attempts >= limits.maxAttempts || request.life.aborted;
-    if (isOver || next.length === 0) return { call: failed, ups };
+    if (isOver || next.length === 0) return { call: failed, ups, failed: true };
     // Now, so that its record tells how long it took, not how long the next one does.
     const { usage, outputChars } = answer;
     const row = failed.finish({ status: 'ok', usage, outputChars, httpStatus: 200 });
@@ -81,7 +83,7 @@ export async function escalate(first: OpenCall, input: AscentInput): Promise<Asc
         spentUsd: call.spentUsd + failedUsd,
         finish: () => row,
       };
-      return { call: held, ups };
+      return { call: held, ups, failed: true };
     }
   }
 }

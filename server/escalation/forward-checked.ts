@@ -31,6 +31,8 @@ export interface Checked {
   readonly reason: 'escalated' | 'checked' | null;
   /** Calls that were made because a check had failed, and answered. */
   readonly ups: number;
+  /** The answer given failed its check, too. */
+  readonly failed: boolean;
 }
 
 /** @throws UpstreamFailure when nobody answered, or the client left */
@@ -44,7 +46,7 @@ export async function forwardChecked(input: CheckedRequest): Promise<{ call: Ope
   const asksForConfidence = config.escalation.minTokenProbability > 0 && json.logprobs !== true;
   const asking = asksForConfidence ? { ...request, asked: { ...request.asked, confidence: true } } : request;
   const first = await forward(plan.targets, asking, config, note, gateway.breaker);
-  const { call, ups } = await escalate(first, {
+  const { call, ups, failed } = await escalate(first, {
     checking: {
       config: config.escalation,
       egress,
@@ -62,7 +64,7 @@ export async function forwardChecked(input: CheckedRequest): Promise<{ call: Ope
     // What is wrong is said, never a word of the answer.
     onFault: (model, { check, why }) => log.info({ model, check, why }, 'an answer failed its check'),
   });
-  return { call, checked: { ups, reason: reasonOf(call, first, ups, plan) } };
+  return { call, checked: { ups, failed, reason: reasonOf(call, first, ups, plan) } };
 }
 
 function reasonOf(call: OpenCall, first: OpenCall, ups: number, { cheaper }: Plan): Checked['reason'] {

@@ -26,15 +26,19 @@ export function readUsage(raw: unknown, quirks: UsageQuirks = {}): Usage | null 
   const details = raw.prompt_tokens_details ?? raw.prompt_token_details; // Mistral has been seen to write the second
   const inputDetails = isObject(details) ? details : {};
   const outputDetails = isObject(raw.completion_tokens_details) ? raw.completion_tokens_details : {};
-  const reasoningTokens = count(outputDetails.reasoning_tokens);
-  const cached =
+  const thought = count(outputDetails.reasoning_tokens);
+  const reasoningTokens =
+    quirks.reasoningOutside === true || thought === null ? thought : Math.min(thought, completion);
+  const told =
     count(inputDetails.cached_tokens) ??
     count(raw.prompt_cache_hit_tokens) ?? // DeepSeek
     count(raw.cached_tokens) ?? // Moonshot
     count(raw.num_cached_tokens) ?? // Mistral
     0;
-  // More cached than there was: then it is counted beside the prompt, as xAI has been seen to do.
-  const input = cached > prompt ? prompt + cached : prompt;
+  // More cached than there was: xAI has been seen to count it beside the prompt; from anybody else it is not believed.
+  const beside = quirks.reasoningOutside === true && told > prompt;
+  const input = beside ? prompt + told : prompt;
+  const cached = beside ? told : Math.min(told, prompt);
   return {
     inputTokens: input,
     cachedInputTokens: cached,
@@ -50,9 +54,12 @@ export function readUsage(raw: unknown, quirks: UsageQuirks = {}): Usage | null 
 /** Tokens of a text whose usage was never reported. */
 export const tokensOfChars = (chars: number): number => Math.ceil(chars / 4);
 
+/** No model takes or writes so many in one call: a host that says so is not believed. */
+const MOST_TOKENS = 100_000_000;
+
 /** A number of tokens, or null for what is none. */
 export const count = (value: unknown): number | null =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= MOST_TOKENS ? value : null;
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

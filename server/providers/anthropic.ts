@@ -6,6 +6,8 @@ export const anthropic: ProviderKind = {
   name: 'anthropic',
   keys: ['ANTHROPIC_API_KEY'],
   baseUrl: 'https://api.anthropic.com/v1',
+  // Its own clients write the address without the version.
+  address: (baseUrl) => (/^https?:\/\/[^/]+\/?$/.test(baseUrl) ? `${baseUrl.replace(/\/$/, '')}/v1` : baseUrl),
   // ANTHROPIC_BASE_URL is what Anthropic's own clients read, to find this gateway.
   movable: false,
   protocols: ['messages'],

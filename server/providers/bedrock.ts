@@ -15,7 +15,7 @@ export const bedrock: ProviderKind = {
     const region = regionOf(settings, env);
     return region === undefined ? undefined : `https://bedrock-runtime.${region}.amazonaws.com`;
   },
-  needs: 'region (AWS_REGION), and AWS credentials or AWS_BEARER_TOKEN_BEDROCK',
+  needs: 'region (AWS_REGION); or AWS credentials in place of that key',
   keyless: (settings, env) =>
     settings.profile !== undefined ||
     settings.region !== undefined ||

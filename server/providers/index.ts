@@ -152,7 +152,14 @@ function setUp(
   }
   const keys = found.length > 0 ? found : [{ id: '', weight: 1, key: undefined, from: keyNames.join(' or ') }];
   const transport = new Transport({ connectMs: config.timeouts.connectMs, proxy: given?.proxy, secureContext, env });
-  return httpProvider(kind, { name, baseUrl, keys, settings: given, env, transport });
+  return httpProvider(kind, {
+    name,
+    baseUrl: kind.address?.(baseUrl) ?? baseUrl,
+    keys,
+    settings: given,
+    env,
+    transport,
+  });
 }
 
 function needsNoKey(

@@ -21,6 +21,8 @@ export interface ProviderKind {
   readonly keys: readonly string[];
   /** Where its API starts; undefined where the settings do not say enough, and `needs` says what is missing. */
   readonly baseUrl: string | ((settings: Settings, env: Environment) => string | undefined);
+  /** Corrects an address that somebody wrote down. */
+  readonly address?: ((baseUrl: string) => string) | undefined;
   /** What has to be set beside a key, for people. */
   readonly needs?: string | undefined;
   /** False where `<NAME>_BASE_URL` is in use for something else. Default: true. */

@@ -79,7 +79,8 @@ function saved(figures: SavedFigures): string[] {
   const { requests, baselines, paidUsd, baselineUsd, savedUsd, savedShare, unpriced } = figures;
   const title = 'What auto saved';
   const left = unpriced === 0 ? [] : [`  ${whole(unpriced)} routed requests are left out: no price is known for them.`];
-  if (requests === 0) return [title, '  No routed requests: send "model": "auto" to have them.', ...left];
+  if (requests === 0)
+    return [title, '  No routed answers of real models yet: send "model": "auto" to have them.', ...left];
   const facts = `  ${whole(requests)} routed requests cost ${usd(paidUsd)}; always calling ${baselines.join(' or ') || 'the baseline'} would have cost ${usd(baselineUsd)}.`;
   if (savedUsd === null || savedShare === null) return [title, facts, notEnough(requests), ...left];
   return [

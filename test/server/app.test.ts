@@ -189,7 +189,7 @@ describe('a request that cannot be served', () => {
 
   test.each([
     ['auto', 502],
-    ['one/small-model', 401],
+    ['one/small-model', 502],
   ])('says which provider refused its key, and what holds that: %s', async (model, status) => {
     const host = await upstream((_, response) => sendJson(response, { error: { message: 'Invalid key' } }, 401));
     cleanUps.push(host.close);

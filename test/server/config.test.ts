@@ -97,10 +97,12 @@ describe('readConfig', () => {
   test('takes the example of the README', () => {
     const readme = readFileSync(new URL('../../server/README.md', import.meta.url), 'utf8');
     const example = /```yaml\n([\s\S]*?)```/.exec(readme)![1]!;
-    const config = yaml(example, { VLLM_KEY: 'k' });
-    expect(config).toMatchObject({ baseline: 'openai/gpt-6-sol', maxAttempts: 8, policy: { exploration: 0.02 } });
-    expect(config.databaseUrl).toBeUndefined();
-    expect(Object.keys(config.providers)).toEqual(['openai', 'groq', 'my-vllm']);
+    const config = yaml(example, { SEARCH_KEY: '0123456789abcdef' });
+    expect(config.keys).toMatchObject([{ name: 'search-team', tenant: 'search', models: ['auto', 'openai/*'] }]);
+    expect(Object.keys(config.providers)).toEqual(['openai', 'azure-east', 'anthropic', 'my-vllm']);
+    expect(config.models['openai/gpt-6-sol']).toMatchObject([{ provider: 'openai', weight: 3 }, { weight: 1 }]);
+    expect(config.aliases).toEqual({ 'claude-auto': 'auto', 'gpt-4o': 'openai/gpt-6-luna' });
+    expect(config.observe.share).toBe(1);
     expect(config.timeouts).toEqual(readConfig({ file: false }).timeouts);
   });
 

@@ -45,7 +45,10 @@ export function fakeRouter(candidates: readonly Candidate[], name = 'fake'): Rou
     async route(request, options) {
       const { facts } = readRequest(request);
       const unhealthy = candidates.filter(({ id }) => options?.unhealthy?.includes(id));
-      const fits = candidates.filter((c) => facts.inputTokens <= c.contextTokens && !unhealthy.includes(c));
+      const fits = candidates.filter(
+        (c) =>
+          facts.inputTokens <= c.contextTokens && !unhealthy.includes(c) && (options?.allowed?.includes(c.id) ?? true),
+      );
       if (fits.length === 0) {
         const reason = (id: string) => (unhealthy.some((c) => c.id === id) ? 'unhealthy' : 'context_too_small');
         const filtered = candidates.map(({ id }) => ({ model: id, reason: reason(id) }) as const);

@@ -2,8 +2,8 @@
 import { editMembers } from '../../forward/edit-json.ts';
 import { SseParser } from '../../forward/sse.ts';
 import { count, isObject, type Usage } from '../../forward/usage.ts';
-import { chatSurface } from '../chat/index.ts';
 import { apiErrorOf, readChatError, SOME_ERROR } from '../chat/errors.ts';
+import { chatSurface } from '../chat/index.ts';
 import { NotThisProtocol, type Surface, ToldError, Untranslatable, type UpstreamProtocol } from '../protocol.ts';
 
 const nothingElse = (): never => {
