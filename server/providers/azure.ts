@@ -1,6 +1,14 @@
 /** Azure OpenAI: OpenAI's protocols; the model's name is that of the deployment. Needs a resource. */
-import { apiKeyHeader } from './auth/index.ts';
+import type { Environment } from '../config/index.ts';
+import { apiKeyHeader, azureEntra } from './auth/index.ts';
 import { isOpenAiReasoning, PATHS, type ProviderKind } from './kind.ts';
+import { Transport } from './transport.ts';
+
+/** An application's sign-in to Entra, by the variables that Azure's own libraries read. */
+function entraOf(env: Environment): { tenantId: string; clientId: string; clientSecret: string } | undefined {
+  const { AZURE_TENANT_ID: tenantId, AZURE_CLIENT_ID: clientId, AZURE_CLIENT_SECRET: clientSecret } = env;
+  return tenantId && clientId && clientSecret ? { tenantId, clientId, clientSecret } : undefined;
+}
 
 export const azure: ProviderKind = {
   name: 'azure',
@@ -27,5 +35,10 @@ export const azure: ProviderKind = {
   },
   rawPath: (path, { apiVersion }) =>
     apiVersion === undefined ? `/v1${path}` : `${path}${path.includes('?') ? '&' : '?'}api-version=${apiVersion}`,
-  authorize: (key) => apiKeyHeader('api-key', key ?? ''),
+  keyless: (_, env) => entraOf(env) !== undefined,
+  authorize: (key, _, env) => {
+    if (key !== undefined) return apiKeyHeader('api-key', key);
+    const entra = entraOf(env);
+    return entra === undefined ? () => ({}) : azureEntra({ ...entra, transport: new Transport({ env }) });
+  },
 };

@@ -207,6 +207,15 @@ describe('providersFrom', () => {
     ]);
   });
 
+  test('switches Azure on by an application’s sign-in, too, once it knows the resource', () => {
+    const entra = { AZURE_TENANT_ID: 't', AZURE_CLIENT_ID: 'c', AZURE_CLIENT_SECRET: 's' };
+    expect(set(entra).off.get('azure')).toContain('AZURE_RESOURCE_NAME');
+    expect(set({ ...entra, AZURE_RESOURCE_NAME: 'mine' }).on.get('azure')!.address).toBe(
+      'https://mine.openai.azure.com/openai',
+    );
+    expect(set({ AZURE_RESOURCE_NAME: 'mine' }).off.get('azure')).toContain('AZURE_OPENAI_API_KEY');
+  });
+
   test('leaves a base URL alone that is meant for another protocol', () => {
     expect(set({ ANTHROPIC_BASE_URL: 'http://127.0.0.1:9' }).on.size).toBe(0);
     expect(set({ ANTHROPIC_API_KEY: 'k' }).on.get('anthropic')!.address).toBe('https://api.anthropic.com/v1');
