@@ -91,7 +91,7 @@ test('SIGTERM finishes the answers in flight, loses no row and exits with 0', as
   ids.push(streaming.headers.get('x-pointsman-decision-id')!);
   const exited = new Promise<number | null>((resolve) => child.once('exit', resolve));
   await Promise.all([ask(), ask(), ask()]);
-  expect(output()).toContain('"msg":"answered"');
+  await until(() => output().includes('"msg":"answered"'));
   child.kill('SIGTERM');
   await until(() => output().includes('SIGTERM'));
   // What was on its way is answered still; then new connections are refused, or told so, and nobody is left waiting.
