@@ -67,6 +67,9 @@ function greeting({ url, gateway, providers, store, routerProblem }: RunningGate
     .map((name) => providers.off.get(name)?.replace('set ', ''))
     .filter(Boolean);
   const database = store.kind === 'embedded' ? `embedded, in ${config.dataDir}` : 'PostgreSQL';
+  // Whoever set up keys has to send one.
+  const key = gateway.setup.callers.areAsked ? 'YOUR_KEY' : 'unused';
+  const header = gateway.setup.callers.areAsked ? ` -H 'authorization: Bearer YOUR_KEY'` : '';
   const lines = [
     '',
     `  Pointsman listens on ${url}`,
@@ -79,19 +82,19 @@ function greeting({ url, gateway, providers, store, routerProblem }: RunningGate
     '',
     '  Try it:',
     '',
-    `  curl ${url}/v1/chat/completions -i -H 'content-type: application/json' \\`,
+    `  curl ${url}/v1/chat/completions -i -H 'content-type: application/json'${header} \\`,
     `    -d '{"model": "auto", "messages": [{"role": "user", "content": "What is 12 x 12?"}]}'`,
     '',
     '  // JavaScript',
-    `  const client = new OpenAI({ baseURL: '${url}/v1', apiKey: 'unused' });`,
+    `  const client = new OpenAI({ baseURL: '${url}/v1', apiKey: '${key}' });`,
     `  await client.chat.completions.create({ model: 'auto', messages });`,
     '',
     '  # Python',
-    `  client = OpenAI(base_url="${url}/v1", api_key="unused")`,
+    `  client = OpenAI(base_url="${url}/v1", api_key="${key}")`,
     '  client.chat.completions.create(model="auto", messages=messages)',
     '',
     '  # Agents that speak Anthropic’s protocol',
-    `  ANTHROPIC_BASE_URL=${url} ANTHROPIC_MODEL=auto claude`,
+    `  ANTHROPIC_BASE_URL=${url} ANTHROPIC_AUTH_TOKEN=${key} ANTHROPIC_MODEL=auto claude`,
     '',
   ];
   if (on.length === 0) lines.push(`  For real answers set a key (${keys.join(', ')} …) and start again.`, '');
