@@ -68,7 +68,8 @@ const usage = fc
     cachedInputTokens: cached,
     cacheWriteTokens: written,
     outputTokens: output,
-    reasoningTokens: reasoning,
+    // Part of the output: a host that says otherwise is not believed.
+    reasoningTokens: reasoning === null ? null : Math.min(reasoning, output),
   }));
 const answers = fc
   .record({

@@ -1,6 +1,6 @@
 /** The contract of `test/contracts/provider.ts`, for every kind of provider there is. */
 import { expect, test } from 'vitest';
-import { readUsage } from '../../../server/forward/usage.ts';
+import { readUsage, type UsageQuirks } from '../../../server/forward/usage.ts';
 import { alibaba } from '../../../server/providers/alibaba.ts';
 import { anthropic } from '../../../server/providers/anthropic.ts';
 import { azure } from '../../../server/providers/azure.ts';
@@ -489,7 +489,12 @@ test.each([
     used({ reasoningTokens: null }),
   ],
   // More cached than there was: 20 + 100.
-  ['xAI, cached beside the prompt', { ...tokens, prompt_tokens: 20, ...cached }, used({ reasoningTokens: null })],
+  [
+    'xAI, cached beside the prompt',
+    { ...tokens, prompt_tokens: 20, ...cached },
+    used({ reasoningTokens: null }),
+    { reasoningOutside: true },
+  ],
   // What a provider counts twice is not billed twice.
   [
     'written beyond what was not cached',
@@ -498,6 +503,6 @@ test.each([
   ],
   ['nothing but totals', { total_tokens: 150 }, null],
   ['counts that are none', { prompt_tokens: -1, completion_tokens: 'many' }, null],
-])('usage as reported by %s', (_, raw, read) => {
-  expect(readUsage(raw)).toEqual(read);
+])('usage as reported by %s', (_, raw, read, quirks?: UsageQuirks) => {
+  expect(readUsage(raw, quirks)).toEqual(read);
 });
