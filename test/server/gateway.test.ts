@@ -326,7 +326,7 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
   });
 
   test.each([
-    ['closes', (r: ServerResponse) => setTimeout(() => r.destroy(), 10), 'UPSTREAM_CLOSED'],
+    ['closes', (r: ServerResponse) => setTimeout(() => r.destroy(), 10), 'UPSTREAM_CLOSED', 5000],
     [
       'only sends signs of life any more',
       (r: ServerResponse) => {
@@ -334,25 +334,29 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
         r.on('close', () => clearInterval(timer));
       },
       'UPSTREAM_TIMEOUT',
+      50,
     ],
-  ])('routes past a model that breaks every stream in the middle: it %s', async (_, breakOff, code) => {
-    const { gateway } = await start(
-      (_, response) => {
-        startSse(response);
-        response.write(word('half'), () => breakOff(response));
-      },
-      fine,
-      { timeouts: { idleMs: 50 } },
-    );
-    const ask = async () => (await chat(gateway.url, hello('auto', { stream: true }))).text();
-    for (const model of ['cheap', 'cheap', 'cheap', 'middle', 'middle', 'middle']) {
-      const text = await ask();
-      expect(text).toContain(`"model":"one/${model}"`);
-      expect(text).toContain(code);
-    }
-    expect(await ask()).toContain('"model":"two/dear"');
-    expect((await stored(gateway)).decision.filtered).toHaveLength(2);
-  });
+  ] as const)(
+    'routes past a model that breaks every stream in the middle: it %s',
+    async (_, breakOff, code, idleMs) => {
+      const { gateway } = await start(
+        (_, response) => {
+          startSse(response);
+          response.write(word('half'), () => breakOff(response));
+        },
+        fine,
+        { timeouts: { idleMs } },
+      );
+      const ask = async () => (await chat(gateway.url, hello('auto', { stream: true }))).text();
+      for (const model of ['cheap', 'cheap', 'cheap', 'middle', 'middle', 'middle']) {
+        const text = await ask();
+        expect(text).toContain(`"model":"one/${model}"`);
+        expect(text).toContain(code);
+      }
+      expect(await ask()).toContain('"model":"two/dear"');
+      expect((await stored(gateway)).decision.filtered).toHaveLength(2);
+    },
+  );
 
   test('lets signs of life stand in for words for a while', async () => {
     const { gateway } = await start(

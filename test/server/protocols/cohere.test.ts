@@ -230,7 +230,7 @@ describe('a request', () => {
       }),
       { numRuns: 100 },
     );
-    expect(written).toBeGreaterThan(30);
+    expect(written).toBeGreaterThan(5);
   });
 });
 

@@ -447,6 +447,6 @@ describe('whatever a conversation holds', () => {
       }),
       { numRuns: 100 },
     );
-    expect(written).toBeGreaterThan(30);
+    expect(written).toBeGreaterThan(5);
   });
 });
