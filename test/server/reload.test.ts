@@ -21,10 +21,8 @@ import {
 const logged: string[] = [];
 vi.mock('pino', async (original) => {
   const real = await original<typeof import('pino')>();
-  return {
-    ...real,
-    pino: (options: object) => real.pino(options, { write: (line: string) => void logged.push(line) }),
-  };
+  const logging = (options: object) => real.pino(options, { write: (line: string) => void logged.push(line) });
+  return { ...real, pino: Object.assign(logging, { destination: real.pino.destination }) };
 });
 const lines = (message: string) => logged.map((line) => JSON.parse(line)).filter(({ msg }) => msg === message);
 const CHANGED = 'the configuration has changed';
