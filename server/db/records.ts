@@ -42,7 +42,23 @@ export interface DecisionRecord {
   routerMs: number | null;
   /** What `auto` would have done, where the client named a model and the gateway only watched; null: not asked. */
   observed: ObservedChoice | null;
+  /** False where nothing was left to chance by rule (critical, or a team that does not explore); default true. */
+  explorable?: boolean;
+  /** Keyed hash of the client's own user, if it told one; default null. */
+  endUser?: string | null;
+  /** Ordinal of the trial the request was drawn into, for which side, and how likely that side was. */
+  trial?: number | null;
+  arm?: Arm | null;
+  armProbability?: number | null;
+  /** What a candidate router in shadow would have done. */
+  shadow?: ObservedChoice | null;
+  /** Probability with which the answer was drawn for an audit; null: no audits are made. */
+  auditProbability?: number | null;
+  audited?: boolean;
 }
+
+/** The side of a trial: the router on trial, or the one in force. */
+export type Arm = 'candidate' | 'incumbent';
 
 /** A decision that was made and not acted upon. */
 export interface ObservedChoice {
@@ -64,8 +80,8 @@ export interface AttemptRecord {
   model: string;
   /** Which of the model's deployments: `provider/model as it is named there`, `#key` where the provider has several. */
   deployment: string;
-  /** What it was for: the answer itself, a second runner beside it, or a check of an answer. */
-  purpose: 'answer' | 'hedge' | 'escalation' | 'check';
+  /** What it was for: the answer itself, a second runner beside it, a check of an answer, or a judge's audit of it. */
+  purpose: 'answer' | 'hedge' | 'escalation' | 'check' | 'audit';
   startedAt: Date;
   status: 'ok' | 'error' | 'cancelled' | 'partial';
   httpStatus: number | null;
@@ -85,9 +101,41 @@ export interface FeedbackRecord {
   id: string;
   decisionId: string;
   score: number;
+  /** `user`, `code`, `judge`, `verifier:NAME`, `hint:NAME`; what a client adds to the first three is kept as a hash. */
   source: string;
   createdAt: Date;
+  /** Default: a verdict. */
+  kind?: FeedbackKind;
+  /** How much it counts, in [0, 1]; default 1. */
+  weight?: number;
+  tenant?: string | null;
+  key?: string | null;
+  label?: string | null;
 }
+
+/** `verdict`: somebody or something judged the answer. `hint`: read off what the client did next. `audit`: a verdict on an answer drawn at random. */
+export type FeedbackKind = 'verdict' | 'hint' | 'audit';
+export type OutcomeKind = 'verdict' | 'hint';
+
+/**
+ * `shadow` and `canary` begin a trial of an artifact or change its terms; `stopped` ends it without effect on what is in
+ * force, `promoted` with the artifact in force. `refused` has no effect. `rolled-back` takes an artifact out of force.
+ */
+export type PromotionKind = 'promoted' | 'refused' | 'rolled-back' | 'shadow' | 'canary' | 'stopped';
+
+export interface TrialTerms {
+  /** Hash of the artifact on trial. */
+  readonly artifact: string;
+  /** Share of the requests that it decides, in [0, 1]; 0 in the shadow. */
+  readonly share: number;
+  /** Teams whose requests may be drawn; empty: all that allow it. */
+  readonly teams: readonly string[];
+}
+
+export type JobKind = 'retrain' | 'retrain-encoder';
+export type JobState = 'queued' | 'running' | 'done' | 'failed';
+export type SpendingPurpose = 'exploration' | 'audit';
+export type AlarmKind = 'input' | 'calibration' | 'model-change' | 'price' | 'latency';
 
 export interface Entry {
   decision?: DecisionRecord;

@@ -42,7 +42,10 @@ const COLUMNS: Record<RecordTable, readonly Column[]> = {
 export function rowToJson({ table, row }: Row): string {
   const values = row as unknown as Record<string, unknown>;
   const plain: Record<string, unknown> = {};
-  for (const { key, name, isCount } of COLUMNS[table]) plain[name] = jsonValue(values[key], isCount);
+  for (const { key, name, isCount } of COLUMNS[table]) {
+    // What a record leaves out has the column's default.
+    if (values[key] !== undefined) plain[name] = jsonValue(values[key], isCount);
+  }
   const json = JSON.stringify(plain);
   // jsonb refuses NUL and lone surrogates, which JSON itself can escape.
   const isSuspect = json.includes('\\u') && /\\u(0000|d[89a-f])/i.test(json);
@@ -50,7 +53,7 @@ export function rowToJson({ table, row }: Row): string {
 }
 
 function jsonValue(value: unknown, isCount: boolean): unknown {
-  if (value === undefined || value === null) return null;
+  if (value === null) return null;
   // What PostgreSQL reads as bytea.
   if (value instanceof Float32Array) return `\\x${Buffer.from(vectorBytes(value)).toString('hex')}`;
   // Some providers report fractions of tokens.

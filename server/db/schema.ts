@@ -16,7 +16,19 @@ import {
   timestamp,
   unique,
 } from 'drizzle-orm/pg-core';
-import type { AttemptRecord, ObservedChoice } from './records.ts';
+import type {
+  AlarmKind,
+  Arm,
+  AttemptRecord,
+  FeedbackKind,
+  JobKind,
+  JobState,
+  ObservedChoice,
+  OutcomeKind,
+  PromotionKind,
+  SpendingPurpose,
+  TrialTerms,
+} from './records.ts';
 
 /** Text as PostgreSQL can hold it: no NUL, no half of a surrogate pair. */
 export const storableText = (value: string): string =>
@@ -86,8 +98,39 @@ export const decisions = pgTable(
     baselineCostUsd: doublePrecision('baseline_cost_usd'),
     routerMs: doublePrecision('router_ms'),
     observed: exactJson('observed').$type<ObservedChoice>(),
+    /** False where nothing was left to chance by rule: no estimate of another policy may rest on the row. */
+    explorable: boolean('explorable').notNull().default(true),
+    /** Who asked, as a keyed hash: what erasing goes by. */
+    endUser: text('end_user'),
+    /** The trial of a candidate router that the request was drawn into, and for which side. */
+    trial: bigint('trial', { mode: 'number' }),
+    arm: text('arm').$type<Arm>(),
+    armProbability: doublePrecision('arm_probability'),
+    /** What a candidate router in shadow would have done. */
+    shadow: exactJson('shadow').$type<ObservedChoice>(),
+    /** Probability with which the answer was drawn for an audit, in [0, 1]; null: no audits were made. */
+    auditProbability: doublePrecision('audit_probability'),
+    audited: boolean('audited').notNull().default(false),
   },
-  (t) => [index('decisions_created_at').on(t.createdAt)],
+  (t) => [
+    index('decisions_created_at').on(t.createdAt),
+    index('decisions_end_user').on(t.tenant, t.endUser),
+    index('decisions_session').on(t.tenant, t.session),
+  ],
+);
+
+/** Prompt and answer, where a team has chosen to keep them; deleted on a day of their own. */
+export const texts = pgTable(
+  'texts',
+  {
+    decisionId: cleanText('decision_id').primaryKey(),
+    createdAt: moment('created_at').notNull(),
+    /** Personal data and secrets were masked before it was written. */
+    redacted: boolean('redacted').notNull(),
+    prompt: cleanText('prompt').notNull(),
+    answer: cleanText('answer'),
+  },
+  (t) => [index('texts_created_at').on(t.createdAt)],
 );
 
 /** One row per call to a provider. */
@@ -126,8 +169,16 @@ export const feedback = pgTable(
     score: doublePrecision('score').notNull(),
     source: cleanText('source').notNull(),
     createdAt: moment('created_at').notNull(),
+    /** A verdict, a hint read off what the client did next, or the verdict on an answer that was drawn at random. */
+    kind: text('kind').$type<FeedbackKind>().notNull().default('verdict'),
+    /** How much it counts, in [0, 1]: by the key that gave it. */
+    weight: doublePrecision('weight').notNull().default(1),
+    /** Whose verdict it is: caps on influence go by them. */
+    tenant: cleanText('tenant'),
+    key: cleanText('key'),
+    label: cleanText('label'),
   },
-  (t) => [index('feedback_decision_id').on(t.decisionId)],
+  (t) => [index('feedback_decision_id').on(t.decisionId), index('feedback_created_at').on(t.createdAt)],
 );
 
 /**
@@ -141,6 +192,12 @@ export const outcomes = pgTable(
     modelId: cleanText('model_id').notNull(),
     quality: doublePrecision('quality').notNull(),
     sources: integer('sources').notNull(),
+    /** `hint` where nobody gave a verdict, so that `quality` rests on what the client did next alone. */
+    kind: text('kind').$type<OutcomeKind>().notNull().default('verdict'),
+    /** How much it counts, in [0, 1]. */
+    weight: doublePrecision('weight').notNull().default(1),
+    /** The verdict of an audit, which chance alone chose to make; null: none was made. */
+    auditQuality: doublePrecision('audit_quality'),
     outputTokens: count('output_tokens'),
     costUsd: doublePrecision('cost_usd'),
     latencyMs: doublePrecision('latency_ms'),
@@ -153,12 +210,16 @@ export const outcomes = pgTable(
 export const promotions = pgTable('promotions', {
   ordinal: bigint('ordinal', { mode: 'number' }).generatedAlwaysAsIdentity().primaryKey(),
   createdAt: moment('created_at').notNull(),
-  kind: text('kind').$type<'promoted' | 'refused' | 'rolled-back'>().notNull(),
+  kind: text('kind').$type<PromotionKind>().notNull(),
   /** The artifact in force after this row; null: the one the gateway was started with. */
   artifact: text('artifact'),
   /** The artifact in force before it; null as above. */
   previous: text('previous'),
   verdict: exactJson('verdict').notNull(),
+  /** The job that it came of, which may have been begun twice: its verdict stands once. */
+  jobId: text('job_id').unique(),
+  /** The artifact on trial from this row on, its share of the requests in [0, 1] and the teams they come from (empty: all). */
+  trial: exactJson('trial').$type<TrialTerms>(),
 });
 
 /** Which files a promoted artifact consists of, for replicas that do not share a disk. */
@@ -166,6 +227,8 @@ export const artifacts = pgTable('artifacts', {
   hash: text('hash').primaryKey(),
   createdAt: moment('created_at').notNull(),
   files: exactJson('files').$type<{ path: string; sha256: string }[]>().notNull(),
+  /** Of the hash, by a key that is not in this database; null on rows of an earlier version. */
+  signature: text('signature'),
 });
 
 /** Their content, once per content: successive artifacts share the encoder. */
@@ -227,6 +290,77 @@ export const providerKeys = pgTable(
   },
   (t) => [unique('provider_keys_name').on(t.provider, t.name)],
 );
+
+/** Work that is done by one process in the background: its state for people; who does it is the queue's business (jobs/). */
+export const jobs = pgTable(
+  'jobs',
+  {
+    id: text('id').primaryKey(),
+    kind: text('kind').$type<JobKind>().notNull(),
+    state: text('state').$type<JobState>().notNull(),
+    /** What asked for it: `hand`, `schedule`, `outcomes`, `drift`. */
+    reason: text('reason').notNull(),
+    options: exactJson('options').notNull(),
+    requestedAt: moment('requested_at').notNull(),
+    startedAt: moment('started_at'),
+    /** Shown by the process that does it; one that stops showing it is taken for dead. */
+    heartbeatAt: moment('heartbeat_at'),
+    finishedAt: moment('finished_at'),
+    /** Times begun. */
+    runs: integer('runs').notNull().default(0),
+    /** In [0, 1], and what is being done, for people. */
+    progress: doublePrecision('progress').notNull().default(0),
+    step: text('step'),
+    result: exactJson('result'),
+    errorCode: text('error_code'),
+    errorMessage: text('error_message'),
+  },
+  (t) => [index('jobs_requested_at').on(t.requestedAt)],
+);
+
+/** What learning has spent a day, by purpose, all replicas together. */
+export const spending = pgTable(
+  'spending',
+  {
+    /** YYYY-MM-DD, UTC. */
+    day: text('day').notNull(),
+    purpose: text('purpose').$type<SpendingPurpose>().notNull(),
+    usd: doublePrecision('usd').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.day, t.purpose] })],
+);
+
+/** What was seen to change in the world; open until somebody or a retraining clears it. */
+export const alarms = pgTable(
+  'alarms',
+  {
+    ordinal: bigint('ordinal', { mode: 'number' }).generatedAlwaysAsIdentity().primaryKey(),
+    raisedAt: moment('raised_at').notNull(),
+    kind: text('kind').$type<AlarmKind>().notNull(),
+    /** The model or deployment it is about; null: all of the traffic. */
+    subject: cleanText('subject'),
+    /** The artifact that was in force. */
+    artifact: text('artifact'),
+    /** Numbers, no text of requests. */
+    details: exactJson('details').notNull(),
+    /** What is taken off the subject's forecasts meanwhile, in quality, and added to their standard deviation. */
+    shift: doublePrecision('shift').notNull().default(0),
+    widen: doublePrecision('widen').notNull().default(0),
+    /** Rows older than this say nothing of the subject any more. */
+    changedAt: moment('changed_at'),
+    clearedAt: moment('cleared_at'),
+  },
+  (t) => [index('alarms_raised_at').on(t.raisedAt)],
+);
+
+/** Candidates since they were first seen: what a new one may still be tried for. */
+export const candidates = pgTable('candidates', {
+  model: cleanText('model').primaryKey(),
+  firstSeenAt: moment('first_seen_at').notNull(),
+  /** Requests that it got by exploration, all replicas together. */
+  explored: count('explored').notNull(),
+  retiredAt: moment('retired_at'),
+});
 
 /** {@link storableText} in all of a JSON value. */
 export function storable(value: unknown): unknown {

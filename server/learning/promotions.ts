@@ -2,10 +2,11 @@
 import { desc, ne, sql } from 'drizzle-orm';
 import { RoutingError } from '../../datasets/index.ts';
 import { databaseError } from '../db/connection.ts';
+import type { PromotionKind } from '../db/records.ts';
 import { promotions } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
 
-export type PromotionKind = 'promoted' | 'refused' | 'rolled-back';
+export type { PromotionKind } from '../db/records.ts';
 
 export interface Promotion {
   readonly ordinal: number;
