@@ -21,14 +21,18 @@ export const ERROR_CODES = [
   'INVALID_REQUEST', // a request that does not fit its schema
   'ARTIFACT_MISSING', // no router artifact at that place
   'ARTIFACT_DAMAGED', // content does not match its hash or format
+  'ARTIFACT_UNTRUSTED', // not signed by this gateway's key, or an ONNX file that could read or run other things
   'ARTIFACT_MISMATCH', // encoder and heads do not belong together
   'INVALID_CONFIG', // configuration or command-line option out of range
   // serving
   'BODY_TOO_LARGE',
   'FORBIDDEN_ORIGIN', // Host or Origin that a local gateway does not accept
   'UNAUTHORIZED',
+  'FORBIDDEN', // a scope that this client key does not have
   'FORBIDDEN_MODEL', // a model that this client key may not use
   'NOT_FOUND',
+  'CONFLICT', // the same id again with other content, or a state that does not allow it
+  'LIMIT_REACHED', // no more of these are taken
   'UPSTREAM_ERROR', // provider answered with an error
   'UPSTREAM_TIMEOUT', // provider did not answer in time
   'UPSTREAM_INVALID', // provider answered something that is not its protocol

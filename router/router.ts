@@ -8,6 +8,7 @@ import { type Decision, type FilterReason, isTooLong, NoCandidate } from './deci
 import { tokensOf } from './heads/heads.ts';
 import { unpackHeads } from './heads/onnx.ts';
 import { MEMO, memoised } from './memo.ts';
+import type { Adjustments } from './policy/adjustment.ts';
 import { certificateHolds, priceBook, type Standing } from './policy/certificate.ts';
 import { type CandidatePrediction, decide, expectedCostUsd, filterCandidate } from './policy/decide.ts';
 import { type Knobs, type Policy, withOverrides } from './policy/policy.ts';
@@ -43,6 +44,10 @@ export interface RouteOptions {
   readonly shape?: Shape | undefined;
   /** The conversation that the request goes on with; none on its first turn. */
   readonly session?: Session | undefined;
+  /** False: this request may not be used to try models. */
+  readonly explore?: boolean | undefined;
+  /** What was seen of models since the artifact was fitted. */
+  readonly adjustments?: Adjustments | undefined;
 }
 
 export interface Router {
@@ -162,18 +167,25 @@ export function createRouter(
           filtered.push({ model: candidate.id, reason: 'over_max_cost' });
           continue;
         }
+        const seen = options.adjustments?.get(candidate.id);
+        const shift = seen?.shift ?? 0;
         predictions.push({
           candidate,
           like: like!,
-          quality: quality[k]!,
-          qualitySd: qualitySd[j]!,
-          meanQuality: means[j]!,
+          quality: inRange(quality[k]! + shift),
+          qualitySd: seen === undefined ? qualitySd[j]! : Math.hypot(qualitySd[j]!, seen.widen),
+          meanQuality: inRange(means[j]! + shift),
           outputTokens: outputTokens[k]!,
         });
       }
       if (predictions.length === 0) throw nothingLeft(request, options.shape, facts, candidates, filtered);
       const critical = options.critical === true;
-      const choice = decide(predictions, facts, knobs, outOfDomain, draw, { mix, critical, session });
+      const choice = decide(predictions, facts, knobs, outOfDomain, draw, {
+        mix,
+        critical,
+        session,
+        explore: options.explore,
+      });
       return {
         ...choice,
         mix,
@@ -191,6 +203,8 @@ export function createRouter(
     },
   };
 }
+
+const inRange = (quality: number): number => Math.min(1, Math.max(0, quality));
 
 /** What was proved is proved of choices between all models, not of keeping to one. */
 const keptFor = (session: Session | undefined, standing: Standing): Standing =>

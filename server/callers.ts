@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { RoutingError } from '../datasets/index.ts';
-import type { ClientKey } from './config/index.ts';
+import { type ClientKey, SCOPES, type Scope } from './config/index.ts';
 
 export interface Caller {
   /** The key's name, never the key; null where no keys are set up. */
@@ -13,9 +13,19 @@ export interface Caller {
   /** Bounds that its requests can only narrow. */
   readonly routing?: ClientKey['routing'];
   readonly tags: readonly string[];
+  readonly scopes: ReadonlySet<Scope>;
+  /** How much its verdicts on answers count, in [0, 1]. */
+  readonly feedbackWeight: number;
 }
 
-export const ANYBODY: Caller = { name: null, tenant: 'default', tags: [] };
+/** Where no keys are set up whoever reaches the gateway is its operator. */
+export const ANYBODY: Caller = {
+  name: null,
+  tenant: 'default',
+  tags: [],
+  scopes: new Set(SCOPES),
+  feedbackWeight: 1,
+};
 
 export class Callers {
   /** By the SHA-256 of the key: what is compared is a hash, so timing tells nothing of the key. */
@@ -23,9 +33,9 @@ export class Callers {
 
   constructor(keys: readonly ClientKey[]) {
     this.#byHash = new Map(
-      keys.map(({ key, sha256, name, tenant, models, routing, tags }) => [
+      keys.map(({ key, sha256, name, tenant, models, routing, tags, scopes, feedbackWeight }) => [
         sha256?.toLowerCase() ?? hash(key ?? ''),
-        { name, tenant, models, routing, tags },
+        { name, tenant, models, routing, tags, scopes: new Set(scopes), feedbackWeight },
       ]),
     );
   }
@@ -51,6 +61,15 @@ export class Callers {
     if (caller === undefined) throw new RoutingError('UNAUTHORIZED', 'this API key is not known here');
     return caller;
   }
+}
+
+/** @throws `FORBIDDEN` naming the scope that the key lacks */
+export function demand({ scopes }: Caller, ...anyOf: readonly Scope[]): void {
+  if (anyOf.some((scope) => scopes.has(scope))) return;
+  throw new RoutingError(
+    'FORBIDDEN',
+    `this key may not do that: it needs the scope ${anyOf.join(' or ')} (keys.scopes of the configuration)`,
+  );
 }
 
 /** Where OpenAI's, Anthropic's, Azure's and Google's clients put a key. */

@@ -2,19 +2,23 @@
 import type { Candidate, Catalog } from '../datasets/catalog/candidate.ts';
 import { costUsd, type Tokens } from '../datasets/catalog/price.ts';
 import type { Decision } from '../router/decision.ts';
+import type { Adjustments } from '../router/policy/adjustment.ts';
 import type { Standing } from '../router/policy/certificate.ts';
 import type { RoutableRequest } from '../router/request.ts';
 import type { RouteOptions, Router } from '../router/router.ts';
+import type { Afterwork } from './afterwards.ts';
 import { ANYBODY, type Caller, Callers } from './callers.ts';
 import type { GatewayConfig } from './config/index.ts';
 import type { DecisionRecord, Store } from './db/store.ts';
 import { Drift } from './drift.ts';
 import { Egress } from './egress/index.ts';
+import { Exploration } from './exploration/exploration.ts';
 import { Breaker } from './forward/breaker.ts';
 import type { Media } from './forward/media.ts';
 import type { Target } from './forward/target.ts';
 import type { RequestLife } from './forward/watch.ts';
 import { HeldObjects, type HeldStore } from './held-objects.ts';
+import { Trials } from './learning/rollout/trials.ts';
 import { type Models, modelsOf } from './models.ts';
 import type { Providers } from './providers/index.ts';
 import { trusting } from './providers/transport.ts';
@@ -63,6 +67,13 @@ export class Gateway {
   readonly breaker = new Breaker();
   readonly sessions: Sessions;
   readonly held: HeldObjects;
+  /** A router on trial, and who takes part. */
+  readonly trials = new Trials();
+  readonly exploration = new Exploration();
+  /** What was seen of models since the router in force was fitted; replaced as a whole. */
+  adjustments: Adjustments = new Map();
+  /** What is done with answers that are out. */
+  readonly afterwards: Afterwork[] = [];
   readonly #drift = new Drift();
   #setup: Setup;
 
@@ -125,6 +136,7 @@ export class Gateway {
 
   /**
    * Routes a request past the models that keep failing.
+   * @param router the one in force, or one on trial
    * @param draw uniform in [0, 1); default: one that nobody can foresee. All turns of a conversation have the same.
    */
   async decide(
@@ -132,21 +144,23 @@ export class Gateway {
     asked: Omit<RouteOptions, 'draw' | 'unhealthy'> = {},
     caller: Caller = ANYBODY,
     draw: number = uniform(),
+    router: Router = this.holder.current,
   ): Promise<{ decision: Decision; routerMs: number }> {
-    const router = this.holder.current;
     const started = performance.now();
     const { models } = this.#setup;
     const unreachable = router.candidates.some(({ id }) => models.isOutOfReach(id, caller));
     const within = asked.allowed ?? router.candidates.map(({ id }) => id);
     if (unreachable) asked = { ...asked, allowed: within.filter((id) => !models.isOutOfReach(id, caller)) };
     const unhealthy = this.#resting(router, caller);
+    if (this.adjustments.size > 0) asked = { adjustments: this.adjustments, ...asked };
     const decision = await router.route(request, { ...asked, draw, unhealthy }).catch((error) => {
       // Only resting models are left: better one that failed lately than none at all.
       if (unhealthy.length === 0 || error?.code !== 'NO_CANDIDATE') throw error;
       return router.route(request, { ...asked, draw });
     });
     const routerMs = performance.now() - started;
-    this.#drift.note(router.artifactHash, decision.outOfDomain > router.policy.maxOutOfDomain);
+    if (router === this.holder.current)
+      this.#drift.note(router.artifactHash, decision.outOfDomain > router.policy.maxOutOfDomain);
     if (!decision.certificate.holds) return { decision, routerMs };
     return { decision: { ...decision, certificate: this.certificate }, routerMs };
   }

@@ -80,6 +80,8 @@ export interface DecideOptions {
   readonly critical?: boolean;
   /** The conversation that the request goes on with: nothing is explored in it, and its model is left only for what that costs. */
   readonly session?: Session | undefined;
+  /** False: nothing is explored. Default true. */
+  readonly explore?: boolean | undefined;
 }
 
 /**
@@ -101,7 +103,7 @@ export function decide(
   policy: Policy,
   outOfDomain: number,
   draw: number,
-  { mix = mixOf(policy), critical = false, session }: DecideOptions = {},
+  { mix = mixOf(policy), critical = false, session, explore = true }: DecideOptions = {},
 ): Choice {
   const m = predictions.length;
   if (m === 0) throw new RoutingError('NO_CANDIDATE', 'no candidate model to choose from');
@@ -125,7 +127,7 @@ export function decide(
   const rule = {
     minQuality: facts.step === 'plan' ? Math.max(minQuality, planMinQuality) : minQuality,
     qualityPerUsd,
-    exploration: critical || session !== undefined ? 0 : policy.exploration,
+    exploration: critical || session !== undefined || !explore ? 0 : policy.exploration,
   };
   const odds = settings.map(({ tolerance }) => oddsOf(quality, costUsd, { ...rule, tolerance }, defaultAt));
   const { at, rest } = pickSetting(settings, draw);

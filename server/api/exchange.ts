@@ -13,6 +13,7 @@ import type { Gateway } from '../gateway.ts';
 import type { Auto, Named } from '../models.ts';
 import type { SurfaceName } from '../protocols/index.ts';
 import { cachedPrefix, type Pin } from '../sessions.ts';
+import { teamOf } from '../teams.ts';
 import { type HeldBy, heldAmongTargets, heldElsewhere } from './held.ts';
 import { blameRequest, routeOptionsOf, type Wishes } from './knobs.ts';
 import { type SessionId, sessionIdOf } from './session-id.ts';
@@ -52,10 +53,14 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
   const { conversation } = session;
   const pin = conversation === null ? null : await gateway.sessions.find(caller.tenant, conversation, ttlMs);
   const candidates = gateway.holder.current.candidates.map(({ id }) => id);
+  const team = teamOf(gateway.config, caller.tenant);
+  const arm = gateway.trials.draw(team, conversation ?? incoming.request.id);
+  const explore = gateway.exploration.allows(team);
   const options: Omit<RouteOptions, 'draw' | 'unhealthy'> = {
     ...withinReach(gateway, incoming, routeOptionsOf(wishes.routing, caller, candidates), candidates),
     ...(surface !== 'embeddings' && { shape: surface }),
     ...sessionOptions(pin, json, surface, sessions.sticky, heldBy),
+    explore,
   };
   const { decision, routerMs } = await gateway
     .decide(
@@ -63,10 +68,12 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
       options,
       caller,
       conversation === null ? undefined : drawOf(caller.tenant, conversation),
+      arm?.router ?? undefined,
     )
     .catch((error) => blameRequest(error, wishes.routing));
   const final =
     pin === null && conversation !== null ? await claimed(gateway, incoming, conversation, decision, ttlMs) : decision;
+  gateway.exploration.note(final);
   const chosen = final.ranked[0]!;
   const targets = gateway.targets(final, caller);
   return {
@@ -92,6 +99,10 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
       baselineCostUsd: null,
       routerMs,
       observed: null,
+      explorable: explore && wishes.routing.critical !== true && options.session === undefined,
+      trial: arm?.trial ?? null,
+      arm: arm?.arm ?? null,
+      armProbability: arm?.armProbability ?? null,
     },
     targets: heldBy === undefined ? pinnedFirst(gateway, targets, pin) : heldAmongTargets(heldBy, surface, targets),
     expected: { inputTokens: final.facts.inputTokens, outputTokens: chosen.outputTokens },

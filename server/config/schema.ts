@@ -1,20 +1,19 @@
 /** What the operator may set: every option, its range and its default. The types are these schemas. */
 import { z } from 'zod';
 import { Knobs } from '../../router/policy/policy.ts';
-
-/** A switch: nothing but a plain yes turns it on, and what is neither yes nor no is refused. */
-const Flag = z.union(
-  [
-    z.boolean(),
-    z
-      .string()
-      .trim()
-      .toLowerCase()
-      .regex(/^(1|true|yes|on|0|false|no|off)$/)
-      .transform((word) => /^(1|true|yes|on)$/.test(word)),
-  ],
-  'must be true or false (also 1, yes, on, 0, no, off)',
-);
+import {
+  AuditConfig,
+  DriftConfig,
+  ExplorationConfig,
+  FeedbackConfig,
+  LearningConfig,
+  PrivacyConfig,
+  RolloutConfig,
+  Scope,
+  TeamConfig,
+  VerifierConfig,
+} from './loop-schema.ts';
+import { Flag, HttpUrl } from './values.ts';
 
 const portRule = 'must be a whole number from 0 to 65535';
 
@@ -46,8 +45,6 @@ export const ProviderKey = z.strictObject({
     .describe('Used only for requests of this tenant; a tenant with keys of its own uses no others.'),
 });
 export type ProviderKey = z.infer<typeof ProviderKey>;
-
-const HttpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' });
 
 export const ProviderConfig = z.strictObject({
   type: z
@@ -133,6 +130,18 @@ export const ClientKey = z.strictObject({
     .optional()
     .describe('Bounds on what its requests may ask of the router: they can narrow these, not widen them.'),
   tags: z.array(z.string().min(1).max(100)).default([]).describe('Tags that its requests always carry.'),
+  scopes: z
+    .array(Scope)
+    .default(['call', 'feedback'])
+    .describe(
+      'What it may do: call models; judge answers of its own, or of its whole team (feedback:team); export its team’s log, with embeddings or without; erase a user of its team; see and steer learning (learn).',
+    ),
+  feedbackWeight: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe('How much its verdicts count, in [0, 1]; 0: they are kept and not learned from.'),
 });
 export type ClientKey = z.infer<typeof ClientKey>;
 
@@ -299,6 +308,18 @@ export const GatewayConfig = z.strictObject({
     'A cheap answer first, checked, and up the list only when the check fails. Not for streams.',
   ),
   egress: EgressConfig.prefault({}).describe('Addresses that a request may make the gateway fetch. Default: none.'),
+  teams: z
+    .record(z.string().min(1).max(100), TeamConfig)
+    .default({})
+    .describe('What holds for the teams (the tenant of a key). A team that is not here explores nothing.'),
+  privacy: PrivacyConfig.prefault({}).describe('What the log keeps, and for how long.'),
+  feedback: FeedbackConfig.prefault({}).describe('Verdicts on answers.'),
+  exploration: ExplorationConfig.prefault({}).describe('Bounds on trying models; how often is policy.exploration.'),
+  audit: AuditConfig.prefault({}).describe('A judge that looks at a random sample of the answers.'),
+  verifiers: z.array(VerifierConfig).default([]).describe('Checks of answers that are out, for learning.'),
+  learning: LearningConfig.prefault({}).describe('When and from what the router is retrained.'),
+  rollout: RolloutConfig.prefault({}).describe('How a retrained router comes into force.'),
+  drift: DriftConfig.prefault({}).describe('What is watched for change.'),
   caFile: z
     .string()
     .min(1)

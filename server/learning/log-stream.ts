@@ -89,6 +89,16 @@ export const LogLine = z.object({
   quality: z.number(),
   outputTokens: z.number().nullable(),
   costUsd: z.number().nullable(),
+  tenant: z.string(),
+  key: z.string().nullable(),
+  tags: z.array(z.string()),
+  createdAt: z.number(),
+  explorable: z.boolean(),
+  kind: z.enum(['verdict', 'hint']),
+  weight: z.number(),
+  auditQuality: z.number().nullable(),
+  auditProbability: z.number().nullable(),
+  latencyMs: z.number().nullable(),
   firstLabelledAt: z.number(),
   ranked: z.array(
     z.object({

@@ -3,6 +3,7 @@ import { and, asc, between, countDistinct, desc, eq, inArray, isNull, sql } from
 import { type OutcomeTable, outcomeTable, type Prompt } from '../../datasets/index.ts';
 import type { DecisionFacts, RankedCandidate } from '../../router/decision.ts';
 import { databaseError } from '../db/connection.ts';
+import type { OutcomeKind } from '../db/records.ts';
 import { attempts, decisions, feedback, outcomes } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
 import { type LeftOut, whyLeftOut } from './learnable.ts';
@@ -25,6 +26,22 @@ export interface Sample {
   readonly quality: number;
   readonly outputTokens: number | null;
   readonly costUsd: number | null;
+  /** Whose request it was: the team, and its key. */
+  readonly tenant: string;
+  readonly key: string | null;
+  readonly tags: readonly string[];
+  /** When it was decided, milliseconds since 1970. */
+  readonly createdAt: number;
+  /** False where nothing was left to chance by rule: no estimate of another policy may rest on it. */
+  readonly explorable: boolean;
+  /** `hint`: nobody judged the answer, `quality` is read off what the client did next. */
+  readonly kind: OutcomeKind;
+  /** How much the verdict counts, in (0, 1]. */
+  readonly weight: number;
+  /** The verdict of an audit, and the probability with which the answer was drawn for one; null: none. */
+  readonly auditQuality: number | null;
+  readonly auditProbability: number | null;
+  readonly latencyMs: number | null;
   /** When a retraining first saw it, milliseconds since 1970. */
   readonly firstLabelledAt: number;
 }
@@ -106,6 +123,15 @@ export async function readLog(
         quality: outcomes.quality,
         outputTokens: outcomes.outputTokens,
         costUsd: outcomes.costUsd,
+        key: decisions.key,
+        tags: decisions.tags,
+        createdAt: decisions.createdAt,
+        explorable: decisions.explorable,
+        kind: outcomes.kind,
+        weight: outcomes.weight,
+        auditQuality: outcomes.auditQuality,
+        auditProbability: decisions.auditProbability,
+        latencyMs: outcomes.latencyMs,
         firstLabelledAt: outcomes.firstLabelledAt,
       })
       .from(outcomes)
@@ -133,6 +159,16 @@ export async function readLog(
           costUsd: row.costUsd,
           embedding: row.embedding!,
           facts: facts as DecisionFacts,
+          tenant,
+          key: row.key,
+          tags: row.tags,
+          createdAt: row.createdAt.getTime(),
+          explorable: row.explorable,
+          kind: row.kind,
+          weight: row.weight,
+          auditQuality: row.auditQuality,
+          auditProbability: row.auditProbability,
+          latencyMs: row.latencyMs,
           group: session === null ? id : `${tenant}\n${session}`,
           firstLabelledAt: firstLabelledAt.getTime(),
         });

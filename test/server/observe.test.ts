@@ -1,6 +1,7 @@
 /** Observe mode: the client's model answers as ever, and the record holds what `auto` would have done. */
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Router } from '../../router/router.ts';
+import { ANYBODY } from '../../server/callers.ts';
 import { observe } from '../../server/observe.ts';
 import {
   candidate,
@@ -130,7 +131,7 @@ describe('observing', () => {
     const { gateway } = await start({ observe: { share: 0.25 } });
     const { decisions } = gateway;
     await chat(gateway.url, hello('one/dear'));
-    const caller = { name: null, tenant: 'default', tags: [] };
+    const caller = ANYBODY;
     const seen: boolean[] = [];
     for (const draw of [0, 0.2499, 0.25, 0.9]) {
       const record = { ...decisions[0]!, observed: null };

@@ -51,6 +51,14 @@ export const aDecision = (over: Partial<DecisionRecord> = {}): DecisionRecord =>
     chosen: { quality: 0.1 + 0.2, outputTokens: 12.5, costUsd: 1e-9 },
     named: null,
   },
+  explorable: false,
+  endUser: 'e1',
+  trial: 3,
+  arm: 'candidate',
+  armProbability: 0.1 + 0.2,
+  shadow: null,
+  auditProbability: 1 / 3,
+  audited: true,
   ...over,
 });
 
@@ -83,5 +91,10 @@ export const someFeedback = (over: Partial<FeedbackRecord> = {}): FeedbackRecord
   score: 0.30000000000000004,
   source: 'user',
   createdAt: new Date('2026-01-02T03:05:00.001Z'),
+  kind: 'audit',
+  weight: 0.1 + 0.2,
+  tenant: 'default',
+  key: 'team-a',
+  label: 'good',
   ...over,
 });

@@ -10,6 +10,7 @@ import { fitAndJudge } from '../../../server/learning/fit.ts';
 import type { Sample } from '../../../server/learning/log.ts';
 import { tinyDataset, writeTinyModel } from '../../router/encoder/transformer/tiny-model.ts';
 import { candidateOf, factsOf, temporaryFolder } from '../../router/fixtures.ts';
+import { aSample } from './samples.ts';
 
 test('a promoted router over a transformer is refitted from embeddings alone', async () => {
   const home = temporaryFolder();
@@ -26,20 +27,22 @@ test('a promoted router over a transformer is refitted from embeddings alone', a
     const executed = models[i % 4 < 2 ? 0 : 1]!;
     const embedding = (await encoder.encode([text])).map((v) => v + 0.01 * normal(random));
     const share = executed === 'local/weak' ? 0.95 : 0.3;
-    samples.push({
-      id: `d${i}`,
-      group: `s${i}`,
-      executed,
-      sampled: executed,
-      propensity: 0.5,
-      distribution: models.map((id) => ({ model: id, probability: 0.5 })),
-      facts: factsOf(),
-      embedding,
-      quality: random() < share ? 1 : 0,
-      outputTokens: 50,
-      costUsd: 0.001,
-      firstLabelledAt: 1,
-    });
+    samples.push(
+      aSample({
+        id: `d${i}`,
+        group: `s${i}`,
+        executed,
+        sampled: executed,
+        propensity: 0.5,
+        distribution: models.map((id) => ({ model: id, probability: 0.5 })),
+        facts: factsOf(),
+        embedding,
+        quality: random() < share ? 1 : 0,
+        outputTokens: 50,
+        costUsd: 0.001,
+        firstLabelledAt: 1,
+      }),
+    );
   }
   await encoder.close();
   renameSync(model, join(home, 'moved'));
