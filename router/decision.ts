@@ -37,9 +37,12 @@ export const REASONS = {
 } as const;
 export type ReasonCode = keyof typeof REASONS;
 
+/** What predicts a candidate that the artifact knows nothing of, neither by itself nor as like another: the mean over models. */
+export const AVERAGE_MODEL = '(average)';
+
 export interface RankedCandidate {
   readonly model: string;
-  /** The artifact's model whose head predicted it; differs from `model` for a `like:` candidate. */
+  /** The artifact's model whose head predicted it; differs from `model` for a `like:` candidate. Or {@link AVERAGE_MODEL}. */
   readonly like: string;
   /** Expected quality in [0, 1], and its standard deviation; on an abstention the model's mean. */
   readonly quality: number;
@@ -64,6 +67,8 @@ export interface Decision {
   /** Probability of the chosen one: exact, in (0, 1]. */
   readonly propensity: number;
   readonly explored: boolean;
+  /** True where exploration was in force, so that every eligible candidate had its chance: other policies may be judged by it. */
+  readonly explorable: boolean;
   /** The tolerances that were drawn from, and how often each. */
   readonly mix: Mix;
   /** Whether the artifact's certificate covers this choice. */

@@ -4,7 +4,7 @@ import { Candidate } from '../datasets/catalog/candidate.ts';
 import { readCatalog } from '../datasets/catalog/catalog.ts';
 import { RoutingError } from '../datasets/index.ts';
 import { type Artifact, loadArtifact } from './artifact/artifact.ts';
-import { type Decision, type FilterReason, isTooLong, NoCandidate } from './decision.ts';
+import { AVERAGE_MODEL, type Decision, type FilterReason, isTooLong, NoCandidate } from './decision.ts';
 import { tokensOf } from './heads/heads.ts';
 import { unpackHeads } from './heads/onnx.ts';
 import { MEMO, memoised } from './memo.ts';
@@ -48,6 +48,18 @@ export interface RouteOptions {
   readonly explore?: boolean | undefined;
   /** What was seen of models since the artifact was fitted. */
   readonly adjustments?: Adjustments | undefined;
+  /** Candidates that were seen first of late. */
+  readonly newcomers?: NewcomerOptions | undefined;
+}
+
+/**
+ * Candidates to be tried, where anything is explored, for a share of their own. Of these, one that the artifact has
+ * learned from outcomes is new no longer; one that it knows nothing of is chosen in this way only.
+ */
+export interface NewcomerOptions {
+  readonly ids: readonly string[];
+  /** What they get together by exploration, in [0, 1). */
+  readonly share: number;
 }
 
 export interface Router {
@@ -55,6 +67,8 @@ export interface Router {
   readonly artifactHash: string;
   readonly encoderId: string;
   readonly candidates: readonly Candidate[];
+  /** Ids of those that the artifact knows nothing of, neither by themselves nor as like another. */
+  readonly unknown: readonly string[];
   /** Knobs in force when a request brings none of its own. */
   readonly policy: Policy;
   /**
@@ -104,9 +118,12 @@ export function createRouter(
   const seats = candidates.map((candidate, place): Seat => {
     const like = likeOf.get(candidate);
     const column = like === undefined ? -1 : artifact.heads.modelIds.indexOf(like);
-    return { candidate: uniform(candidate), like, column, place };
+    const isLearned = like === candidate.id && artifact.heads.evidence[column]! > 0;
+    return { candidate: uniform(candidate), like, column, place, isLearned };
   });
+  const unknown = seats.filter(({ like }) => like === undefined).map(({ candidate }) => candidate.id);
   const means = meanQualities(artifact.heads);
+  const averageMean = sigmoid(mean(means.map((p) => Math.log(p / (1 - p)))));
   const solve = solver(artifact.heads, placed, policy);
   solve(policy);
   const prices = priceBook(placed.map(({ candidate, like }) => ({ ...candidate, model: like })));
@@ -123,16 +140,18 @@ export function createRouter(
     for (let k = 0; k < seats.length; k++) {
       const { column } = seats[k]!;
       if (column < 0) continue;
-      quality[k] = 1 / (1 + Math.exp(-logits[column]!));
+      quality[k] = sigmoid(logits[column]!);
       outputTokens[k] = tokensOf(logTokens[column]!);
     }
-    return { embedding, quality, qualitySd, outputTokens, outOfDomain, difficulty };
+    const average = unknown.length === 0 ? NOBODY : averageOf(logits, logTokens, qualitySd);
+    return { embedding, quality, qualitySd, outputTokens, average, outOfDomain, difficulty };
   }, memo);
 
   return {
     artifactHash: artifact.hash,
     encoderId: artifact.encoder.id,
     candidates,
+    unknown,
     policy,
     certificate: (outOfDomainShare) => standing(policy, outOfDomainShare),
     close: async () => artifact.encoder.close?.(),
@@ -144,6 +163,12 @@ export function createRouter(
       const { text, facts } = readRequest(request, options.shape);
       const allowed = options.allowed && new Set(options.allowed);
       const unhealthy = options.unhealthy && new Set(options.unhealthy);
+      const critical = options.critical === true;
+      const explores = options.explore !== false && !critical && session === undefined && knobs.exploration > 0;
+      const asked = newcomersOf(options.newcomers);
+      const newcomers = explores ? asked : null;
+      /** Nothing of these is known; a conversation that is locked to one stays with it all the same. */
+      const isOpen = (id: string) => newcomers?.has(id) || (session?.locked != null && session.incumbent === id);
       const filtered: { model: string; reason: FilterReason }[] = [];
       const eligible: Seat[] = [];
       for (const seat of seats) {
@@ -151,45 +176,59 @@ export function createRouter(
         let reason: FilterReason | null = null;
         if (allowed && !allowed.has(candidate.id)) reason = 'not_allowed';
         else if (unhealthy?.has(candidate.id)) reason = 'unhealthy';
-        else reason = filterCandidate(candidate, facts) ?? (like === undefined ? 'unknown_to_artifact' : null);
+        else
+          reason =
+            filterCandidate(candidate, facts) ??
+            (like === undefined && !isOpen(candidate.id) ? 'unknown_to_artifact' : null);
         if (reason !== null) filtered.push({ model: candidate.id, reason });
         else eligible.push(seat);
       }
       if (eligible.length === 0) throw nothingLeft(request, options.shape, facts, candidates, filtered);
 
-      const { embedding, quality, qualitySd, outputTokens, outOfDomain, difficulty } = await predict(text);
+      const { embedding, quality, qualitySd, outputTokens, average, outOfDomain, difficulty } = await predict(text);
       const predictions: CandidatePrediction[] = [];
-      for (const { candidate, like, column: j, place: k } of eligible) {
+      let known = 0;
+      for (const { candidate, like, column: j, place: k, isLearned } of eligible) {
+        const isUntried = like === undefined;
+        const tokens = isUntried ? average.outputTokens : outputTokens[k]!;
         if (
           knobs.maxCostUsd !== null &&
-          expectedCostUsd(candidate, facts, outputTokens[k]!, cacheUse(candidate, facts, session)) > knobs.maxCostUsd
+          expectedCostUsd(candidate, facts, tokens, cacheUse(candidate, facts, session)) > knobs.maxCostUsd
         ) {
           filtered.push({ model: candidate.id, reason: 'over_max_cost' });
           continue;
         }
         const seen = options.adjustments?.get(candidate.id);
         const shift = seen?.shift ?? 0;
+        const sd = isUntried ? average.qualitySd : qualitySd[j]!;
+        if (!isUntried || session?.incumbent === candidate.id) known++;
         predictions.push({
           candidate,
-          like: like!,
-          quality: inRange(quality[k]! + shift),
-          qualitySd: seen === undefined ? qualitySd[j]! : Math.hypot(qualitySd[j]!, seen.widen),
-          meanQuality: inRange(means[j]! + shift),
-          outputTokens: outputTokens[k]!,
+          like: like ?? AVERAGE_MODEL,
+          quality: inRange((isUntried ? average.quality : quality[k]!) + shift),
+          qualitySd: seen === undefined ? sd : Math.hypot(sd, seen.widen),
+          meanQuality: inRange((isUntried ? averageMean : means[j]!) + shift),
+          outputTokens: tokens,
+          novelty: isUntried ? 'untried' : !isLearned && newcomers?.has(candidate.id) ? 'new' : undefined,
         });
       }
-      if (predictions.length === 0) throw nothingLeft(request, options.shape, facts, candidates, filtered);
-      const critical = options.critical === true;
+      if (known === 0) {
+        // What nothing is known of is tried beside others, never for want of them.
+        for (const { candidate } of predictions) filtered.push({ model: candidate.id, reason: 'unknown_to_artifact' });
+        throw nothingLeft(request, options.shape, facts, candidates, filtered);
+      }
       const choice = decide(predictions, facts, knobs, outOfDomain, draw, {
         mix,
         critical,
         session,
         explore: options.explore,
+        newcomerShare: options.newcomers?.share,
       });
+      const isTrying = newcomers !== null && predictions.some(({ novelty }) => novelty !== undefined);
       return {
         ...choice,
         mix,
-        certificate: keptFor(session, knobs === policy ? ownStanding : standing(knobs, null)),
+        certificate: keptFor(session, isTrying, knobs === policy ? ownStanding : standing(knobs, null)),
         filtered,
         outOfDomain,
         difficulty,
@@ -206,11 +245,24 @@ export function createRouter(
 
 const inRange = (quality: number): number => Math.min(1, Math.max(0, quality));
 
-/** What was proved is proved of choices between all models, not of keeping to one. */
-const keptFor = (session: Session | undefined, standing: Standing): Standing =>
-  session === undefined || !standing.holds
-    ? standing
-    : { holds: false, reason: 'the choice takes account of the model that has the conversation' };
+/** What was proved is proved of choices between all models, not of keeping to one, nor of those that were not there. */
+const keptFor = (session: Session | undefined, isTrying: boolean, standing: Standing): Standing => {
+  if (!standing.holds || (session === undefined && !isTrying)) return standing;
+  const reason = isTrying
+    ? 'new models are being tried'
+    : 'the choice takes account of the model that has the conversation';
+  return { holds: false, reason };
+};
+
+/** @throws `INVALID_CONFIG` for a share that is none */
+function newcomersOf(options: NewcomerOptions | undefined): ReadonlySet<string> | null {
+  if (options === undefined) return null;
+  const { ids, share } = options;
+  if (!(typeof share === 'number' && share >= 0 && share < 1)) {
+    throw new RoutingError('INVALID_CONFIG', `newcomers.share: ${share} is not in [0, 1)`);
+  }
+  return share > 0 && ids.length > 0 ? new Set(ids) : null;
+}
 
 /** @throws `INVALID_CONFIG` for a number outside [0, 1): no propensity would be true of what it picks */
 function drawOf(draw: number | undefined): number {
@@ -225,18 +277,46 @@ interface Seat {
   readonly like: string | undefined;
   readonly column: number;
   readonly place: number;
+  /** The artifact knows it by outcomes of its own. */
+  readonly isLearned: boolean;
 }
 
 /** What is known of a text. */
 interface Predicted {
   readonly embedding: Float32Array;
-  /** By candidate, as is `outputTokens`; 0 for one that the artifact does not know. */
+  /** By candidate, as is `outputTokens`; 0 for one that the artifact does not know: that one is as the average. */
   readonly quality: Float64Array;
   /** By column of the heads. */
   readonly qualitySd: Float32Array;
   readonly outputTokens: Float64Array;
+  readonly average: Average;
   readonly outOfDomain: number;
   readonly difficulty: number;
+}
+
+/** What a model does of which nothing is known: the mean over models of the logits, as a refit starts it (`training/refit-heads.ts`). */
+interface Average {
+  readonly quality: number;
+  /** How much models differ, and what is not known of each. */
+  readonly qualitySd: number;
+  readonly outputTokens: number;
+}
+
+/** Asked for by nobody: the artifact knows every candidate. */
+const NOBODY: Average = { quality: 0, qualitySd: 0, outputTokens: 0 };
+
+function averageOf(logits: Float32Array, logTokens: Float32Array, qualitySd: Float32Array): Average {
+  const quality = sigmoid(mean(logits));
+  const squares = Float64Array.from(logits, (l, j) => (sigmoid(l) - quality) ** 2 + qualitySd[j]! ** 2);
+  return { quality, qualitySd: Math.sqrt(mean(squares)), outputTokens: tokensOf(mean(logTokens)) };
+}
+
+const sigmoid = (logit: number): number => 1 / (1 + Math.exp(-logit));
+
+function mean(values: Float32Array | Float64Array): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum / values.length;
 }
 
 /**

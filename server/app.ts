@@ -4,6 +4,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { pino } from 'pino';
 import { RoutingError } from '../datasets/index.ts';
 import { type Admin, adminRoutes } from './api/admin.ts';
+import { alarmsRoutes } from './api/alarms.ts';
 import { parseJsonBodies } from './api/body.ts';
 import { callersOnly } from './api/callers-only.ts';
 import { countTokensRoute } from './api/count-tokens.ts';
@@ -11,6 +12,8 @@ import { decisionsRoute } from './api/decisions.ts';
 import { errorReply, handleError } from './api/errors.ts';
 import { feedbackRoute } from './api/feedback.ts';
 import { healthRoutes } from './api/health.ts';
+import { learningRoutes } from './api/learning.ts';
+import { logOwnerRoutes } from './api/log-owner.ts';
 import { loopbackOnly } from './api/loopback.ts';
 import { metricsRoute } from './api/metrics.ts';
 import { modelsRoute } from './api/models.ts';
@@ -18,6 +21,8 @@ import { passThroughRoutes } from './api/passthrough.ts';
 import { routeRoute } from './api/route.ts';
 import { surfaceRoutes } from './api/surfaces.ts';
 import { Gateway, type GatewayParts, newDecisionId } from './gateway.ts';
+import type { Learning } from './learning/jobs/learning.ts';
+import { verification } from './verify/index.ts';
 
 export type { Admin } from './api/admin.ts';
 export { Gateway, type GatewayParts, type RouterHolder } from './gateway.ts';
@@ -26,6 +31,8 @@ export { usableModels } from './models.ts';
 export interface AppOptions extends GatewayParts {
   /** Operations for the command line; without them there is no `/admin`. */
   readonly admin?: Admin | undefined;
+  /** Retraining as jobs; without a database that holds them there is no `/v1/learning`. */
+  readonly learning?: Learning | undefined;
 }
 
 export interface GatewayApp {
@@ -37,6 +44,7 @@ export interface GatewayApp {
 export function buildApp(options: AppOptions): GatewayApp {
   const { config } = options;
   const gateway = new Gateway(options);
+  gateway.afterwards.push(...verification(gateway));
   const app = Fastify({
     loggerInstance: pino({ level: config.logLevel }, logStream()) as FastifyBaseLogger,
     bodyLimit: Math.floor(config.bodyLimitMb * 1024 * 1024),
@@ -78,9 +86,12 @@ export function buildApp(options: AppOptions): GatewayApp {
   modelsRoute(app, gateway);
   routeRoute(app, gateway);
   feedbackRoute(app, gateway);
+  logOwnerRoutes(app, gateway);
+  alarmsRoutes(app, gateway);
   decisionsRoute(app, gateway);
   healthRoutes(app, gateway);
   metricsRoute(app, gateway);
+  if (options.learning !== undefined) learningRoutes(app, options.learning);
   if (options.admin !== undefined) adminRoutes(app, options.admin);
   return { app, gateway };
 }

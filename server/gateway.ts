@@ -1,18 +1,23 @@
 /** What all endpoints share: the router in force, the models that can be called, where rows go. */
 import type { Candidate, Catalog } from '../datasets/catalog/candidate.ts';
 import { costUsd, type Tokens } from '../datasets/catalog/price.ts';
-import type { Decision } from '../router/decision.ts';
+import { RoutingError } from '../datasets/index.ts';
+import { AVERAGE_MODEL, type Decision } from '../router/decision.ts';
 import type { Adjustments } from '../router/policy/adjustment.ts';
 import type { Standing } from '../router/policy/certificate.ts';
 import type { RoutableRequest } from '../router/request.ts';
 import type { RouteOptions, Router } from '../router/router.ts';
-import type { Afterwork } from './afterwards.ts';
+import { type Afterwork, AfterworkQueue } from './afterwards.ts';
 import { ANYBODY, type Caller, Callers } from './callers.ts';
 import type { GatewayConfig } from './config/index.ts';
+import { Spending } from './db/spending.ts';
 import type { DecisionRecord, Store } from './db/store.ts';
+import type { Alarm } from './drift/alarms.ts';
 import { Drift } from './drift.ts';
 import { Egress } from './egress/index.ts';
 import { Exploration } from './exploration/exploration.ts';
+import type { Newcomers } from './exploration/newcomers.ts';
+import { Hints } from './feedback/hints.ts';
 import { Breaker } from './forward/breaker.ts';
 import type { Media } from './forward/media.ts';
 import type { Target } from './forward/target.ts';
@@ -20,10 +25,13 @@ import type { RequestLife } from './forward/watch.ts';
 import { HeldObjects, type HeldStore } from './held-objects.ts';
 import { Trials } from './learning/rollout/trials.ts';
 import { type Models, modelsOf } from './models.ts';
+import { EndUsers } from './privacy/end-user.ts';
+import { keepText } from './privacy/keep-text.ts';
 import type { Providers } from './providers/index.ts';
 import { trusting } from './providers/transport.ts';
-import { freshBytes } from './random.ts';
+import { freshBytes, uniform } from './random.ts';
 import { type PinStore, Sessions } from './sessions.ts';
+import { judgeTrouble } from './verify/judge.ts';
 
 /** Swapped between requests when a new artifact is promoted; a request keeps the one it began with. */
 export interface RouterHolder {
@@ -41,6 +49,12 @@ export interface GatewayParts {
   readonly pins?: PinStore | undefined;
   /** The same for what providers hold for whom. */
   readonly heldStore?: HeldStore | undefined;
+  /** What learning has spent, known to all replicas; without it this process knows its own alone. */
+  readonly spending?: Spending | undefined;
+  /** `POINTSMAN_SECRET_KEY`: with it hashes of end users are keyed. */
+  readonly secret?: string | undefined;
+  /** Which candidates are new; without it none is. */
+  readonly newcomers?: Newcomers | undefined;
 }
 
 /** What a change of the configuration replaces, all at once. A request keeps what it began with. */
@@ -69,20 +83,47 @@ export class Gateway {
   readonly held: HeldObjects;
   /** A router on trial, and who takes part. */
   readonly trials = new Trials();
-  readonly exploration = new Exploration();
+  /** What learning has spent today, on exploration and on audits. */
+  readonly spending: Spending;
+  readonly exploration: Exploration;
+  readonly newcomers: Newcomers | null;
   /** What was seen of models since the router in force was fitted; replaced as a whole. */
   adjustments: Adjustments = new Map();
+  /** What was seen to change in the world and nobody has cleared. */
+  openAlarms: readonly Alarm[] = [];
   /** What is done with answers that are out. */
   readonly afterwards: Afterwork[] = [];
+  readonly afterwork = new AfterworkQueue(this.afterwards);
+  /** What a next request tells of the answer before it. */
+  readonly hints: Hints;
+  /** Makes hashes of the clients' own users. */
+  readonly endUsers: EndUsers;
   readonly #drift = new Drift();
   #setup: Setup;
 
-  constructor({ holder, store, config, catalog, providers, pins, heldStore }: GatewayParts) {
+  constructor({
+    holder,
+    store,
+    config,
+    catalog,
+    providers,
+    pins,
+    heldStore,
+    spending,
+    newcomers,
+    secret,
+  }: GatewayParts) {
     this.holder = holder;
     this.store = store;
     this.sessions = new Sessions(pins ?? null);
     this.held = new HeldObjects(heldStore ?? null);
     this.#setup = setupOf(config, catalog, providers);
+    this.hints = new Hints(store, () => this.config.feedback.hints);
+    this.spending = spending ?? new Spending(null);
+    this.newcomers = newcomers ?? null;
+    this.exploration = new Exploration(this, this.newcomers);
+    this.endUsers = new EndUsers(secret);
+    this.afterwards.push(keepText(this));
   }
 
   get setup(): Setup {
@@ -116,11 +157,14 @@ export class Gateway {
     return before;
   }
 
-  /** The ranked candidates of a decision, as places to call: those that rest last of their model. */
+  /**
+   * The ranked candidates of a decision, as places to call: those that rest last of their model. A model of which nothing
+   * is known yet answers where it was drawn, never in another's place.
+   */
   targets(decision: Decision, caller: Caller = ANYBODY): Target[] {
     const { models } = this.#setup;
-    return decision.ranked.flatMap(({ model }) =>
-      this.healthyFirst(models.resolve(model, EVERY_MODEL(caller)).targets),
+    return decision.ranked.flatMap(({ model, like }, i) =>
+      i > 0 && like === AVERAGE_MODEL ? [] : this.healthyFirst(models.resolve(model, EVERY_MODEL(caller)).targets),
     );
   }
 
@@ -181,7 +225,11 @@ export class Gateway {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.holder.current, ...this.#setup.providers.values()].map((part) => part.close()));
+    await this.afterwork.stop(0);
+    await Promise.all([this.spending.stop(), this.newcomers?.stop()]);
+    const { router } = this.trials.current ?? {};
+    const parts = [this.holder.current, ...(router === undefined ? [] : [router]), ...this.#setup.providers.values()];
+    await Promise.all(parts.map((part) => part.close()));
   }
 }
 
@@ -190,10 +238,13 @@ export function setupOf(config: GatewayConfig, catalog: Catalog, providers: Prov
   const { egress: allowed, keys, caFile } = config;
   const secureContext = caFile === undefined || allowed.allow.length === 0 ? undefined : trusting(caFile);
   const egress = new Egress(allowed, { secureContext });
+  const models = modelsOf(config, catalog, providers);
+  const trouble = judgeTrouble(config, models);
+  if (trouble !== null) throw new RoutingError('INVALID_CONFIG', trouble);
   return {
     config,
     providers,
-    models: modelsOf(config, catalog, providers),
+    models,
     callers: new Callers(keys),
     media: {
       fetch: (url) => egress.fetchBytes(url),
@@ -210,6 +261,3 @@ const EVERY_MODEL = (caller: Caller): Caller =>
 
 /** 128 random bits: an id cannot be guessed, and knowing one is what allows to give feedback on it. */
 export const newDecisionId = (): string => freshBytes(16).toString('hex');
-
-/** Uniform in [0, 1), 48 random bits. */
-const uniform = (): number => freshBytes(6).readUIntBE(0, 6) / 2 ** 48;

@@ -5,10 +5,14 @@ import { RoutingError } from '../datasets/index.ts';
 import type { GatewayApp } from './app.ts';
 import { type ConfigSources, readConfig, refusePublicHost, variable } from './config/index.ts';
 import { listProviderKeys, openProviderKeys } from './db/provider-keys.ts';
+import { Spending } from './db/spending.ts';
 import { openStore, type SqlStore } from './db/store.ts';
+import { Newcomers } from './exploration/newcomers.ts';
 import { GivenUp } from './forward/watch.ts';
 import type { Gateway } from './gateway.ts';
 import { heldIn } from './held-objects.ts';
+import type { Learning } from './learning/jobs/learning.ts';
+import { learningOf } from './learning/jobs/of-gateway.ts';
 import { pinsIn } from './pins.ts';
 import { type ProviderSetup, providersFrom } from './providers/index.ts';
 import type { RouterProblem } from './router-in-force.ts';
@@ -47,7 +51,7 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
       first ?? openStore(config),
       Promise.all([
         import('./app.ts'),
-        import('./router-in-force.ts').then(({ loadRouters }) => loadRouters(candidates, config)),
+        import('./router-in-force.ts').then(({ loadRouters }) => loadRouters(candidates, config, env)),
       ]),
     ]);
     if (opened.status === 'rejected') throw opened.reason;
@@ -66,11 +70,16 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
         providers: providers.on,
         pins: pinsIn(store),
         heldStore: heldIn(store),
+        spending: new Spending(store),
+        secret,
+        newcomers: new Newcomers(store),
       };
-      const built = buildApp({ ...parts, admin: router.admin });
+      const { learning, admin } = learningOf(router, store, config.databaseUrl, () => built);
+      const built: GatewayApp = buildApp({ ...parts, admin, learning });
       const url = await listen(built, config.host, config.port);
       store.lock?.announce(url);
       const kept = upkeep({ built, router, store, config, problems, sources: { ...sources, env }, stored });
+      learning.start();
       let closing: Promise<void> | undefined;
       return {
         url,
@@ -81,7 +90,7 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
         reload: kept.reload,
         close() {
           kept.stop();
-          closing ??= stop(built, store, built.gateway.config.timeouts.shutdownMs);
+          closing ??= stop(built, store, learning, built.gateway.config.timeouts.shutdownMs);
           return closing;
         },
       };
@@ -135,10 +144,17 @@ const DRAIN_MS = 200;
 /** After this much longer than the shutdown's wait, connections are cut. */
 const LAST_WORDS_MS = 1000;
 
-async function stop({ app, gateway }: GatewayApp, store: SqlStore, shutdownMs: number): Promise<void> {
+async function stop(
+  { app, gateway }: GatewayApp,
+  store: SqlStore,
+  learning: Learning,
+  shutdownMs: number,
+): Promise<void> {
   gateway.draining = true;
+  const notLearning = learning.stop();
   await new Promise((resolve) => setTimeout(resolve, DRAIN_MS));
   gateway.closing = true;
+  const deadline = performance.now() + shutdownMs;
   const giveUp = setTimeout(() => {
     for (const life of gateway.lives) life.giveUp(new GivenUp('SHUTTING_DOWN', 'the gateway is shutting down'));
   }, shutdownMs);
@@ -149,11 +165,13 @@ async function stop({ app, gateway }: GatewayApp, store: SqlStore, shutdownMs: n
     await app.close();
     // The last answers are out; their handlers may have a record to write yet.
     while (gateway.lives.size > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await gateway.afterwork.stop(Math.max(0, deadline - performance.now()));
     await gateway.close();
   } finally {
     clearTimeout(giveUp);
     clearTimeout(cut);
     clearInterval(sweep);
+    await notLearning;
     await store.close();
   }
 }

@@ -42,14 +42,14 @@ const ROUTE_LLM = /^router-[a-z_]+-(0(?:\.\d+)?|1(?:\.0+)?)$/;
 
 export type Models = ReturnType<typeof modelsOf>;
 
-type Config = Pick<GatewayConfig, 'aliases' | 'fallbacks' | 'models' | 'baseline'>;
+type Config = Pick<GatewayConfig, 'aliases' | 'fallbacks' | 'models' | 'baseline' | 'retire'>;
 
 /** @throws `INVALID_CONFIG` for a baseline that the catalog does not have, or a deployment whose provider is off */
 export function modelsOf(config: Config, catalog: Catalog, providers: Providers) {
   const known = new Map(catalog.models.map((model) => [model.id, model]));
   const standIn = providers.size === 0 ? sandbox() : undefined;
   const usable = usableModels(catalog, providers, config.models);
-  const chat = usable.filter(({ kind }) => kind !== 'embedding');
+  const chat = routable(usable, config);
   const baseline = baselineOf(config.baseline, catalog, chat);
 
   /** Places of a model: those written down, else the one that its id names. */
@@ -210,6 +210,10 @@ export const usableModels = (
     const listed = Object.hasOwn(deployments, id) ? deployments[id]! : [];
     return listed.length > 0 ? listed.some(({ provider }) => providers.has(provider)) : providers.has(providerOf(id));
   });
+
+/** Of these models, the ones that `auto` may choose. */
+export const routable = (models: readonly Candidate[], { retire }: Pick<GatewayConfig, 'retire'>): Candidate[] =>
+  models.filter(({ id, kind }) => kind !== 'embedding' && !retire.includes(id));
 
 /**
  * The model savings are counted against: the one named, or the dearest candidate.

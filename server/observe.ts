@@ -9,6 +9,7 @@ import type { Caller } from './callers.ts';
 import type { DecisionRecord, ObservedChoice } from './db/records.ts';
 import type { Gateway } from './gateway.ts';
 import type { ChatName } from './protocols/index.ts';
+import { teamOf } from './teams.ts';
 
 /** A model takes longer than that to answer; a router that does is not waited for. */
 const PATIENCE_MS = 50;
@@ -49,7 +50,8 @@ async function decided(
   try {
     const candidates = gateway.holder.current.candidates.map(({ id }) => id);
     // Within what the key allows, as `auto` would be.
-    const options = { ...routeOptionsOf({}, caller, candidates), shape };
+    const explores = gateway.exploration.routeOptions(teamOf(gateway.config, caller.tenant));
+    const options = { ...routeOptionsOf({}, caller, candidates), ...explores, shape };
     const { decision, routerMs } = await gateway.decide(json as RoutableRequest, options, caller);
     const [chosen] = decision.ranked;
     const named = decision.ranked.find(({ model }) => model === record.model);

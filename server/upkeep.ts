@@ -16,9 +16,12 @@ import {
 import { readHealth, shareHealth as writeHealth } from './db/deployment-health.ts';
 import { deleteExpired } from './db/sessions.ts';
 import type { SqlStore } from './db/store.ts';
+import { DriftWatch, tellWebhook } from './drift/watch.ts';
 import type { Breaker } from './forward/breaker.ts';
 import { type Gateway, setupOf } from './gateway.ts';
-import { usableModels } from './models.ts';
+import { type TrialVerdict, TrialWatch } from './learning/rollout/watch.ts';
+import { routable, usableModels } from './models.ts';
+import { deleteExpired as deleteOld } from './privacy/retention.ts';
 import { type ProviderSetup, providersFrom, type StoredKey } from './providers/index.ts';
 import type { RouterInForce, RouterProblem } from './router-in-force.ts';
 
@@ -41,10 +44,30 @@ export function upkeep({ built, router, store, problems, stored, ...rest }: Upke
   const complain = (err: RouterProblem) =>
     app.log.error({ err }, 'a promoted router cannot be taken up; another decides');
   for (const problem of problems) complain(problem);
-  const promotions = router.watch(complain);
+  const promotions = router.watch(gateway.trials, complain, ({ message }) =>
+    app.log.warn({ reason: message }, 'the database does not tell of promotions at once; it is asked every second'),
+  );
+  const trials = watchTrials(gateway, store, app.log, promotions.look);
+  // Stopped with the gateway: requests that are still under way then may spend.
+  gateway.spending.start();
+  gateway.newcomers?.start();
+  void seeCandidates(gateway);
+  const drift = watchDrift(gateway, store, app.log);
+  const retain = async () => {
+    try {
+      const deleted = await deleteOld(store, gateway.config);
+      if (Object.values(deleted).some((count) => count > 0)) app.log.info(deleted, 'rows past their age were deleted');
+    } catch (error) {
+      const { code, message } = error as { code?: string; message: string };
+      app.log.warn({ code, reason: message }, 'rows past their age could not be deleted; it is tried again in an hour');
+    }
+  };
+  const retainSoon = setTimeout(retain, RETAIN_AFTER_MS);
+  retainSoon.unref();
   const forget = setInterval(() => {
     const before = new Date(Date.now() - gateway.config.sessions.ttlMinutes * 60_000);
     void deleteExpired(store.db, before).catch(() => undefined);
+    void retain();
   }, FORGET_MS);
   forget.unref();
   const health = store.kind === 'postgres' ? shareHealth(store, gateway.breaker) : undefined;
@@ -67,7 +90,10 @@ export function upkeep({ built, router, store, problems, stored, ...rest }: Upke
     reload: () => reload.look(),
     stop() {
       promotions.stop();
+      void trials.stop();
+      void drift.stop();
       reload.stop();
+      clearTimeout(retainSoon);
       clearInterval(forget);
       health?.stop();
     },
@@ -95,7 +121,63 @@ async function adopt(
     for (const provider of before.values()) void provider.close();
   }, longestMs);
   retire.unref();
+  await seeCandidates(gateway);
 }
+
+/** Who of the candidates is new goes by when each was first seen. */
+async function seeCandidates({ newcomers, holder }: Gateway): Promise<void> {
+  const { candidates, unknown } = holder.current;
+  await newcomers?.see({ ids: candidates.map(({ id }) => id), unknown });
+}
+
+/** A router on trial: what it shows is acted upon, and said. */
+function watchTrials(
+  gateway: Gateway,
+  store: SqlStore,
+  log: GatewayApp['app']['log'],
+  look: () => Promise<void>,
+): TrialWatch {
+  let told: string | undefined;
+  const watch = new TrialWatch(store, gateway.trials, () => gateway.config.rollout, {
+    onMove({ kind, artifact, ordinal, verdict }) {
+      const { reasons, onTrial } = verdict as TrialVerdict;
+      log.warn({ promotion: ordinal, kind, onTrial, inForce: artifact }, reasons[0]);
+      void look();
+    },
+    onProblem(error) {
+      const { code, message } = error as { code?: string; message: string };
+      if (message !== told) log.warn({ code, reason: message }, 'the trial of a router could not be looked at');
+      told = message;
+    },
+  });
+  watch.start();
+  return watch;
+}
+
+/** Alarms go to the log and to the webhook; the metric is `/metrics`' own. */
+function watchDrift(gateway: Gateway, store: SqlStore, log: GatewayApp['app']['log']): DriftWatch {
+  let told: string | undefined;
+  const watch = new DriftWatch(gateway, store, {
+    onAlarm(alarm) {
+      const { kind, subject, ordinal, details, text } = alarm;
+      log.warn({ alarm: ordinal, kind, subject, ...details }, text);
+      const { config, egress } = gateway.setup;
+      tellWebhook(config, egress, alarm).catch(({ code, message }) =>
+        log.warn({ code, reason: message }, 'the webhook was not told of an alarm'),
+      );
+    },
+    onProblem({ code, message }) {
+      // A database that is away is told by whoever writes to it.
+      if (message !== told) log.warn({ code, reason: message }, 'drift could not be looked for');
+      told = message;
+    },
+  });
+  watch.start();
+  return watch;
+}
+
+/** A start has other things to do first. */
+const RETAIN_AFTER_MS = 60_000;
 
 /** How often pins of conversations that are over are deleted. */
 const FORGET_MS = 3_600_000;
@@ -118,8 +200,12 @@ function shareHealth({ db }: SqlStore, breaker: Breaker): { stop(): void } {
 
 /** @throws `INVALID_CONFIG` where the providers that are on have nothing that `auto` could choose */
 export function candidatesOf(config: GatewayConfig, catalog: Catalog, providers: ProviderSetup): Candidate[] {
-  const candidates = usableModels(catalog, providers.on, config.models).filter(({ kind }) => kind !== 'embedding');
+  const usable = usableModels(catalog, providers.on, config.models);
+  const candidates = routable(usable, config);
   if (candidates.length > 0) return candidates;
+  if (routable(usable, { retire: [] }).length > 0) {
+    throw new RoutingError('INVALID_CONFIG', 'retire: these are all the models that auto could choose; leave some');
+  }
   throw new RoutingError(
     'INVALID_CONFIG',
     `the catalog has no model of ${[...providers.on.keys()].join(', ')}: add some to a catalog file and name it as catalog`,

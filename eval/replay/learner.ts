@@ -111,7 +111,7 @@ function refitting(name: string, base: Heads, modelIds: readonly string[], { z, 
 }
 
 /** Predictions of heads for models they may not know: those get the mean of the others. */
-function averaged(base: Heads, modelIds: readonly string[], z: Float32Array, n: number): Predictions {
+export function averaged(base: Heads, modelIds: readonly string[], z: Float32Array, n: number): Predictions {
   const all = predictHeads(base, z, n);
   const from = base.modelIds.length;
   const columns = modelIds.map((id) => base.modelIds.indexOf(id));
@@ -130,7 +130,7 @@ function averaged(base: Heads, modelIds: readonly string[], z: Float32Array, n: 
 }
 
 /** Heads without factors, level 0 for every model, at home everywhere. */
-function blankHeads(modelIds: readonly string[], d: number): Heads {
+export function blankHeads(modelIds: readonly string[], d: number): Heads {
   const m = modelIds.length;
   const none = new Float64Array(0);
   // A distance is 2 at most: nothing is ever far.

@@ -14,6 +14,7 @@ import { encoderIdOf, openNgramEncoder } from '../encoder/ngram/ngram.ts';
 import { TransformerReference } from '../encoder/transformer/reference.ts';
 import type { Heads } from '../heads/heads.ts';
 import { headsGraph } from '../heads/onnx.ts';
+import { inspectModel } from '../onnx/inspect.ts';
 import { openSession, type Session } from '../onnx/session.ts';
 import { Policy } from '../policy/policy.ts';
 import { headsFromJson, headsToJson } from './heads-json.ts';
@@ -102,6 +103,7 @@ export interface LoadOptions {
 /**
  * Loads and verifies an artifact.
  * @throws `ARTIFACT_MISSING`, `ARTIFACT_DAMAGED` (content does not match its hash or format),
+ *         `ARTIFACT_UNTRUSTED` (a graph that names other files, or operators that are not ONNX' own),
  *         `ARTIFACT_MISMATCH` (encoder and heads do not belong together)
  */
 export async function loadArtifact(dir: string = defaultArtifactDir(), options: LoadOptions = {}): Promise<Artifact> {
@@ -133,6 +135,7 @@ export async function loadArtifact(dir: string = defaultArtifactDir(), options: 
   if (contentHash(manifest) !== manifest.hash) {
     throw new RoutingError('ARTIFACT_DAMAGED', `${manifestPath}: the manifest does not match its own hash`);
   }
+  for (const name of ['encoder.onnx', 'heads.onnx']) if (files[name] !== undefined) inspectModel(files[name], name);
   const heads = headsFromJson(text(files['heads.json']!));
   const headsSession = await openSession(files['heads.onnx']!, 'heads.onnx');
   const { encoder, predict } = await openEncoder(manifest.encoder, files, headsSession, options);

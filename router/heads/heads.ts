@@ -113,9 +113,10 @@ export function predictHeads(heads: Heads, z: Float32Array, n: number): HeadPred
   const b = heads.regions.names.length;
   const input = new Float64Array(d + b);
   const loadings = meanLoadings(heads);
+  const distances = n < BLOCK ? null : domainDistances(domain, z, n, d);
   for (let i = 0; i < n; i++) {
     const at = i * d;
-    const distance = domainDistance(domain, z, at, d);
+    const distance = distances === null ? domainDistance(domain, z, at, d) : distances[i]!;
     const outOfDomain = 1 - inDomain(domain, z, at, distance);
     // Further away than usual, the factors themselves are less certain.
     const remote = Math.max(1, distance / domain.typical);
@@ -178,9 +179,82 @@ export function domainDistance(domain: Pick<Domain, 'centres'>, z: Float32Array,
   let norm = 0;
   for (let a = 0; a < d; a++) norm += z[at + a]! ** 2;
   if (!(norm > 0)) return 1;
+  const { centres } = domain;
   let best = Number.NEGATIVE_INFINITY;
-  for (let c = 0; c < domain.centres.length; c += d) best = Math.max(best, dot(domain.centres, c, z, at, d));
+  let c = 0;
+  for (; c + 4 * d <= centres.length; c += 4 * d) {
+    dotFour(centres, c, z, at, d, four, 0);
+    best = Math.max(best, four[0]!, four[1]!, four[2]!, four[3]!);
+  }
+  for (; c < centres.length; c += d) best = Math.max(best, dot(centres, c, z, at, d));
   return 1 - best / Math.sqrt(norm);
+}
+
+/** Rows whose distances are measured at once; the loop of {@link raiseCosines} is written out for it. */
+const BLOCK = 4;
+
+/** {@link domainDistance} of n rows, to the same bit and several times as fast. */
+export function domainDistances(domain: Pick<Domain, 'centres'>, z: Float32Array, n: number, d: number): Float64Array {
+  const { centres } = domain;
+  const out = new Float64Array(n);
+  const block = new Float64Array(d * BLOCK); // a-major: the four values of one input are neighbours
+  const best = new Float64Array(BLOCK);
+  let i = 0;
+  for (; i + BLOCK <= n; i += BLOCK) {
+    for (let q = 0; q < BLOCK; q++) {
+      for (let a = 0, at = (i + q) * d; a < d; a++) block[a * BLOCK + q] = z[at + a]!;
+    }
+    best.fill(Number.NEGATIVE_INFINITY);
+    let c = 0;
+    for (; c + 2 * d <= centres.length; c += 2 * d) raiseCosines(centres, c, c + d, block, d, best);
+    if (c < centres.length) raiseCosines(centres, c, c, block, d, best);
+    for (let q = 0; q < BLOCK; q++) {
+      let norm = 0;
+      for (let a = 0, at = (i + q) * d; a < d; a++) norm += z[at + a]! ** 2;
+      out[i + q] = norm > 0 ? 1 - best[q]! / Math.sqrt(norm) : 1;
+    }
+  }
+  for (; i < n; i++) out[i] = domainDistance(domain, z, i * d, d);
+  return out;
+}
+
+/** Four rows' products with two centres, kept where they are greater than the best so far. */
+function raiseCosines(
+  centres: Float64Array,
+  first: number,
+  second: number,
+  block: Float64Array,
+  d: number,
+  best: Float64Array,
+): void {
+  let a0 = 0;
+  let a1 = 0;
+  let a2 = 0;
+  let a3 = 0;
+  let b0 = 0;
+  let b1 = 0;
+  let b2 = 0;
+  let b3 = 0;
+  for (let k = 0, p = 0; k < d; k++, p += BLOCK) {
+    const a = centres[first + k]!;
+    const b = centres[second + k]!;
+    const z0 = block[p]!;
+    const z1 = block[p + 1]!;
+    const z2 = block[p + 2]!;
+    const z3 = block[p + 3]!;
+    a0 += a * z0;
+    a1 += a * z1;
+    a2 += a * z2;
+    a3 += a * z3;
+    b0 += b * z0;
+    b1 += b * z1;
+    b2 += b * z2;
+    b3 += b * z3;
+  }
+  best[0] = Math.max(best[0]!, a0, b0);
+  best[1] = Math.max(best[1]!, a1, b1);
+  best[2] = Math.max(best[2]!, a2, b2);
+  best[3] = Math.max(best[3]!, a3, b3);
 }
 
 /** Writes the B shares of a prompt's regions, which sum to 1, at `out[to]`. */
@@ -194,7 +268,10 @@ export function regionShares(
 ): void {
   const b = regions.names.length;
   const shares = out.subarray(to, to + b);
-  for (let r = 0; r < b; r++) shares[r] = dot(regions.weights, r * d, z, at, d) + regions.bias[r]!;
+  let r = 0;
+  for (; r + 4 <= b; r += 4) dotFour(regions.weights, r * d, z, at, d, shares, r);
+  for (; r < b; r++) shares[r] = dot(regions.weights, r * d, z, at, d);
+  for (r = 0; r < b; r++) shares[r]! += regions.bias[r]!;
   softmax(shares);
 }
 
@@ -217,6 +294,38 @@ function dot(a: Float64Array, from: number, z: Float32Array | Float64Array, at: 
   let s = 0;
   for (let k = 0; k < d; k++) s += a[from + k]! * z[at + k]!;
   return s;
+}
+
+const four = new Float64Array(4);
+
+/** The products of four neighbouring rows, into `out[to]` …: one sum waits for itself, four do not wait for each other. */
+function dotFour(
+  rows: Float64Array,
+  from: number,
+  z: Float32Array,
+  at: number,
+  d: number,
+  out: Float64Array,
+  to: number,
+): void {
+  const r1 = from + d;
+  const r2 = r1 + d;
+  const r3 = r2 + d;
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  for (let k = 0; k < d; k++) {
+    const v = z[at + k]!;
+    s0 += rows[from + k]! * v;
+    s1 += rows[r1 + k]! * v;
+    s2 += rows[r2 + k]! * v;
+    s3 += rows[r3 + k]! * v;
+  }
+  out[to] = s0;
+  out[to + 1] = s1;
+  out[to + 2] = s2;
+  out[to + 3] = s3;
 }
 
 /** The heads of these models only, in this order. Ids without a head are left out. */

@@ -6,7 +6,7 @@ import type { FilterReason, RankedCandidate, ReasonCode } from '../decision.ts';
 import type { RequestFacts } from '../request.ts';
 import { type Mix, mixOf } from './mix.ts';
 import type { Policy } from './policy.ts';
-import { type Odds, oddsOf, type Rule } from './rule.ts';
+import { NEW, type Odds, oddsOf, type Rule, UNTRIED } from './rule.ts';
 import { type CacheUse, cacheUse, type Session } from './session.ts';
 
 /** What is predicted for one candidate on one prompt. */
@@ -19,6 +19,8 @@ export interface CandidatePrediction {
   /** Its expected quality on prompts of which nothing is known. */
   readonly meanQuality: number;
   readonly outputTokens: number;
+  /** `new`: not much is known of it yet. `untried`: nothing but how models differ; it is never the best guess. */
+  readonly novelty?: 'new' | 'untried' | undefined;
 }
 
 export interface Choice {
@@ -28,6 +30,7 @@ export interface Choice {
   readonly distribution: readonly number[];
   readonly propensity: number;
   readonly explored: boolean;
+  readonly explorable: boolean;
   readonly floor: number;
 }
 
@@ -82,6 +85,8 @@ export interface DecideOptions {
   readonly session?: Session | undefined;
   /** False: nothing is explored. Default true. */
   readonly explore?: boolean | undefined;
+  /** What candidates that are new get together by exploration, in [0, 1), where anything is explored. Default 0. */
+  readonly newcomerShare?: number | undefined;
 }
 
 /**
@@ -103,7 +108,7 @@ export function decide(
   policy: Policy,
   outOfDomain: number,
   draw: number,
-  { mix = mixOf(policy), critical = false, session, explore = true }: DecideOptions = {},
+  { mix = mixOf(policy), critical = false, session, explore = true, newcomerShare = 0 }: DecideOptions = {},
 ): Choice {
   const m = predictions.length;
   if (m === 0) throw new RoutingError('NO_CANDIDATE', 'no candidate model to choose from');
@@ -112,12 +117,17 @@ export function decide(
   const costUsd = new Float64Array(m);
   let defaultAt: number | undefined;
   let incumbentAt = -1;
+  let novelty: Uint8Array | undefined;
   for (let j = 0; j < m; j++) {
     const prediction = predictions[j]!;
     const { candidate } = prediction;
     quality[j] = abstains ? prediction.meanQuality : prediction.quality;
     costUsd[j] = expectedCostUsd(candidate, facts, prediction.outputTokens, cacheUse(candidate, facts, session));
-    if (abstains && candidate.id === policy.defaultModel) defaultAt = j;
+    if (prediction.novelty !== undefined) {
+      novelty ??= new Uint8Array(m);
+      novelty[j] = prediction.novelty === 'untried' ? UNTRIED : NEW;
+    }
+    if (abstains && candidate.id === policy.defaultModel && novelty?.[j] !== UNTRIED) defaultAt = j;
     if (candidate.id === session?.incumbent) incumbentAt = j;
   }
 
@@ -129,15 +139,16 @@ export function decide(
     qualityPerUsd,
     exploration: critical || session !== undefined || !explore ? 0 : policy.exploration,
   };
-  const odds = settings.map(({ tolerance }) => oddsOf(quality, costUsd, { ...rule, tolerance }, defaultAt));
+  const newcomers = novelty && { share: newcomerShare, novelty };
+  const odds = settings.map(({ tolerance }) => oddsOf(quality, costUsd, { ...rule, tolerance }, defaultAt, newcomers));
   const { at, rest } = pickSetting(settings, draw);
   const { probabilities, greedy, floor } = odds[at]!;
 
-  const { order, rank } = orderOf(predictions, quality, costUsd, { greedy, floor, qualityPerUsd });
+  const { order, rank } = orderOf(predictions, quality, costUsd, { greedy, floor, qualityPerUsd, novelty });
   const isPinned = session !== undefined && session.locked !== null && incumbentAt >= 0;
   const chosen = isPinned ? incumbentAt : critical ? order[0]! : pick(order, probabilities, rest);
   const isCertain = critical || isPinned;
-  const explored = !isPinned && rank[chosen] !== 2;
+  const explored = !isPinned && rank[chosen] !== GREEDY;
 
   // Straight on, without closures: this runs for each candidate of each request.
   const ranked = new Array<RankedCandidate>(m);
@@ -153,7 +164,7 @@ export function decide(
       qualitySd,
       outputTokens,
       costUsd: costUsd[j]!,
-      adequate: quality[j]! >= floor,
+      adequate: quality[j]! >= floor && novelty?.[j] !== UNTRIED,
     };
     let probability = isCertain && j === chosen ? 1 : 0;
     if (!isCertain) {
@@ -182,16 +193,27 @@ export function decide(
     distribution,
     propensity: distribution[0]!,
     explored,
+    explorable: rule.exploration > 0 && m > 1 && !isPinned,
     floor,
   };
 }
+
+/** Winners, good enough ones, the rest, and untried ones. */
+const GREEDY = 3;
+const ADEQUATE = 2;
+const REST = 1;
 
 /** Winners, then good enough ones by utility, then the rest by quality: the order in which a failed call moves on. */
 function orderOf(
   predictions: readonly CandidatePrediction[],
   quality: Float64Array,
   costUsd: Float64Array,
-  { greedy, floor, qualityPerUsd }: Pick<Odds, 'greedy' | 'floor'> & Pick<Rule, 'qualityPerUsd'>,
+  {
+    greedy,
+    floor,
+    qualityPerUsd,
+    novelty,
+  }: Pick<Odds, 'greedy' | 'floor'> & Pick<Rule, 'qualityPerUsd'> & { novelty: Uint8Array | undefined },
 ): { order: number[]; rank: Uint8Array } {
   const m = quality.length;
   const rank = new Uint8Array(m);
@@ -199,14 +221,14 @@ function orderOf(
   const order = new Array<number>(m);
   for (let j = 0; j < m; j++) {
     order[j] = j;
-    if (quality[j]! >= floor) rank[j] = 1;
+    if (novelty?.[j] !== UNTRIED) rank[j] = quality[j]! >= floor ? ADEQUATE : REST;
     utility[j] = qualityPerUsd === null ? -costUsd[j]! : quality[j]! - qualityPerUsd * costUsd[j]!;
   }
-  for (const j of greedy) rank[j] = 2;
+  for (const j of greedy) rank[j] = GREEDY;
   order.sort(
     (a, b) =>
       rank[b]! - rank[a]! ||
-      (rank[a] === 1 ? utility[b]! - utility[a]! : 0) ||
+      (rank[a] === ADEQUATE ? utility[b]! - utility[a]! : 0) ||
       quality[b]! - quality[a]! ||
       costUsd[a]! - costUsd[b]! ||
       (predictions[a]!.candidate.id < predictions[b]!.candidate.id ? -1 : 1),
@@ -230,7 +252,7 @@ function winsWithoutCache(
 
 /** A target's own tolerance among the models' means: the solved one is for forecasts that tell prompts apart. */
 function meanMix(predictions: readonly CandidatePrediction[], { keep, reference }: NonNullable<Policy['target']>): Mix {
-  const best = Math.max(...predictions.map((p) => p.meanQuality));
+  const best = Math.max(...predictions.map((p) => (p.novelty === 'untried' ? 0 : p.meanQuality)));
   const compared = predictions.find((p) => p.candidate.id === reference)?.meanQuality ?? best;
   return [{ tolerance: Math.max(0, best - keep * compared), share: 1 }];
 }

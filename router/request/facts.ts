@@ -1,6 +1,7 @@
 /** Turns → facts about a request: counts and flags that filter candidates, price the call and say which step of an agent it is. */
 import { askedIn } from './asked.ts';
 import { type Conversation, saysSomething, type Turn } from './conversation.ts';
+import { type Script, scriptOf } from './script.ts';
 import { type AgentStep, stepOf } from './steps.ts';
 import { IMAGE_TOKENS, jsonTokens } from './tokens.ts';
 
@@ -28,6 +29,8 @@ export interface RequestFacts {
   readonly turns: number;
   /** Characters of the last user turn before it was cut, boilerplate left out. */
   readonly chars: number;
+  /** What is asked is mostly written in this script. Absent: Latin. */
+  readonly script?: Script;
   /** Absent where no tool has answered yet. */
   readonly toolResults?: ToolResults;
   /** Absent for a plain chat. */
@@ -79,6 +82,7 @@ export function readFacts(conversation: Conversation): Read | null {
   const schemas = (tools.length > 0 ? jsonTokens(tools) : 0) + (schema ? jsonTokens(schema) : 0);
   const count = before.toolResults + now.toolResults;
   const step = turns.length === 0 ? undefined : stepOf(conversation, asked, since);
+  const script = scriptOf(asked);
   const facts: RequestFacts = {
     inputTokens: Math.ceil(before.tokens + now.tokens + schemas) + (before.images + now.images) * IMAGE_TOKENS,
     ...(maxOutputTokens !== undefined && { maxOutputTokens }),
@@ -92,6 +96,7 @@ export function readFacts(conversation: Conversation): Read | null {
     responseSchema,
     turns: userTurns.length,
     chars: asked.length,
+    ...(script !== undefined && { script }),
     ...(count > 0 && {
       toolResults: {
         count,

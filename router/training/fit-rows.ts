@@ -7,6 +7,7 @@
  * models that do not are pulled together.
  * @see Gelman & Hill, "Data Analysis Using Regression and Multilevel/Hierarchical Models", 2007, ch. 12-13
  */
+import { type KnownCells, knownCells } from './known-cells.ts';
 import { cholesky, choleskySolve, inverse } from './linear-algebra.ts';
 
 export interface RowFit {
@@ -31,7 +32,7 @@ export interface RowPrior {
 /**
  * @param x       n × w inputs, the same for all models or a function of the model's column
  * @param quality n × m in [0, 1], NaN where missing
- * @param offset  n × m, added to the logits
+ * @param options `offset`: n × m, added to the logits; `weight`: of each row of x, ≥ 0, default 1
  */
 export function fitRows(
   x: Float64Array | ((j: number) => Float64Array),
@@ -40,8 +41,15 @@ export function fitRows(
   n: number,
   m: number,
   prior: RowPrior,
-  options: { rounds?: number; offset?: Float32Array } = {},
+  options: {
+    rounds?: number;
+    offset?: Float32Array;
+    weight?: Float64Array | undefined;
+    known?: KnownCells;
+  } = {},
 ): RowFit {
+  const { offset, weight } = options;
+  const known = options.known ?? knownCells(quality, n, m);
   const centre = prior.centre.slice();
   const spread = prior.spread.slice();
   const rows = new Float64Array(m * w);
@@ -80,17 +88,18 @@ export function fitRows(
         h[a * w + a] = precision;
         g[a] = (centre[a]! - row[a]!) * precision;
       }
-      for (let i = 0; i < n; i++) {
-        const q = quality[i * m + j]!;
-        if (Number.isNaN(q)) continue;
+      for (let c = known.columnStart[j]!; c < known.columnStart[j + 1]!; c++) {
+        const i = known.rows[c]!;
         const at = i * w;
-        let l = options.offset?.[i * m + j] ?? 0;
+        let l = offset === undefined ? 0 : offset[i * m + j]!;
         for (let a = 0; a < w; a++) l += row[a]! * inputs[at + a]!;
         const p = 1 / (1 + Math.exp(-l));
-        const v = p * (1 - p);
+        const count = weight === undefined ? 1 : weight[i]!;
+        const v = count * (p * (1 - p));
+        const e = count * (quality[i * m + j]! - p);
         for (let a = 0; a < w; a++) {
           const xa = inputs[at + a]!;
-          g[a]! += (q - p) * xa;
+          g[a]! += e * xa;
           for (let b = 0; b <= a; b++) h[a * w + b]! += v * xa * inputs[at + b]!;
         }
       }

@@ -71,7 +71,34 @@ export function squaredDistances(
   d: number,
   out: Float64Array,
 ): void {
-  for (let c = 0; c < out.length; c++) {
+  // Four at a time: one sum waits for itself, four do not wait for each other.
+  let c = 0;
+  for (; c + 3 < out.length; c += 4) {
+    const c0 = c * d;
+    const c1 = c0 + d;
+    const c2 = c1 + d;
+    const c3 = c2 + d;
+    let s0 = 0;
+    let s1 = 0;
+    let s2 = 0;
+    let s3 = 0;
+    for (let a = 0; a < d; a++) {
+      const v = z[at + a]!;
+      const e0 = v - centres[c0 + a]!;
+      const e1 = v - centres[c1 + a]!;
+      const e2 = v - centres[c2 + a]!;
+      const e3 = v - centres[c3 + a]!;
+      s0 += e0 * e0;
+      s1 += e1 * e1;
+      s2 += e2 * e2;
+      s3 += e3 * e3;
+    }
+    out[c] = s0;
+    out[c + 1] = s1;
+    out[c + 2] = s2;
+    out[c + 3] = s3;
+  }
+  for (; c < out.length; c++) {
     let s = 0;
     for (let a = 0, from = c * d; a < d; a++) {
       const e = z[at + a]! - centres[from + a]!;

@@ -7,15 +7,19 @@ import { RoutingError } from '../../datasets/index.ts';
  */
 export function cholesky(a: Float64Array, d: number): Float64Array {
   const l = new Float64Array(d * d);
-  for (let j = 0; j < d; j++) {
-    const own = j * d;
-    let s = a[own + j]!;
-    for (let k = 0; k < j; k++) s -= l[own + k]! * l[own + k]!;
-    if (!(s > 0)) throw new RoutingError('INTERNAL', 'cholesky: matrix is not positive definite');
-    const diagonal = Math.sqrt(s);
-    l[own + j] = diagonal;
-    // Rows below do not wait for each other: four at a time is several times as fast.
-    let i = j + 1;
+  let j = 0;
+  // Two columns and four rows at a time: what is read serves several sums, which do not wait for each other. Each sum
+  // takes its terms in the order of the plain loops, so that the bits are theirs.
+  for (; j + 1 < d; j += 2) {
+    const p = j * d;
+    const q = p + d;
+    const first = root(less(a[p + j]!, l, p, p, j));
+    l[p + j] = first;
+    const below = less(a[q + j]!, l, q, p, j) / first;
+    l[q + j] = below;
+    const second = root(less(a[q + j + 1]!, l, q, q, j + 1));
+    l[q + j + 1] = second;
+    let i = j + 2;
     for (; i + 3 < d; i += 4) {
       const r0 = i * d;
       const r1 = r0 + d;
@@ -25,25 +29,66 @@ export function cholesky(a: Float64Array, d: number): Float64Array {
       let s1 = a[r1 + j]!;
       let s2 = a[r2 + j]!;
       let s3 = a[r3 + j]!;
+      let t0 = a[r0 + j + 1]!;
+      let t1 = a[r1 + j + 1]!;
+      let t2 = a[r2 + j + 1]!;
+      let t3 = a[r3 + j + 1]!;
       for (let k = 0; k < j; k++) {
-        const x = l[own + k]!;
-        s0 -= l[r0 + k]! * x;
-        s1 -= l[r1 + k]! * x;
-        s2 -= l[r2 + k]! * x;
-        s3 -= l[r3 + k]! * x;
+        const x = l[p + k]!;
+        const y = l[q + k]!;
+        const v0 = l[r0 + k]!;
+        const v1 = l[r1 + k]!;
+        const v2 = l[r2 + k]!;
+        const v3 = l[r3 + k]!;
+        s0 -= v0 * x;
+        s1 -= v1 * x;
+        s2 -= v2 * x;
+        s3 -= v3 * x;
+        t0 -= v0 * y;
+        t1 -= v1 * y;
+        t2 -= v2 * y;
+        t3 -= v3 * y;
       }
-      l[r0 + j] = s0 / diagonal;
-      l[r1 + j] = s1 / diagonal;
-      l[r2 + j] = s2 / diagonal;
-      l[r3 + j] = s3 / diagonal;
+      s0 /= first;
+      s1 /= first;
+      s2 /= first;
+      s3 /= first;
+      l[r0 + j] = s0;
+      l[r1 + j] = s1;
+      l[r2 + j] = s2;
+      l[r3 + j] = s3;
+      l[r0 + j + 1] = (t0 - s0 * below) / second;
+      l[r1 + j + 1] = (t1 - s1 * below) / second;
+      l[r2 + j + 1] = (t2 - s2 * below) / second;
+      l[r3 + j + 1] = (t3 - s3 * below) / second;
     }
     for (; i < d; i++) {
-      let rest = a[i * d + j]!;
-      for (let k = 0; k < j; k++) rest -= l[i * d + k]! * l[own + k]!;
-      l[i * d + j] = rest / diagonal;
+      const r = i * d;
+      let s = a[r + j]!;
+      let t = a[r + j + 1]!;
+      for (let k = 0; k < j; k++) {
+        s -= l[r + k]! * l[p + k]!;
+        t -= l[r + k]! * l[q + k]!;
+      }
+      s /= first;
+      l[r + j] = s;
+      l[r + j + 1] = (t - s * below) / second;
     }
   }
+  if (j < d) l[j * d + j] = root(less(a[j * d + j]!, l, j * d, j * d, j));
   return l;
+}
+
+/** s − Σ_k l[p + k] l[q + k] over k < count, term by term. */
+function less(s: number, l: Float64Array, p: number, q: number, count: number): number {
+  let rest = s;
+  for (let k = 0; k < count; k++) rest -= l[p + k]! * l[q + k]!;
+  return rest;
+}
+
+function root(s: number): number {
+  if (!(s > 0)) throw new RoutingError('INTERNAL', 'cholesky: matrix is not positive definite');
+  return Math.sqrt(s);
 }
 
 /** Solves A x = b given A's Cholesky factor. */

@@ -8,18 +8,24 @@
  *
  * with f learned from all candidates together, g_c from its own answers alone, and δ, s, v shrunk
  * to what most candidates show: no evidence, no change. Rows that the log says nothing of stay.
+ *
+ * An answer's weight is how many answers like it it stands for. It counts in every fit; only where prompts have been
+ * (the domain) is a matter of prompts, which a doubtful verdict does not make less real.
  */
-import { groupFolds, type OutcomeTable, RoutingError } from '../../datasets/index.ts';
+import { groupFolds, type OutcomeTable, RoutingError, selectRows } from '../../datasets/index.ts';
 import { type Domain, type Heads, predictHeads, selectHeads } from '../heads/heads.ts';
 import { withCentres } from './fit-domain.ts';
 import { fitRows } from './fit-rows.ts';
 import { fitItemFactors } from './item-factors.ts';
+import { knownCells } from './known-cells.ts';
 import { type RidgeFit, ridgeOutOfFold } from './ridge.ts';
 
 export interface RefitOptions {
   readonly seed: number;
   /** The artifact's model on whose row a candidate starts; its own id where it has a row already. */
   readonly likeOf: (modelId: string) => string | undefined;
+  /** Of each row of the table, length n, in [0, ∞); a row of weight 0 is as good as not there. Default: all 1. */
+  readonly weights?: Float64Array | undefined;
 }
 
 const FOLDS = 5;
@@ -34,7 +40,8 @@ const MIN_FOR_OWN = 30;
  * @param base  heads of the artifact, always the one first configured: refitting a refit would count its evidence twice
  * @param table logged outcomes, n × c; columns are candidate ids; most cells missing
  * @param z     n × d embeddings by the artifact's encoder
- * @throws `EMPTY_TABLE` without outcomes, `ARTIFACT_MISMATCH` when embeddings have another dimension
+ * @throws `EMPTY_TABLE` without outcomes of weight above 0, `ARTIFACT_MISMATCH` when embeddings have another dimension,
+ *         `INVALID_REQUEST` for weights that are not one number ≥ 0 per row
  */
 export function refitHeads(base: Heads, table: OutcomeTable, z: Float32Array, options: RefitOptions): Heads {
   const n = table.prompts.length;
@@ -46,6 +53,37 @@ export function refitHeads(base: Heads, table: OutcomeTable, z: Float32Array, op
       `embeddings of ${z.length / n} numbers do not fit heads of dimension ${d}`,
     );
   }
+  const { weights } = options;
+  if (weights === undefined) return refitWeighted(base, table, z, undefined, options);
+  if (weights.length !== n || weights.some((w) => !(w >= 0 && w < Number.POSITIVE_INFINITY))) {
+    throw new RoutingError('INVALID_REQUEST', `weights: ${n} numbers of 0 or more are needed, one for each row`);
+  }
+  const kept = Array.from({ length: n }, (_, i) => i).filter((i) => weights[i]! > 0);
+  if (kept.length === n) return refitWeighted(base, table, z, weights, options);
+  if (kept.length === 0) throw new RoutingError('EMPTY_TABLE', 'no judged answer has a weight above 0');
+  const embeddings = new Float32Array(kept.length * d);
+  kept.forEach((i, to) => {
+    embeddings.set(z.subarray(i * d, i * d + d), to * d);
+  });
+  return refitWeighted(
+    base,
+    selectRows(table, kept),
+    embeddings,
+    Float64Array.from(kept, (i) => weights[i]!),
+    options,
+  );
+}
+
+/** @param weight of each row, > 0 */
+function refitWeighted(
+  base: Heads,
+  table: OutcomeTable,
+  z: Float32Array,
+  weight: Float64Array | undefined,
+  options: RefitOptions,
+): Heads {
+  const n = table.prompts.length;
+  const d = base.dimension;
   const m = table.modelIds.length;
   const start = startingHeads(base, table.modelIds, options.likeOf);
   const domain = widened(base.domain, z, n, d, options.seed);
@@ -56,9 +94,13 @@ export function refitHeads(base: Heads, table: OutcomeTable, z: Float32Array, op
     options.seed,
   );
 
+  const known = knownCells(table.quality, n, m);
+  const cells = { offset: before.logits, weight, known };
+
   // What all candidates found easier or harder than predicted.
-  const items = fitItemFactors(table.quality, n, m, { factors: 1, seed: options.seed, offset: before.logits });
-  const shared = unitScale(ridgeOutOfFold(z, d, [items.scores], folds)[0]!);
+  const items = fitItemFactors(table.quality, n, m, { factors: 1, seed: options.seed, ...cells });
+  const weighted = weight === undefined ? {} : { weight };
+  const shared = unitScale(ridgeOutOfFold(z, d, [items.scores], folds, weighted)[0]!, weight);
   const x2 = inputs(n, [shared.outOfFold]);
   const prior = (w: number) => ({
     centre: new Float64Array(w),
@@ -66,25 +108,26 @@ export function refitHeads(base: Heads, table: OutcomeTable, z: Float32Array, op
     spread: new Float64Array(w).fill(START_SPREAD),
     strength: 2,
   });
-  const common = fitRows(x2, 2, table.quality, n, m, prior(2), { offset: before.logits });
+  const common = fitRows(x2, 2, table.quality, n, m, prior(2), cells);
 
   // What one candidate finds easier or harder than that.
+  const evidence = new Float64Array(m);
   const own = table.modelIds.map((_, j) => {
     const residual = new Float64Array(n).fill(Number.NaN);
-    let count = 0;
-    for (let i = 0; i < n; i++) {
-      const q = table.quality[i * m + j]!;
-      if (Number.isNaN(q)) continue;
+    for (const i of known.rows.subarray(known.columnStart[j]!, known.columnStart[j + 1]!)) {
       const l = before.logits[i * m + j]! + common.rows[j * 2]! + common.rows[j * 2 + 1]! * shared.outOfFold[i]!;
-      residual[i] = q - 1 / (1 + Math.exp(-l));
-      count++;
+      residual[i] = table.quality[i * m + j]! - 1 / (1 + Math.exp(-l));
+      evidence[j]! += weightOf(weight, i);
     }
-    return count < MIN_FOR_OWN ? noFactor(n, d) : unitScale(ridgeOutOfFold(z, d, [residual], folds)[0]!);
+    if (evidence[j]! < MIN_FOR_OWN) return noFactor(n, d);
+    return unitScale(ridgeOutOfFold(z, d, [residual], folds, weighted)[0]!, weight);
   });
   const x3 = own.map((f) => inputs(n, [shared.outOfFold, f.outOfFold]));
-  const fitted = fitRows((j) => x3[j]!, 3, table.quality, n, m, prior(3), { offset: before.logits });
-  return assemble(base, start, domain, [shared, ...own], fitted, table, before.outputTokens);
+  const fitted = fitRows((j) => x3[j]!, 3, table.quality, n, m, prior(3), cells);
+  return assemble(base, start, domain, [shared, ...own], fitted, evidence, table, before.outputTokens, weight);
 }
+
+const weightOf = (weight: Float64Array | undefined, i: number): number => (weight === undefined ? 1 : weight[i]!);
 
 /** One row per candidate, copied from where it starts; a candidate like nothing known starts as the average model. */
 function startingHeads(base: Heads, modelIds: readonly string[], likeOf: RefitOptions['likeOf']): Heads {
@@ -154,10 +197,20 @@ const noFactor = (n: number, d: number): OwnFactor => ({
 });
 
 /** Predictions scaled to unit variance, so that one prior fits all; nothing where text predicts nothing. */
-function unitScale(fit: RidgeFit): OwnFactor {
-  const values = fit.outOfFold.filter((v) => !Number.isNaN(v));
-  const mean = values.reduce((a, b) => a + b, 0) / (values.length || 1);
-  const sd = Math.sqrt(values.reduce((a, b) => a + (b - mean) ** 2, 0) / (values.length || 1));
+function unitScale(fit: RidgeFit, weight: Float64Array | undefined): OwnFactor {
+  let total = 0;
+  let sum = 0;
+  fit.outOfFold.forEach((v, i) => {
+    if (Number.isNaN(v)) return;
+    total += weightOf(weight, i);
+    sum += weightOf(weight, i) * v;
+  });
+  const mean = sum / (total || 1);
+  let square = 0;
+  fit.outOfFold.forEach((v, i) => {
+    if (!Number.isNaN(v)) square += weightOf(weight, i) * (v - mean) ** 2;
+  });
+  const sd = Math.sqrt(square / (total || 1));
   if (!(fit.r2 > 0) || !(sd > 1e-9)) return noFactor(fit.outOfFold.length, fit.weights.length);
   return {
     weights: fit.weights.map((w) => w / sd),
@@ -186,11 +239,13 @@ function assemble(
   domain: Domain,
   added: readonly OwnFactor[],
   fitted: { rows: Float64Array; covariance: Float64Array },
+  answers: Float64Array,
   table: OutcomeTable,
   expectedTokens: Float32Array,
+  weight: Float64Array | undefined,
 ): Heads {
   const d = base.dimension;
-  const n = table.prompts.length;
+  const total = weight === undefined ? table.prompts.length : weight.reduce((a, b) => a + b);
   const k0 = base.factors.count;
   const k = k0 + added.length;
   const w0 = k0 + 1;
@@ -228,11 +283,8 @@ function assemble(
         covariance[(to * w + p) * w + q] = fitted.covariance[(j * 3 + a) * 3 + b]!;
       });
     });
-    const length = lengthCorrection(table, expectedTokens, j);
-    tokenRows[to * 2]! += length;
-    let count = 0;
-    for (let i = 0; i < n; i++) if (!Number.isNaN(table.quality[i * table.modelIds.length + j]!)) count++;
-    evidence[to] = count;
+    tokenRows[to * 2]! += lengthCorrection(table, expectedTokens, j, weight);
+    evidence[to] = answers[j]!;
   });
 
   const noRegions = base.regions.names.map(() => 0);
@@ -260,7 +312,7 @@ function assemble(
       ),
       variance: concat(
         base.factors.variance,
-        added.map((f) => Math.min(1, d / n) * f.unexplained),
+        added.map((f) => Math.min(1, d / total) * f.unexplained),
       ),
     },
     rows,
@@ -271,18 +323,23 @@ function assemble(
   };
 }
 
-/** Mean of log(actual) − log(expected) tokens of a candidate, worth 20 answers of prior. */
-function lengthCorrection(table: OutcomeTable, expected: Float32Array, j: number): number {
+/** Logarithm of mean actual over mean expected tokens of a candidate, with 20 answers of prior. */
+function lengthCorrection(
+  table: OutcomeTable,
+  expected: Float32Array,
+  j: number,
+  weight: Float64Array | undefined,
+): number {
   const m = table.modelIds.length;
   let actual = 0;
   let forecast = 0;
   let count = 0;
-  for (let at = j; at < expected.length; at += m) {
-    const t = table.outputTokens[at]!;
+  for (let i = 0; i < table.prompts.length; i++) {
+    const t = table.outputTokens[i * m + j]!;
     if (Number.isNaN(t)) continue;
-    actual += t;
-    forecast += expected[at]!;
-    count++;
+    actual += weightOf(weight, i) * t;
+    forecast += weightOf(weight, i) * expected[i * m + j]!;
+    count += weightOf(weight, i);
   }
   // The mean is what costs, so means are compared, not logarithms.
   const prior = 20 * (count > 0 ? forecast / count : 1);

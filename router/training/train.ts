@@ -68,7 +68,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Ar
   const textsOf = (part: OutcomeTable): string[] => part.prompts.map((p) => p.text);
   const encoder = options.encoder
     ? frozen(options.encoder, progress)
-    : await learned(training.prompts, options, progress);
+    : await learnEncoder(training.prompts, options, progress);
   progress('encoding', 0);
   const z = await encoder.encode(textsOf(training));
 
@@ -119,7 +119,7 @@ export async function train(dataset: Dataset, options: TrainOptions): Promise<Ar
 }
 
 /** What heads are fitted over. */
-interface TrainingEncoder {
+export interface TrainingEncoder {
   /** Its part of the artifact. */
   readonly part: ArtifactParts['encoder'];
   readonly knownCoordinate?: number;
@@ -128,10 +128,11 @@ interface TrainingEncoder {
 
 type Progress = (step: string, share: number) => void;
 
-async function learned(
+/** An n-gram encoder from texts and what names their kind; no outcome goes into it. @throws `INTERNAL` */
+export async function learnEncoder(
   prompts: readonly Prompt[],
-  { seed, vectors }: TrainOptions,
-  progress: Progress,
+  { seed, vectors }: Pick<TrainOptions, 'seed' | 'vectors'>,
+  progress: Progress = () => {},
 ): Promise<TrainingEncoder> {
   const texts = prompts.map((p) => p.text);
   const step = 'learning n-gram directions from texts';

@@ -1,4 +1,4 @@
-/** `POST /admin/retrain`, `/admin/rollback` and `/admin/log`: for the command line, by the token in the gateway's lock file. */
+/** `POST /admin/retrain`, `/admin/rollback`, `/admin/trust`, `/admin/jobs` and `/admin/log`: for the command line, by the token in the gateway's lock file. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
@@ -12,6 +12,10 @@ export interface Admin {
   /** Given the request's JSON body; what they return is the reply. */
   retrain(options: unknown): Promise<unknown>;
   rollback(options: unknown): Promise<unknown>;
+  /** Signs an artifact that the operator vouches for. */
+  trust(options: unknown): Promise<unknown>;
+  /** Retrainings as jobs: asked for, looked at, listed. */
+  jobs(options: unknown): Promise<unknown>;
   /** The reply is the text it gives, JSON objects one a line, taken as fast as the client reads. */
   log(options: unknown): Promise<AsyncIterable<string>>;
 }
@@ -30,6 +34,8 @@ export function adminRoutes(app: FastifyInstance, admin: Admin): void {
     });
     scope.post('/admin/retrain', async ({ body }) => admin.retrain(optionsOf(body)));
     scope.post('/admin/rollback', async ({ body }) => admin.rollback(optionsOf(body)));
+    scope.post('/admin/trust', async ({ body }) => admin.trust(optionsOf(body)));
+    scope.post('/admin/jobs', async ({ body }) => admin.jobs(optionsOf(body)));
     scope.post('/admin/log', async ({ body, log }, reply) => {
       const lines = await admin.log(optionsOf(body));
       return reply.type('application/x-ndjson; charset=utf-8').send(streamOf(lines, log));

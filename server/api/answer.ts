@@ -9,12 +9,16 @@ import { relay, startStream } from '../forward/relay.ts';
 import { isObject } from '../forward/usage.ts';
 import { GivenUp, RequestLife } from '../forward/watch.ts';
 import type { Gateway } from '../gateway.ts';
+import { shadow } from '../learning/rollout/shadow.ts';
 import { observe } from '../observe.ts';
 import type { Conversation } from '../protocols/conversation.ts';
 import { SURFACES, type Surface } from '../protocols/index.ts';
+import { leaveOutOwnAnswer } from '../verify/index.ts';
+import { type AnswerFollower, followerOf } from './after-answer.ts';
 import { errorReply, surfaceError } from './errors.ts';
 import type { Exchange, Incoming } from './exchange.ts';
 import { watchAnswer } from './held.ts';
+import { withoutOwn } from './knobs.ts';
 import { ascii, idHeaders, sumUp, type Telling } from './told.ts';
 
 /** Headers that a protocol's clients send for the provider, by protocol. */
@@ -34,6 +38,8 @@ interface Underway {
   readonly telling: Telling;
   readonly reply: FastifyReply;
   readonly life: RequestLife;
+  /** Those who look at the answer when it is out; null: nobody. */
+  readonly follower: AnswerFollower | null;
 }
 
 export async function answer(
@@ -50,7 +56,8 @@ export async function answer(
     const { expected, alias } = exchange;
     const asked = askedOf(gateway, incoming, exchange, surface);
     const telling = { record, expected, alias, explain: incoming.wishes.explain };
-    await answerOnce({ gateway, incoming, exchange, surface, asked, telling, reply, life });
+    const follower = followerOf(gateway, incoming, exchange, asked, reply);
+    await answerOnce({ gateway, incoming, exchange, surface, asked, telling, reply, life, follower });
   } finally {
     life.end();
     gateway.lives.delete(life);
@@ -60,10 +67,11 @@ export async function answer(
 
 function askedOf(
   gateway: Gateway,
-  { request, json, wishes, surface: name }: Incoming,
+  { request, json: whole, wishes, surface: name }: Incoming,
   { record }: Exchange,
   surface: Surface,
 ): Asked {
+  const json = withoutOwn(whole, record.routed);
   let read: Conversation | undefined;
   const headers: Record<string, string> = {};
   for (const header of HANDED_ON[name]) {
@@ -95,6 +103,7 @@ async function answerOnce(underway: Underway): Promise<void> {
   // Beside the call, not before it: nobody waits for what is only watched.
   const observed =
     surface === 'embeddings' ? undefined : observe(gateway, record, asked.json, surface, incoming.caller);
+  const shadowed = shadow(gateway.trials, record, exchange.decideBy);
   let call: OpenCall;
   let checked: Checked | undefined;
   try {
@@ -109,12 +118,15 @@ async function answerOnce(underway: Underway): Promise<void> {
     ({ call, checked } = await forwardChecked({ gateway, record, targets, request, wanted, held, note, log }));
   } catch (error) {
     early?.stop();
+    await shadowed;
     await giveUp(underway, error);
     return;
   }
   early?.stop();
   await observed;
+  await shadowed;
   record.executedModel = call.target.id;
+  leaveOutOwnAnswer(gateway, record, incoming.caller);
   if (call.answer.kind === 'json') await sendJson({ ...underway, telling: { ...underway.telling, checked } }, call);
   else await sendStream(underway, call);
 }
@@ -122,6 +134,7 @@ async function answerOnce(underway: Underway): Promise<void> {
 /** Nobody answered. */
 async function giveUp({ gateway, incoming, exchange, surface, reply }: Underway, error: unknown): Promise<void> {
   const { record } = exchange;
+  leaveOutOwnAnswer(gateway, record, incoming.caller);
   gateway.store.record({ decision: record });
   await gateway.store.saved();
   if (!(error instanceof UpstreamFailure)) {
@@ -141,7 +154,7 @@ async function giveUp({ gateway, incoming, exchange, surface, reply }: Underway,
 }
 
 async function sendJson(underway: Underway, call: OpenCall): Promise<void> {
-  const { gateway, incoming, exchange, telling, reply } = underway;
+  const { gateway, incoming, exchange, telling, reply, follower } = underway;
   const { answer } = call;
   if (answer.kind !== 'json') throw new Error('a stream where a whole answer is due');
   const { record } = exchange;
@@ -155,11 +168,12 @@ async function sendJson(underway: Underway, call: OpenCall): Promise<void> {
   kept?.answer(answer.text);
   await kept?.noted();
   await afterAnswer(underway, call, usage?.outputTokens ?? 0, usage?.inputTokens);
+  follower?.answered(call, answer.whole, answer.text.length);
   reply.headers(headers).type('application/json; charset=utf-8').send(answer.text);
 }
 
 async function sendStream(underway: Underway, call: OpenCall): Promise<void> {
-  const { gateway, incoming, exchange, surface, asked, telling, reply } = underway;
+  const { gateway, incoming, exchange, surface, asked, telling, reply, follower } = underway;
   const { answer } = call;
   if (answer.kind !== 'stream') throw new Error('a whole answer where a stream is due');
   const { record } = exchange;
@@ -182,7 +196,10 @@ async function sendStream(underway: Underway, call: OpenCall): Promise<void> {
       const { body, status } = errorReply(broken, record.routed);
       return writer?.fail?.(body.error, status, record.id) ?? surface.errorFrame(body.error, status, record.id);
     },
-    onFrame: kept?.frame,
+    onPiece: ({ frame, events }) => {
+      kept?.frame(frame);
+      follower?.see(events);
+    },
     beforeEnd: async (broken) => {
       if (isWritten) return;
       isWritten = true;
@@ -196,6 +213,7 @@ async function sendStream(underway: Underway, call: OpenCall): Promise<void> {
       await afterAnswer(underway, call, usage?.outputTokens ?? 0, usage?.inputTokens);
     },
   });
+  follower?.streamed(call, failure === null);
   if (failure !== null) logFailure(incoming.request, exchange, failure);
 }
 

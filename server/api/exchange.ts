@@ -4,16 +4,19 @@ import type { FastifyRequest } from 'fastify';
 import { RoutingError } from '../../datasets/index.ts';
 import type { Decision } from '../../router/decision.ts';
 import { type RoutableRequest, readRequest } from '../../router/request.ts';
-import type { RouteOptions } from '../../router/router.ts';
+import type { RouteOptions, Router } from '../../router/router.ts';
 import type { Caller } from '../callers.ts';
 import { isAmong } from '../callers.ts';
 import type { DecisionRecord } from '../db/store.ts';
 import type { Target } from '../forward/target.ts';
 import type { Gateway } from '../gateway.ts';
+import type { DecideBy } from '../learning/rollout/shadow.ts';
 import type { Auto, Named } from '../models.ts';
+import { endUserIn } from '../privacy/end-user.ts';
 import type { SurfaceName } from '../protocols/index.ts';
 import { cachedPrefix, type Pin } from '../sessions.ts';
 import { teamOf } from '../teams.ts';
+import { auditDraw } from '../verify/index.ts';
 import { type HeldBy, heldAmongTargets, heldElsewhere } from './held.ts';
 import { blameRequest, routeOptionsOf, type Wishes } from './knobs.ts';
 import { type SessionId, sessionIdOf } from './session-id.ts';
@@ -26,6 +29,8 @@ export interface Exchange {
   readonly alias: string | null;
   /** What a pin is kept by; null: nothing to keep. */
   readonly conversation: string | null;
+  /** The same decision by another router, which is not acted upon; null where the client named a model. */
+  readonly decideBy: DecideBy | null;
 }
 
 /** What is known of a request before it is decided where it goes. */
@@ -42,7 +47,9 @@ export interface Incoming {
 export async function exchangeFor(gateway: Gateway, incoming: Incoming, auto: Auto | null): Promise<Exchange> {
   const { request, json, wishes } = incoming;
   const session = sessionIdOf(wishes.routing.session, request.headers, json);
-  return auto === null ? named(gateway, incoming, session) : await routed(gateway, incoming, session, auto);
+  const exchange = auto === null ? named(gateway, incoming, session) : await routed(gateway, incoming, session, auto);
+  gateway.hints.see(exchange.record, { json, text: wishes.text, headers: request.headers });
+  return exchange;
 }
 
 async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, auto: Auto): Promise<Exchange> {
@@ -55,21 +62,16 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
   const candidates = gateway.holder.current.candidates.map(({ id }) => id);
   const team = teamOf(gateway.config, caller.tenant);
   const arm = gateway.trials.draw(team, conversation ?? incoming.request.id);
-  const explore = gateway.exploration.allows(team);
   const options: Omit<RouteOptions, 'draw' | 'unhealthy'> = {
     ...withinReach(gateway, incoming, routeOptionsOf(wishes.routing, caller, candidates), candidates),
     ...(surface !== 'embeddings' && { shape: surface }),
     ...sessionOptions(pin, json, surface, sessions.sticky, heldBy),
-    explore,
+    ...gateway.exploration.routeOptions(team),
   };
-  const { decision, routerMs } = await gateway
-    .decide(
-      json as RoutableRequest,
-      options,
-      caller,
-      conversation === null ? undefined : drawOf(caller.tenant, conversation),
-      arm?.router ?? undefined,
-    )
+  const draw = conversation === null ? undefined : drawOf(caller.tenant, conversation);
+  const decideBy = (router?: Router) => gateway.decide(json as RoutableRequest, options, caller, draw, router);
+  const { decision, routerMs } = await gateway.trials
+    .decide(arm, decideBy)
     .catch((error) => blameRequest(error, wishes.routing));
   const final =
     pin === null && conversation !== null ? await claimed(gateway, incoming, conversation, decision, ttlMs) : decision;
@@ -78,7 +80,7 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
   const targets = gateway.targets(final, caller);
   return {
     record: {
-      ...common(incoming, session),
+      ...common(gateway, incoming, session),
       routed: true,
       model: final.model,
       reason: final.reason,
@@ -88,26 +90,28 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
       distribution: final.ranked.map(({ model }, i) => ({ model, probability: final.distribution[i]! })),
       ranked: [...final.ranked],
       filtered: [...final.filtered],
-      facts: final.facts,
+      facts: arm === null ? final.facts : { ...final.facts, trialUnit: arm.unit },
       difficulty: final.difficulty,
       outOfDomain: final.outOfDomain,
       artifact: final.artifact,
       encoderId: final.encoderId,
-      embedding: final.embedding,
+      embedding: team.privacy === 'facts' ? null : final.embedding,
       priceDate: gateway.setup.models.priceDateOf(final.model),
       baselineModel: gateway.baseline.id,
       baselineCostUsd: null,
       routerMs,
       observed: null,
-      explorable: explore && wishes.routing.critical !== true && options.session === undefined,
+      explorable: final.explorable,
       trial: arm?.trial ?? null,
       arm: arm?.arm ?? null,
       armProbability: arm?.armProbability ?? null,
+      ...auditDraw(gateway, caller, final.facts),
     },
     targets: heldBy === undefined ? pinnedFirst(gateway, targets, pin) : heldAmongTargets(heldBy, surface, targets),
     expected: { inputTokens: final.facts.inputTokens, outputTokens: chosen.outputTokens },
     alias: auto.alias,
     conversation,
+    decideBy,
   };
 }
 
@@ -180,6 +184,7 @@ async function claimed(
     distribution: [1, ...decision.ranked.slice(1).map(() => 0)],
     propensity: 1,
     explored: false,
+    explorable: false,
   };
 }
 
@@ -200,12 +205,13 @@ function named(gateway: Gateway, incoming: Incoming, session: SessionId): Exchan
   const facts = factsOf(json, surface);
   return {
     record: {
-      ...common(incoming, session),
+      ...common(gateway, incoming, session),
       routed: false,
       model: model.id,
       reason: 'requested',
       propensity: 1,
       explored: false,
+      explorable: false,
       floor: 0,
       distribution: [{ model: model.id, probability: 1 }],
       ranked: [],
@@ -226,20 +232,27 @@ function named(gateway: Gateway, incoming: Incoming, session: SessionId): Exchan
     expected: { inputTokens: facts?.inputTokens ?? 0, outputTokens: 0 },
     alias: model.alias,
     conversation: null,
+    decideBy: null,
   };
 }
 
-const common = ({ request, json, wishes, caller, surface }: Incoming, session: SessionId) => ({
-  id: request.id,
-  createdAt: new Date(),
-  tenant: caller.tenant,
-  key: caller.name,
-  surface,
-  tags: [...new Set([...caller.tags, ...(wishes.routing.tags ?? [])])],
-  session: session.told,
-  requestedModel: json.model,
-  executedModel: null,
-});
+function common(gateway: Gateway, { request, json, wishes, caller, surface }: Incoming, session: SessionId) {
+  const user = endUserIn(json);
+  const endUser = user === null ? null : gateway.endUsers.hash(caller.tenant, user);
+  return {
+    id: request.id,
+    createdAt: new Date(),
+    tenant: caller.tenant,
+    key: caller.name,
+    surface,
+    tags: [...new Set([...caller.tags, ...(wishes.routing.tags ?? [])])],
+    // A person's id is no name for a conversation that may be kept as it is.
+    session: session.told === user ? endUser : session.told,
+    requestedModel: json.model,
+    executedModel: null,
+    endUser,
+  };
+}
 
 /** Facts for the log; a request in a form that only its provider knows has none. */
 function factsOf(json: unknown, shape: SurfaceName) {

@@ -34,6 +34,8 @@ export const Routing = z.strictObject({
   session: Name.optional(),
   /** False: the first answer is given, whatever a check might say of it. */
   escalation: z.boolean().optional(),
+  /** What the answer should be, for verifiers that compare; it is never written down and goes to no provider. */
+  expected: z.string().min(1).max(10_000).optional(),
   /** For policies and reports; no text of the prompt. */
   tags: z.array(z.string().min(1).max(100)).max(20).optional(),
 });
@@ -75,6 +77,18 @@ export function readWishes(
   if (byHeader.dial !== undefined || byHeader.budget !== undefined)
     for (const name of ['dial', 'target', 'budget']) delete said[name];
   return { routing: { ...said, ...byHeader }, explain: flag(headers, 'x-pointsman-explain') === true, text: bare };
+}
+
+/** The same of the parsed request. @param routed OpenRouter's fields are the gateway's own, too */
+export function withoutOwn(
+  json: Readonly<Record<string, unknown>>,
+  routed: boolean,
+): Readonly<Record<string, unknown>> {
+  const { routing, ...rest } = json;
+  if (!routed) return routing === undefined ? json : rest;
+  const { plugins, models, route, ...bare } = rest;
+  const isBare = [routing, plugins, models, route].every((own) => own === undefined);
+  return isBare ? json : bare;
 }
 
 function parse(value: unknown, place: string): Routing {
@@ -180,7 +194,7 @@ export function routeOptionsOf(
   caller?: Pick<Caller, 'routing' | 'models'>,
   candidates: readonly string[] = [],
 ): Pick<RouteOptions, 'policy' | 'critical' | 'allowed'> {
-  const { critical, models, session: _, tags: __, escalation: ___, ...knobs } = routing;
+  const { critical, models, session: _, tags: __, escalation: ___, expected: ____, ...knobs } = routing;
   const policy = narrowed(knobs, caller?.routing);
   const allowed = allowedOf(models, caller?.models, candidates);
   return {
@@ -190,7 +204,7 @@ export function routeOptionsOf(
   };
 }
 
-type Trade = Omit<Routing, 'critical' | 'models' | 'session' | 'tags' | 'escalation'>;
+type Trade = Omit<Routing, 'critical' | 'models' | 'session' | 'tags' | 'escalation' | 'expected'>;
 
 function narrowed(asked: Trade, bounds: Caller['routing']): Trade {
   if (bounds === undefined) return asked;

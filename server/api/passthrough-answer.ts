@@ -231,6 +231,7 @@ function recordOf({ gateway, request, surface, targets, requestedModel }: Passag
     reason: 'requested',
     propensity: 1,
     explored: false,
+    explorable: false,
     floor: 0,
     distribution: [{ model, probability: 1 }],
     ranked: [],

@@ -7,6 +7,7 @@ import type { Decision } from '../../router/decision.ts';
 import type { RoutableRequest } from '../../router/request.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Auto } from '../models.ts';
+import { teamOf } from '../teams.ts';
 import { readBody } from './body.ts';
 import { FieldError } from './errors.ts';
 import { refuseAuto } from './exchange.ts';
@@ -35,8 +36,13 @@ export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
     refuseAuto(request.caller, body.model ?? 'auto');
     const { routing } = readWishes(text, body, request.headers, auto);
     const candidates = gateway.holder.current.candidates.map(({ id }) => id);
+    const explores = gateway.exploration.routeOptions(teamOf(gateway.config, request.caller.tenant));
     const { decision, routerMs } = await gateway
-      .decide(body as RoutableRequest, routeOptionsOf(routing, request.caller, candidates), request.caller)
+      .decide(
+        body as RoutableRequest,
+        { ...routeOptionsOf(routing, request.caller, candidates), ...explores },
+        request.caller,
+      )
       .catch((error) => blameRequest(error, routing));
     return { routed: true, ...explain(decision, gateway.baseline), routerMs };
   });

@@ -15,6 +15,7 @@ export function benchCommand(): Command {
     .option('--seed <n>', 'of the generated prompts', positive, 1)
     .option('--json', 'print only JSON')
     .addCommand(gatewayCommand())
+    .addCommand(retrainCommand())
     .action(async (options: { artifact?: string; decisions: number; seed: number; json?: boolean }) => {
       const started = performance.now();
       const router = await Router.load(options.artifact === undefined ? {} : { artifact: options.artifact });
@@ -101,6 +102,55 @@ npm's install of Portkey into a folder for temporary files, kept for next time.`
       } finally {
         forget();
       }
+    });
+}
+
+function retrainCommand(): Command {
+  return new Command('retrain')
+    .description('Measure a retraining on a made-up log: seconds by stage, and how late other work comes meanwhile.')
+    .option('--samples <n>', 'judged answers in the log', positive, 50_000)
+    .option('--models <n>', 'models that answered', positive, 15)
+    .option('--database <url>', 'an empty PostgreSQL database (default: an embedded one, removed afterwards)')
+    .option('--seed <n>', 'of the log', positive, 1)
+    .option('--json', 'print only JSON')
+    .action(async (_: unknown, command: Command) => {
+      const options = command.optsWithGlobals<{
+        samples: number;
+        models: number;
+        database?: string;
+        seed: number;
+        json?: boolean;
+      }>();
+      const { benchRetrain } = await import('../bench/retrain.ts');
+      const { samples: decisions, models, database: databaseUrl, seed } = options;
+      const result = await benchRetrain({ decisions, models, seed, databaseUrl }, (text) =>
+        process.stderr.write(`${text}\n`),
+      );
+      if (options.json) {
+        process.stdout.write(`${JSON.stringify(result)}\n`);
+        return;
+      }
+      const { stages, delay } = result;
+      const line = (name: string, clock: number, processor: number): string =>
+        `${name.padEnd(30)}${clock.toFixed(1).padStart(8)} s${processor.toFixed(1).padStart(10)} s`;
+      process.stdout.write(
+        [
+          `A retraining on ${result.decisions} judged answers of ${models} models, ${result.dimension} dimensions, ${result.database} database`,
+          `${cpus()[0]?.model.trim() ?? 'unknown processor'}, Node ${process.version}`,
+          '',
+          `${''.padEnd(30)}${'clock'.padStart(10)}${'processor'.padStart(12)}`,
+          ...stages.map((stage) => line(stage.name, stage.seconds, stage.processorSeconds)),
+          line(
+            'in all',
+            stages.reduce((sum, stage) => sum + stage.seconds, 0),
+            stages.reduce((sum, stage) => sum + stage.processorSeconds, 0),
+          ),
+          '',
+          `this thread came late by ${delay.p50.toFixed(1)} ms at the median, ${delay.p99.toFixed(1)} ms at the 99th percentile, ${delay.max.toFixed(0)} ms at most`,
+          `(that counts the timer's own millisecond); the process holds ${result.rssMb.toFixed(0)} MB; verdict: ${result.verdict}`,
+          '',
+        ].join('\n'),
+      );
     });
 }
 

@@ -6,8 +6,10 @@ import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { RoutingError } from '../../datasets/index.ts';
 import { type ConfigSources, configFile, type GatewayConfig, readConfig, refusePublicHost } from '../config/index.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
+import { modelsOf } from '../models.ts';
 import { nearest } from '../nearest.ts';
 import { type ProviderSetup, providersFrom } from '../providers/index.ts';
+import { judgeTrouble } from '../verify/judge.ts';
 
 const EXAMPLES = new URL('../examples/', import.meta.url);
 const SCHEMA_LINE = /^# yaml-language-server: .*\n/;
@@ -90,12 +92,15 @@ async function explain(sources: ConfigSources): Promise<string> {
 }
 
 async function sectionsOf(config: GatewayConfig, { on, off }: ProviderSetup): Promise<string[]> {
-  const { models } = await readCatalog(config.catalog);
+  const catalog = await readCatalog(config.catalog);
+  const { models } = catalog;
   const canCall = (id: string) =>
     Object.hasOwn(config.models, id)
       ? config.models[id]!.some(({ provider }) => on.has(provider))
       : on.has(providerOf(id));
   const candidates = models.filter(({ id, kind }) => kind !== 'embedding' && canCall(id));
+  const trouble = judgeTrouble(config, modelsOf(config, catalog, on));
+  if (trouble !== null) throw new RoutingError('INVALID_CONFIG', trouble);
   const isNamed = (name: string) => Object.hasOwn(config.providers, name);
   const others = [...off.keys()].filter((name) => !isNamed(name));
   return [
@@ -120,6 +125,8 @@ async function sectionsOf(config: GatewayConfig, { on, off }: ProviderSetup): Pr
         return `${name} → ${target}${spare}`;
       }),
     ),
+    ...section('verifiers', config.verifiers.map(verifierOf)),
+    ...section('audits', auditsOf(config.audit)),
     ...section(
       'keys',
       config.keys.map(({ name, tenant, models: only, tags }) => {
@@ -130,6 +137,23 @@ async function sectionsOf(config: GatewayConfig, { on, off }: ProviderSetup): Pr
     ),
   ];
 }
+
+const percent = (share: number): string => `${Number((100 * share).toPrecision(6))} %`;
+
+function verifierOf({ kind, name, share, tags, teams, named }: GatewayConfig['verifiers'][number]): string {
+  const which = [
+    tags !== undefined && `tags ${tags.join(', ')}`,
+    teams !== undefined && `teams ${teams.join(', ')}`,
+    named && 'named models, too',
+  ].filter((part) => part !== false);
+  const of = which.length > 0 ? `; ${which.join('; ')}` : '';
+  return `${name}  ${kind}, ${percent(share)} of the answers${of}`;
+}
+
+const auditsOf = ({ share, judge, budgetUsdPerDay }: GatewayConfig['audit']): string[] =>
+  share === 0 || judge === undefined
+    ? []
+    : [`${percent(share)} of the routed answers, by ${judge}, until $${budgetUsdPerDay} a day are spent`];
 
 /** Shares of the calls, of those that can be called now. */
 const placesOf =

@@ -22,6 +22,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'live through recorded outcomes in order, learning as it goes',
     load: async () => (await import('./replay.ts')).replayCommand(),
   },
+  simulate: {
+    summary: 'count what the learning loop promises, on simulated logs',
+    load: async () => (await import('./simulate.ts')).simulateCommand(),
+  },
   leaderboard: {
     summary: 'fit and rank every routing method on your data',
     load: async () => (await import('./leaderboard.ts')).leaderboardCommand(),

@@ -1,23 +1,24 @@
 /** `pointsman retrain`: learns from logged feedback, says what it found, and promotes only what is not worse. */
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
 import { Command } from 'commander';
-import ora from 'ora';
-import { readCatalog } from '../../datasets/catalog/catalog.ts';
-import { type ErrorCode, RoutingError } from '../../datasets/errors.ts';
-import { type GatewayConfig, readConfig } from '../config/index.ts';
-import { type LockFile, lockOwner } from '../db/lock.ts';
-import { openStore } from '../db/store.ts';
-import { encoderFolder } from '../encoder-folder.ts';
-import { type HistoryReport, type LearningAdmin, learningAdmin, type RollbackReport } from '../learning/admin.ts';
+import { RoutingError } from '../../datasets/errors.ts';
+import { readConfig } from '../config/index.ts';
+import type { HistoryReport, RollbackReport } from '../learning/admin.ts';
 import { historyText, rollbackText, verdictText } from '../learning/report.ts';
 import type { RetrainReport } from '../learning/retrain.ts';
 import { natural } from './numbers.ts';
+import { progressLine } from './progress.ts';
+import { type LearningAccess, learningAccess } from './retrain-access.ts';
+import { follow, jobsText } from './retrain-follow.ts';
+import { onStop } from './signals.ts';
 
 interface Options {
   dryRun?: boolean;
   minFeedback?: number;
+  detach?: boolean;
+  jobs?: boolean;
   rollback?: boolean;
+  stop?: boolean;
+  trust?: string;
   history?: boolean;
   json?: boolean;
   seed?: number;
@@ -33,8 +34,12 @@ export function retrainCommand(): Command {
     .description('learn from logged decisions and their feedback; promote the result only if it is not worse')
     .option('--dry-run', 'judge only: promote nothing, write nothing down')
     .option('--min-feedback <n>', 'judged answers needed before anything is promoted (default: 50)', natural)
-    .option('--rollback', 'put the router back in force that was before the present one')
-    .option('--history', 'list what was promoted, refused and rolled back')
+    .option('--detach', 'ask for it and do not wait; see --jobs')
+    .option('--jobs', 'list the latest retrainings, and how far they are')
+    .option('--rollback', 'end the trial under way, or put the router back in force that was before the present one')
+    .option('--stop', 'only end the trial under way')
+    .option('--trust <hash>', 'sign a router that an earlier version, or another key, has kept')
+    .option('--history', 'list what was promoted, tried, refused and rolled back')
     .option('--seed <n>', 'seed of folds and intervals (default: 1)', natural)
     .option('--json', 'print only JSON')
     .option('--data-dir <dir>', 'data directory (default: .pointsman)')
@@ -46,102 +51,101 @@ export function retrainCommand(): Command {
       'after',
       `
 Give feedback first: POST /v1/feedback {"decisionId": …, "score": 0 … 1, "source": …}.
-With the embedded database a running gateway does the work; it goes on serving, and
-takes a promoted router up by itself. Without one the data directory is opened here.
+A running gateway does the work as a job; it goes on serving, and takes a promoted router
+up by itself. Ctrl-C ends the watching, not the job. Where no gateway begins it (with
+PostgreSQL: within ten seconds) it is done here.
 Exit code 0 also when nothing is promoted; the reasons are printed.`,
     )
     .action(run);
 }
 
+/** What cannot be asked for together. */
+const ALONE = ['dryRun', 'detach', 'jobs', 'rollback', 'stop', 'trust', 'history'] as const;
+
 async function run(options: Options): Promise<void> {
-  if (options.rollback && (options.dryRun || options.history)) {
-    throw new RoutingError('INVALID_CONFIG', '--rollback goes with neither --dry-run nor --history');
+  const [first, second] = ALONE.filter((name) => options[name]);
+  if (second !== undefined) {
+    throw new RoutingError('INVALID_CONFIG', `${flag(first!)} does not go with ${flag(second)}`);
   }
   const { config: file, dataDir, databaseUrl, catalog, artifact } = options;
   const config = readConfig({ file, env: process.env, overrides: { dataDir, databaseUrl, catalog, artifact } });
-  const spinner = options.json ? null : ora({ text: doing(options), stream: process.stderr }).start();
-  let text: string;
-  let report: unknown;
+  const access = await learningAccess(config);
+  let told: Told | null;
   try {
-    const owner = config.databaseUrl === undefined ? lockOwner(config.dataDir) : null;
-    const admin = owner === null ? await adminHere(config) : adminOf(owner, config.dataDir);
-    try {
-      if (options.rollback) {
-        const done = (await admin.rollback({})) as RollbackReport;
-        [report, text] = [done, rollbackText(done)];
-      } else if (options.history) {
-        const found = (await admin.retrain({ historyOnly: true })) as HistoryReport;
-        [report, text] = [found, historyText(found)];
-      } else {
-        const { dryRun, minFeedback, seed } = options;
-        const verdict = (await admin.retrain({ dryRun, minFeedback, seed })) as RetrainReport;
-        [report, text] = [verdict, verdictText(verdict)];
-      }
-    } finally {
-      await admin.close();
-    }
+    told = await answer(access, options);
   } finally {
-    spinner?.stop();
+    await access.close();
   }
-  console.log(options.json ? JSON.stringify(report, null, 2) : text);
+  if (told !== null) console.log(options.json ? JSON.stringify(told.report, null, 2) : told.text);
 }
 
-const doing = ({ rollback, history }: Options): string =>
-  rollback ? 'rolling back' : history ? 'reading the history' : 'reading the log, refitting, comparing';
+const flag = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-type ClosableAdmin = LearningAdmin & { close(): Promise<void> };
-
-async function adminHere(config: GatewayConfig): Promise<ClosableAdmin> {
-  if (config.databaseUrl === undefined) refuseNewFolder(config.dataDir);
-  const { models: candidates } = await readCatalog(config.catalog);
-  const encoderDir = config.encoder === undefined ? undefined : await encoderFolder(config.encoder, config);
-  const store = await openStore(config);
-  const { dataDir, policy, artifact: baseDir } = config;
-  const context = { store, dataDir, candidates, policy, baseDir, encoderDir };
-  return { ...learningAdmin(context), close: () => store.close() };
+interface Told {
+  readonly report: unknown;
+  readonly text: string;
 }
 
-/** A folder that no gateway has ever used holds nothing to learn from; opening it would make a database there. */
-function refuseNewFolder(dataDir: string): void {
-  if (existsSync(join(dataDir, 'db'))) return;
-  const where = resolve(dataDir);
-  throw new RoutingError(
-    'MISSING_FILE',
-    `${where}: no gateway has logged anything there; name the gateway's own folder with --data-dir ` +
-      '(default: .pointsman in the folder that the gateway is started from)',
+async function answer(access: LearningAccess, options: Options): Promise<Told | null> {
+  const { dryRun, minFeedback, seed } = options;
+  if (options.rollback || options.stop) {
+    const report = (await access.rollback(options.stop ? { stop: true } : {})) as RollbackReport;
+    return { report, text: rollbackText(report) };
+  }
+  if (options.trust !== undefined) {
+    const report = await access.trust({ hash: options.trust });
+    return { report, text: `\n  Signed ${report.trusted}. A gateway takes it up where it is in force.\n` };
+  }
+  if (options.history) {
+    const report = (await access.retrain({ historyOnly: true })) as HistoryReport;
+    return { report, text: historyText(report) };
+  }
+  if (options.jobs) {
+    const report = await access.jobs();
+    return { report, text: jobsText(report) };
+  }
+  if (dryRun) {
+    const { say, clear } = progress(options);
+    say('reading the log, refitting, comparing');
+    const report = (await access.retrain({ dryRun, minFeedback, seed }).finally(clear)) as RetrainReport;
+    return { report, text: verdictText(report) };
+  }
+  if (options.detach && access.doneBy === 'here') {
+    throw new RoutingError('INVALID_CONFIG', 'no gateway runs that could do it: start one, or leave --detach out');
+  }
+  const { job, isNew } = await access.request({ minFeedback, seed });
+  if (options.detach) {
+    const text = `\n  Job ${job.id} is waiting${isNew ? '' : ', as it was before'}. See it: pointsman retrain --jobs\n`;
+    return { report: { job, isNew }, text };
+  }
+  return watch(access, job.id, isNew, options);
+}
+
+async function watch(access: LearningAccess, id: string, isNew: boolean, options: Options): Promise<Told | null> {
+  const { say, clear } = progress(options);
+  if (!isNew) say(`job ${id} was waiting already, with options of its own`);
+  const away = new AbortController();
+  const stopListening = onStop(
+    () => away.abort(),
+    () => process.exit(130),
   );
+  try {
+    const { result } = await follow(access, id, { say, signal: away.signal });
+    clear();
+    return { report: result, text: verdictText(result as RetrainReport) };
+  } catch (error) {
+    clear();
+    if (!away.signal.aborted) throw error;
+    const where =
+      access.doneBy === 'here' ? 'the next gateway or retraining here goes on with it' : 'it goes on without you';
+    process.stderr.write(`job ${id}: ${where}; see it: pointsman retrain --jobs\n`);
+    process.exitCode = 130;
+    return null;
+  } finally {
+    stopListening();
+  }
 }
 
-/** The gateway that holds the data directory does the work. @throws what it answers, by the same codes */
-function adminOf({ pid, url, token }: LockFile, dataDir: string): ClosableAdmin {
-  if (url === null) {
-    throw new RoutingError(
-      'DATABASE_LOCKED',
-      `process ${pid} has ${dataDir} open and answers no requests; try again when it is done`,
-    );
-  }
-  const post = async (path: string, body: unknown) => {
-    const reply = await fetch(`${url}${path}`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    }).catch((cause) => {
-      throw new RoutingError(
-        'DATABASE_LOCKED',
-        `the gateway at ${url} (process ${pid}) holds ${dataDir} but does not answer`,
-        { cause },
-      );
-    });
-    const answer = (await reply.json()) as { error?: { code?: string; message?: string } };
-    if (reply.ok) return answer;
-    throw new RoutingError(
-      (answer.error?.code ?? 'INTERNAL') as ErrorCode,
-      answer.error?.message ?? `the gateway at ${url} answered ${reply.status}`,
-    );
-  };
-  return {
-    retrain: async (options) => (await post('/admin/retrain', options)) as unknown as RetrainReport,
-    rollback: async () => (await post('/admin/rollback', {})) as unknown as RollbackReport,
-    close: async () => {},
-  };
-}
+const SILENT = { say: () => {}, clear: () => {} };
+
+const progress = ({ json }: Options): ReturnType<typeof progressLine> => (json ? SILENT : progressLine());

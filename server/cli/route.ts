@@ -11,7 +11,7 @@ import { type GatewayConfig, readConfig } from '../config/index.ts';
 import { lockOwner } from '../db/lock.ts';
 import { openStore } from '../db/store.ts';
 import { encoderFolder } from '../encoder-folder.ts';
-import { baselineOf, usableModels } from '../models.ts';
+import { baselineOf, routable, usableModels } from '../models.ts';
 import { providersFrom } from '../providers/index.ts';
 import { number } from './numbers.ts';
 
@@ -89,7 +89,7 @@ async function decide(text: string, routing: Routing, config: GatewayConfig): Pr
   }
   const catalog = await readCatalog(config.catalog);
   const { on } = providersFrom(config, process.env);
-  const candidates = usableModels(catalog, on);
+  const candidates = routable(usableModels(catalog, on, config.models), config);
   const { Router } = await import('../../router/index.ts');
   const artifact = config.artifact ?? (await promotedArtifact(config));
   const encoderDir = config.encoder === undefined ? undefined : await encoderFolder(config.encoder, config);

@@ -1,6 +1,8 @@
 /** What is wrong with a configuration although every option of it, taken alone, is right. */
 import { createHash } from 'node:crypto';
+import { AllowList } from '../egress/allow-list.ts';
 import { nearest } from '../nearest.ts';
+import { patternFault } from '../verify/pattern-engine.ts';
 import { KNOWN_PROVIDERS, PROVIDER_TYPES } from './known-providers.ts';
 import type { GatewayConfig } from './schema.ts';
 import type { Problem } from './yaml-text.ts';
@@ -16,7 +18,9 @@ export function contradictions(config: GatewayConfig): Problem[] {
   checkAliases(config, say);
   checkFallbacks(config, say);
   checkClientKeys(config, say);
-  checkVerifier(config, say);
+  checkReach(config, say);
+  checkVerifiers(config, say);
+  checkAudit(config, say);
   return problems;
 }
 
@@ -139,12 +143,57 @@ function checkClientKeys({ keys }: GatewayConfig, say: Said): void {
   }
 }
 
-/** A verifier that the egress guard would refuse every time. */
-function checkVerifier({ escalation, egress }: GatewayConfig, say: Said): void {
-  if (escalation.verifierUrl === undefined) return;
-  const host = new URL(escalation.verifierUrl).hostname;
-  const allowed = egress.allow.some((pattern) =>
-    pattern.startsWith('*.') ? host.endsWith(pattern.slice(1).toLowerCase()) : host === pattern.toLowerCase(),
-  );
-  if (!allowed) say(['escalation', 'verifierUrl'], `may not be fetched: add ${host} to egress.allow`);
+/** Addresses that the egress guard would refuse every time. */
+function checkReach({ escalation, drift, verifiers, egress }: GatewayConfig, say: Said): void {
+  const named: [(string | number)[], string | undefined][] = [
+    [['escalation', 'verifierUrl'], escalation.verifierUrl],
+    [['drift', 'webhookUrl'], drift.webhookUrl],
+    ...verifiers.flatMap((v, i) =>
+      v.kind === 'http' ? [[['verifiers', i, 'url'], v.url] as [(string | number)[], string]] : [],
+    ),
+  ];
+  for (const [path, url] of named) {
+    if (url === undefined) continue;
+    const { host } = new URL(url);
+    if (!isAllowed(new URL(url), egress.allow)) say(path, `may not be fetched: add ${host} to egress.allow`);
+  }
+}
+
+function isAllowed(url: URL, allow: readonly string[]): boolean {
+  try {
+    return new AllowList(allow).match(url) !== null;
+  } catch {
+    // An entry that is no host is told by the guard itself.
+    return true;
+  }
+}
+
+/** Names that records could not tell apart, and patterns that cannot be matched in linear time. */
+function checkVerifiers({ verifiers }: GatewayConfig, say: Said): void {
+  const names = new Set<string>();
+  for (const [i, verifier] of verifiers.entries()) {
+    const path = ['verifiers', i];
+    const { name } = verifier;
+    if (names.has(name)) say(path, `a second verifier by the name ${name}; records could not tell them apart`);
+    names.add(name);
+    if (verifier.kind !== 'pattern') continue;
+    if (verifier.must.length + verifier.mustNot.length === 0) say(path, `${name}: needs must or mustNot, or both`);
+    for (const list of ['must', 'mustNot'] as const) {
+      for (const [j, pattern] of verifier[list].entries()) {
+        const fault = patternFault(pattern);
+        if (fault !== null) say([...path, list, j], `${name}: no pattern of RE2: ${fault}`);
+      }
+    }
+  }
+}
+
+/** Whether the judge can be called is known with the catalog and the providers (`server/verify/judge.ts`). */
+function checkAudit(config: GatewayConfig, say: Said): void {
+  const { share, judge } = config.audit;
+  const path = ['audit', 'judge'];
+  if (judge === undefined) {
+    if (share > 0) say(path, 'audits need a model that judges, as provider/model');
+  } else if (asksForRouting(judge)) say(path, 'the judge must be one model, always the same');
+  else if (!Object.hasOwn(config.aliases, judge)) checkModel(judge, path, config, say);
+  else if (asksForRouting(config.aliases[judge]!)) say(path, 'the judge must be one model, always the same');
 }

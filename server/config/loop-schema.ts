@@ -63,9 +63,9 @@ export const ExplorationConfig = z.strictObject({
   newcomerShare: z
     .number()
     .min(0)
-    .max(1)
+    .max(0.5)
     .default(0.02)
-    .describe('Most of the requests that a new candidate gets by exploration, in [0, 1].'),
+    .describe('Share of the requests that new candidates get by exploration, all of them together, in [0, 0.5].'),
   newcomerCalls: z
     .number()
     .int()
@@ -101,6 +101,9 @@ const common = {
   name: VerifierName.describe('What records call it: its verdicts have the source verifier:NAME.'),
   tags: z.array(z.string().min(1)).optional().describe('Only requests with one of these tags. Default: all.'),
   teams: z.array(z.string().min(1)).optional().describe('Only requests of these teams. Default: all.'),
+  named: Flag.default(false).describe(
+    'Also requests whose client named the model; the router learns nothing from those.',
+  ),
   share: z.number().min(0).max(1).default(1).describe('Share of these requests that it looks at, in [0, 1].'),
   weight: z.number().min(0).max(1).default(1).describe('How much its verdict counts, in [0, 1].'),
 };

@@ -286,6 +286,10 @@ export const GatewayConfig = z.strictObject({
     .record(z.string().regex(/^[^/\s]+\/\S+$/, 'must be provider/model'), z.array(DeploymentConfig).min(1))
     .default({})
     .describe('Models with other deployments than the one that their id names; the list is all there are.'),
+  retire: z
+    .array(z.string().regex(/^[^/\s]+\/\S+$/, 'must be provider/model'))
+    .default([])
+    .describe('Models that auto chooses no longer, as provider/model. They can still be called by their names.'),
   aliases: z
     .record(z.string().min(1), z.string().min(1))
     .default({})

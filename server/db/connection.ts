@@ -8,6 +8,11 @@ export interface Connection {
   readonly kind: 'embedded' | 'postgres';
   /** @throws `DatabaseError` */
   query(text: string, params: readonly unknown[], rowMode: RowMode): Promise<unknown[]>;
+  /**
+   * Statements that go together: in one transaction, while no other process does the work of the same key. Embedded
+   * there is no other process and no transaction, but work of this one waits its turn.
+   */
+  alone<T>(key: number, work: (query: Connection['query']) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 

@@ -26,13 +26,23 @@ const CLOSE_TIMEOUT_MS = 10_000;
 export async function openEmbedded(directory: string): Promise<Connection> {
   let thread = await startThread(directory);
   let closed = false;
+  const query: Connection['query'] = async (text, params, rowMode) => {
+    if (closed) throw new DatabaseError('database: already closed');
+    // A thread that died (out of memory) is started again; what it had acknowledged is on disk.
+    if (thread.dead) thread = await startThread(directory);
+    return thread.query(text, params, rowMode);
+  };
+  const turns = new Map<number, Promise<unknown>>();
   return {
     kind: 'embedded',
-    async query(text, params, rowMode) {
-      if (closed) throw new DatabaseError('database: already closed');
-      // A thread that died (out of memory) is started again; what it had acknowledged is on disk.
-      if (thread.dead) thread = await startThread(directory);
-      return thread.query(text, params, rowMode);
+    query,
+    alone(key, work) {
+      const turn = (turns.get(key) ?? Promise.resolve()).then(() => work(query));
+      turns.set(
+        key,
+        turn.catch(() => undefined),
+      );
+      return turn;
     },
     async close() {
       closed = true;

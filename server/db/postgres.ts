@@ -40,20 +40,45 @@ export async function openPostgres(databaseUrl: string): Promise<Connection> {
   }
   return {
     kind: 'postgres',
-    async query(text, params, rowMode: RowMode) {
-      try {
-        const result =
-          rowMode === 'array'
-            ? await pool.query({ text, values: params as unknown[], rowMode: 'array' })
-            : await pool.query({ text, values: params as unknown[] });
-        return result.rows;
-      } catch (error) {
+    query: queryOn(pool),
+    async alone(key, work) {
+      const client = await pool.connect().catch((error) => {
         throw databaseError(error);
+      });
+      const query = queryOn(client);
+      let isBroken = false;
+      try {
+        await query('begin', [], 'array');
+        await query('select pg_advisory_xact_lock($1)', [key], 'array');
+        const result = await work(query);
+        await query('commit', [], 'array');
+        return result;
+      } catch (error) {
+        await query('rollback', [], 'array').catch(() => {
+          isBroken = true;
+        });
+        throw error;
+      } finally {
+        client.release(isBroken);
       }
     },
     close: () => pool.end(),
   };
 }
+
+const queryOn =
+  (on: pg.Pool | pg.PoolClient): Connection['query'] =>
+  async (text, params, rowMode: RowMode) => {
+    const values = params as unknown[];
+    try {
+      const result = await (rowMode === 'array'
+        ? on.query({ text, values, rowMode: 'array' })
+        : on.query({ text, values }));
+      return result.rows;
+    } catch (error) {
+      throw databaseError(error);
+    }
+  };
 
 /** Several addresses tried give an AggregateError, whose own message is empty. */
 const reasonOf = (error: unknown): string =>

@@ -69,6 +69,8 @@ export interface ObservedChoice {
   /** Predicted of the model that `auto` would have called, and of the one that was called (null: no candidate). */
   chosen: { quality: number; outputTokens: number; costUsd: number };
   named: { quality: number; outputTokens: number; costUsd: number } | null;
+  /** How long deciding took, where the record's own `routerMs` is that of the router in force. */
+  routerMs?: number;
 }
 
 /** One call to one provider, in the order of `ordinal` within its decision. */
@@ -137,8 +139,19 @@ export type JobState = 'queued' | 'running' | 'done' | 'failed';
 export type SpendingPurpose = 'exploration' | 'audit';
 export type AlarmKind = 'input' | 'calibration' | 'model-change' | 'price' | 'latency';
 
+/** Prompt and answer, for teams that have chosen to keep them. */
+export interface TextRecord {
+  decisionId: string;
+  createdAt: Date;
+  redacted: boolean;
+  /** The text that the router read. */
+  prompt: string;
+  answer: string | null;
+}
+
 export interface Entry {
   decision?: DecisionRecord;
   attempt?: AttemptRecord;
   feedback?: FeedbackRecord;
+  text?: TextRecord;
 }

@@ -3,16 +3,17 @@
  * line of the spool and an element of the array that the insert statement spreads.
  */
 import { getTableColumns } from 'drizzle-orm';
-import type { AttemptRecord, DecisionRecord, FeedbackRecord } from './records.ts';
-import { attempts, decisions, feedback, storable, vectorBytes } from './schema.ts';
+import type { AttemptRecord, DecisionRecord, FeedbackRecord, TextRecord } from './records.ts';
+import { attempts, decisions, feedback, storable, texts, vectorBytes } from './schema.ts';
 
-export const RECORD_TABLES = { decisions, attempts, feedback } as const;
+export const RECORD_TABLES = { decisions, attempts, feedback, texts } as const;
 export type RecordTable = keyof typeof RECORD_TABLES;
 
 export type Row =
   | { readonly table: 'decisions'; readonly row: DecisionRecord }
   | { readonly table: 'attempts'; readonly row: AttemptRecord }
-  | { readonly table: 'feedback'; readonly row: FeedbackRecord };
+  | { readonly table: 'feedback'; readonly row: FeedbackRecord }
+  | { readonly table: 'texts'; readonly row: TextRecord };
 
 export interface EncodedRow {
   readonly table: RecordTable;
@@ -36,6 +37,7 @@ const COLUMNS: Record<RecordTable, readonly Column[]> = {
   decisions: columnsOf('decisions'),
   attempts: columnsOf('attempts'),
   feedback: columnsOf('feedback'),
+  texts: columnsOf('texts'),
 };
 
 /** JSON as PostgreSQL takes it. @throws `TypeError` for what has no JSON, a cycle or a bigint */

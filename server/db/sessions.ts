@@ -1,6 +1,6 @@
 /** Pins: which model and deployment a conversation is with, the same for every replica. */
 import { createHash } from 'node:crypto';
-import { and, eq, lt, lte, sql } from 'drizzle-orm';
+import { and, eq, inArray, lt, lte, sql } from 'drizzle-orm';
 import type { PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { asked } from './connection.ts';
 import { sessions } from './schema.ts';
@@ -75,6 +75,13 @@ export async function movePin(db: PgRemoteDatabase, pin: Pin): Promise<void> {
         setWhere: lte(sessions.updatedAt, pin.updatedAt),
       }),
   );
+}
+
+/** Forgets these, as their client names them. */
+export async function deletePins(db: PgRemoteDatabase, tenant: string, names: readonly string[]): Promise<void> {
+  const keys = names.map(sessionKey);
+  if (keys.length === 0) return;
+  await asked(db.delete(sessions).where(and(eq(sessions.tenant, tenant), inArray(sessions.session, keys))));
 }
 
 /** Forgets sessions that have been silent since. @returns how many */

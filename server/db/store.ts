@@ -41,6 +41,8 @@ export interface Store {
 export interface SqlStore extends Store {
   readonly kind: 'embedded' | 'postgres';
   readonly db: PgRemoteDatabase;
+  /** Statements in one transaction, one caller at a time over all replicas (embedded: no transaction, but in turn). */
+  alone<T>(key: number, work: (db: PgRemoteDatabase) => Promise<T>): Promise<T>;
   /** The hold on the data directory; null on PostgreSQL, which takes any number of processes. */
   readonly lock: Lock | null;
   readonly writer: WriterState;
@@ -74,9 +76,11 @@ const READY_TIMEOUT_MS = 2_000;
 
 async function storeOn(connection: Connection, lock: Lock | null, options: StoreOptions): Promise<SqlStore> {
   const { dataDir, spoolLimitMb, onProblem = (message) => console.error(`database: ${message}`) } = options;
-  const db = drizzle(async (text, params, method) => ({
-    rows: await connection.query(text, params, method === 'execute' ? 'object' : 'array'),
-  }));
+  const over = (query: Connection['query']) =>
+    drizzle(async (text, params, method) => ({
+      rows: await query(text, params, method === 'execute' ? 'object' : 'array'),
+    }));
+  const db = over(connection.query);
   const spool = new Spool(dataDir, {
     ...(spoolLimitMb !== undefined && { limitBytes: spoolLimitMb * 1e6 }),
     exclusive: lock !== null,
@@ -89,6 +93,7 @@ async function storeOn(connection: Connection, lock: Lock | null, options: Store
   return {
     kind: connection.kind,
     db,
+    alone: (key, work) => connection.alone(key, (query) => work(over(query))),
     lock,
     get writer() {
       return writer.state;
@@ -98,6 +103,7 @@ async function storeOn(connection: Connection, lock: Lock | null, options: Store
       if (entry.decision) rows.push({ table: 'decisions', row: entry.decision });
       if (entry.attempt) rows.push({ table: 'attempts', row: entry.attempt });
       if (entry.feedback) rows.push({ table: 'feedback', row: entry.feedback });
+      if (entry.text) rows.push({ table: 'texts', row: entry.text });
       writer.add(rows);
     },
     saved: () => writer.saved(),

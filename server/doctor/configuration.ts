@@ -3,6 +3,7 @@ import type { Catalog } from '../../datasets/catalog/candidate.ts';
 import { type GatewayConfig, refusePublicHost } from '../config/index.ts';
 import { modelsOf } from '../models.ts';
 import type { ProviderSetup } from '../providers/index.ts';
+import { judgeTrouble } from '../verify/judge.ts';
 import { type Check, note, ok, problem, wordsOf } from './check.ts';
 
 export function examineModels(config: GatewayConfig, catalog: Catalog, { on, off }: ProviderSetup): Check[] {
@@ -27,6 +28,10 @@ export function examineModels(config: GatewayConfig, catalog: Catalog, { on, off
             'add its models to a catalog file and name it as catalog',
           ),
         ];
+  for (const id of config.retire) {
+    if (catalog.models.some((model) => model.id === id)) checks.push(ok('models', id, 'retired: auto leaves it alone'));
+    else checks.push(problem('models', id, 'retired, and not in the catalog', 'take it out of retire'));
+  }
   for (const [id, deployments] of Object.entries(config.models)) {
     const dark = deployments.filter(({ provider }) => !on.has(provider));
     if (dark.length === 0) checks.push(ok('models', id, `${deployments.length} deployments`));
@@ -54,6 +59,11 @@ export function examineModels(config: GatewayConfig, catalog: Catalog, { on, off
       checks.push(problem('models', name, `${what} of ${target}, which leads nowhere: ${wordsOf(error)}`, mend));
     }
   }
+  const { share, judge } = config.audit;
+  const trouble = judgeTrouble(config, models);
+  if (trouble !== null) {
+    checks.push(problem('models', 'audit', trouble, 'name another judge, or set audit.share to 0'));
+  } else if (share > 0 && judge !== undefined) checks.push(ok('models', 'audit', `${judge} judges`));
   return checks;
 }
 

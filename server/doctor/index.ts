@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { type ConfigSources, configFile, type GatewayConfig, readConfig, variable } from '../config/index.ts';
-import { usableModels } from '../models.ts';
+import { routable, usableModels } from '../models.ts';
 import { type ProviderSetup, providersFrom } from '../providers/index.ts';
 import { refuseLoops } from '../upkeep.ts';
 import { type Check, note, ok, problem, wordsOf } from './check.ts';
@@ -85,7 +85,7 @@ async function examineAll(config: GatewayConfig, options: Options, secrets: Secr
   try {
     const catalog = await catalogOf(config, checks);
     if (catalog !== null && setup !== null) {
-      const candidates = usableModels(catalog, setup.on, config.models).filter(({ kind }) => kind !== 'embedding');
+      const candidates = routable(usableModels(catalog, setup.on, config.models), config);
       checks.push(...(await examineRouter(config, candidates, storage)));
     }
     if (setup !== null) {

@@ -61,6 +61,16 @@ export class Egress {
     return await this.#exchange(url, { method: 'GET', headers, body: null }, { accept, signal });
   }
 
+  /** Posts JSON to somebody who is only told; what it answers is not looked at. @throws as {@link fetchBytes} */
+  async tell(
+    url: string,
+    body: unknown,
+    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    const headers = { 'content-type': 'application/json', accept: '*/*' };
+    await this.#exchange(url, { method: 'POST', headers, body: JSON.stringify(body) }, { signal });
+  }
+
   /** Posts JSON, gives back the answer's. @throws as {@link fetchBytes} */
   async postJson(
     url: string,

@@ -8,9 +8,18 @@ const MAX_CHARS = 1_000_000;
 
 /** Null: it fits, or nobody can tell. */
 export async function checkSchema(
+  answer: Answer,
+  conversation: Pick<Conversation, 'responseFormat'>,
+): Promise<Fault | null> {
+  const found = await judgeSchema(answer, conversation);
+  return found === 'fits' ? null : found;
+}
+
+/** The same where it matters which of the two it is. Null: nobody can tell. */
+export async function judgeSchema(
   { blocks }: Answer,
   { responseFormat }: Pick<Conversation, 'responseFormat'>,
-): Promise<Fault | null> {
+): Promise<Fault | 'fits' | null> {
   if (responseFormat === undefined || responseFormat.type === 'text') return null;
   // A model that calls a tool first answers in the next turn.
   if (blocks.some(({ type }) => type === 'tool_call')) return null;
@@ -22,7 +31,8 @@ export async function checkSchema(
   } catch {
     return { check: 'schema', why: 'JSON was asked for and it is none' };
   }
-  if (responseFormat.type !== 'json_schema') return null;
+  if (responseFormat.type !== 'json_schema') return 'fits';
   const fits = (await schemaTest(responseFormat.schema))(value);
-  return fits === false ? { check: 'schema', why: 'it does not fit the schema that was asked for' } : null;
+  if (fits === null) return null;
+  return fits ? 'fits' : { check: 'schema', why: 'it does not fit the schema that was asked for' };
 }

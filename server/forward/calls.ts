@@ -18,7 +18,7 @@ export interface ForwardRequest {
   readonly inputTokens: number;
   readonly life: AbortSignal;
   /** What the calls are for. */
-  readonly purpose?: 'answer' | 'escalation' | undefined;
+  readonly purpose?: 'answer' | 'escalation' | 'audit' | undefined;
   /** Calls made for the same request before: their count goes on. */
   readonly firstOrdinal?: number | undefined;
 }

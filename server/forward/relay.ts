@@ -5,7 +5,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Maker } from '../protocols/conversation.ts';
 import type { AnswerHead, AnswerWriter, Surface } from '../protocols/index.ts';
-import type { Frame } from '../protocols/protocol.ts';
 import type { AnswerStream, Piece } from './answer-stream.ts';
 import { asFailure } from './attempt.ts';
 import type { UpstreamFailure } from './failure.ts';
@@ -23,8 +22,8 @@ export interface RelayOptions {
   readonly pingMs: number;
   /** The failure as the client is told of it, a whole frame; by the writer of the stream where there is one. */
   readonly errorFrame: (failure: UpstreamFailure, writer: AnswerWriter | null) => string;
-  /** Sees each frame before the client does. */
-  readonly onFrame?: ((frame: Frame) => void) | undefined;
+  /** Sees each piece before the client does. */
+  readonly onPiece?: ((piece: Piece) => void) | undefined;
   /** Resolves when what happened is written down: only then are the last bytes sent. */
   readonly beforeEnd: (failure: UpstreamFailure | null) => Promise<void>;
 }
@@ -57,7 +56,7 @@ export async function relay(
     for (;;) {
       const piece: Piece | null = await stream.next();
       if (piece === null) break;
-      options.onFrame?.(piece.frame);
+      options.onPiece?.(piece);
       const text = writer === null ? surface.passFrame(piece.frame, piece.events, passing) : writer.write(piece.events);
       if (text === null || text === '') continue;
       ping.refresh();

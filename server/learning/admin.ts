@@ -3,16 +3,14 @@ import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
 import { usageLines } from '../report/read.ts';
 import { UsageRequest } from '../report/rows.ts';
+import { trustArtifact } from './artifacts.ts';
+import { JobOptions } from './jobs/learning.ts';
 import { logLines } from './log-stream.ts';
-import { history, type Promotion, rollback } from './promotions.ts';
+import { activeArtifact, history, type Promotion, rollback, stopTrial, type TakenBack } from './promotions.ts';
 import { type LearningContext, type RetrainReport, retrain } from './retrain.ts';
 
-export const RetrainRequest = z.strictObject({
+export const RetrainRequest = JobOptions.extend({
   dryRun: z.boolean().optional(),
-  minFeedback: z.number().int().min(1).max(1_000_000).optional(),
-  maxQualityLoss: z.number().min(0).max(1).optional(),
-  maxUnknown: z.number().min(0).max(1).optional(),
-  seed: z.number().int().optional(),
   /** Only report what happened so far. */
   historyOnly: z.boolean().optional(),
 });
@@ -31,15 +29,27 @@ export interface HistoryReport {
   readonly history: readonly Promotion[];
 }
 
-export interface RollbackReport {
-  readonly from: string;
-  /** null: the base. */
-  readonly to: string | null;
+export const RollbackRequest = z.strictObject({
+  /** Only end the trial that is under way; what is in force stays. */
+  stop: z.boolean().optional(),
+});
+
+export type RollbackReport = TakenBack;
+
+export const TrustRequest = z.strictObject({
+  /** Of an artifact on this disk, or in the database. */
+  hash: z.string().min(1).max(100),
+});
+
+export interface TrustReport {
+  readonly trusted: string;
 }
 
 export interface LearningAdmin {
   retrain(options: unknown): Promise<RetrainReport | HistoryReport>;
   rollback(options: unknown): Promise<RollbackReport>;
+  /** Signs an artifact that the operator vouches for. */
+  trust(options: unknown): Promise<TrustReport>;
 }
 
 export interface LogAdmin {
@@ -55,7 +65,16 @@ export const learningAdmin = (context: LearningContext): LearningAdmin & LogAdmi
     const { historyOnly, ...rest } = parsed(RetrainRequest, options);
     return historyOnly ? historyReport(context) : retrain(context, rest);
   },
-  rollback: () => rollback(context.store),
+  async rollback(options) {
+    const { stop } = parsed(RollbackRequest, options);
+    return stop ? stopTrial(context.store) : rollback(context.store);
+  },
+  async trust(options) {
+    const { hash } = parsed(TrustRequest, options);
+    const { store, dataDir, encoderDir, signing } = context;
+    await trustArtifact(store, dataDir, hash, { encoderDir }, signing);
+    return { trusted: hash };
+  },
   async log(options) {
     const { encoderId, usage } = parsed(LogRequest, options);
     return usage === undefined ? logLines(context, encoderId) : usageLines(context.store, usage);
@@ -70,6 +89,5 @@ function parsed<T>(schema: z.ZodType<T>, options: unknown): T {
 }
 
 async function historyReport({ store }: LearningContext): Promise<HistoryReport> {
-  const rows = await history(store, HISTORY_ROWS);
-  return { active: rows.find(({ kind }) => kind !== 'refused')?.artifact ?? null, history: rows };
+  return { active: await activeArtifact(store), history: await history(store, HISTORY_ROWS) };
 }

@@ -6,11 +6,15 @@ import { type Knobs, withOverrides } from '../../router/policy/policy.ts';
 import { refitHeads } from '../../router/training/refit-heads.ts';
 import { unusablePromotion } from './artifacts.ts';
 import { compare } from './compare.ts';
+import { decisionTimes } from './decision-times.ts';
+import { fitEncoder, whyNoEncoder } from './encoder-fit.ts';
+import type { FitData } from './fit-input.ts';
 import { type Comparison, type GateOptions, judge, type Verdict } from './gate.ts';
 import { embeddingsOf, logTable, type Sample } from './log.ts';
+import { factsOf, fitObservation } from './observation.ts';
+import { fitWeights, type WeightOptions } from './weights.ts';
 
 export interface FitJob {
-  readonly samples: readonly Sample[];
   /** Artifact whose heads are the prior: one that no log went into. */
   readonly baseDir: string;
   /** Artifact in force; a promoted one, in a folder named by its hash, where it is not the base. */
@@ -25,11 +29,33 @@ export interface FitJob {
   readonly seed: number;
   /** Where a promoted artifact is saved, by its hash. */
   readonly saveUnder: string;
+  /** Saved also where the comparison cannot tell, for a trial that can. Default: only what is promoted. */
+  readonly saveUnsure?: boolean;
+  /** Learn the encoder, too, from the answers whose prompts are kept. */
+  readonly encoder?: boolean;
+  /** How much each answer counts. Default: all the same. */
+  readonly learning?: Pick<WeightOptions, 'halfLifeDays' | 'maxTeamShare' | 'maxKeyShare'>;
+  /** Teams that no new router may serve worse. Default: none. */
+  readonly protectedTeams?: readonly string[];
+}
+
+export interface LearnedFrom {
+  readonly samples: number;
+  readonly sessions: number;
+  /** How many judged answers each model has, most first. */
+  readonly models: readonly { readonly model: string; readonly samples: number; readonly quality: number }[];
+  /** Newest label, milliseconds since 1970; null without any. */
+  readonly trainedThrough: number | null;
+  /** Sum of the weights: how many full answers the log is worth. */
+  readonly weight: number;
 }
 
 export interface FitResult {
+  readonly learned: LearnedFrom;
   readonly incumbent: string;
+  /** Hash of what the heads were fitted from, and its folder where that is not the job's `baseDir`. */
   readonly base: string;
+  readonly baseDir?: string;
   /** Judged answers that the incumbent never saw, of sessions that it never saw. */
   readonly unseen: number;
   readonly comparison: Comparison | null;
@@ -37,8 +63,16 @@ export interface FitResult {
   readonly saved: { readonly hash: string; readonly dir: string } | null;
 }
 
-export async function fitAndJudge(job: FitJob): Promise<FitResult> {
-  const { samples, candidates, gate, seed, encoderDir } = job;
+/** Refits of one comparison, and the one that is saved. */
+const REFITS = 6;
+
+/** @param onProgress what is being done, and the share of the whole that is done, in [0, 1] */
+export async function fitAndJudge(
+  job: FitJob & FitData,
+  onProgress: (step: string, share: number) => void = () => {},
+): Promise<FitResult> {
+  const { candidates, gate, seed, encoderDir, texts = new Map() } = job;
+  const samples = job.encoder ? job.samples.filter(({ id }) => texts.has(id)) : job.samples;
   const base = await loadArtifact(job.baseDir, { encoderDir });
   const incumbent =
     job.incumbentDir === job.baseDir
@@ -52,24 +86,59 @@ export async function fitAndJudge(job: FitJob): Promise<FitResult> {
   const unseen = samples.filter(({ group }) => !seenGroups.has(group));
   const likes = new Map(candidates.map(({ id, like }) => [id, like]));
   const likeOf = (id: string) => (base.heads.modelIds.includes(id) ? id : likes.get(id));
-  const refit = (rows: readonly Sample[]) =>
-    refitHeads(base.heads, logTable(rows), embeddingsOf(rows), { seed, likeOf });
+  const weights = weightsOf({ ...job, samples });
+  const weightOf = new Map(samples.map((sample, i) => [sample, weights?.[i] ?? 1]));
+  const why = job.encoder ? whyNoEncoder(base, samples.length) : null;
+  if (why !== null) {
+    const verdict = { ...judge(unseen.length, null, gate), reasons: [why] };
+    const learned = learnedFrom(samples, weights);
+    return { ...ended(), learned, comparison: null, verdict, saved: null };
+  }
+  onProgress('fitting', 0);
+  const modelIds = [...new Set([...samples.map(({ executed }) => executed), ...candidates.map(({ id }) => id)])];
+  const fresh = job.encoder ? await fitEncoder(base, samples, texts, { seed, modelIds, likeOf }) : null;
+  const ground = fresh?.heads ?? base.heads;
+  let refits = 0;
+  let latest = ground;
+  const refit = (all: readonly Sample[]) => {
+    const rows = all.filter((sample) => weightOf.get(sample)! > 0);
+    // What nothing may be learned from leaves everything as it was.
+    if (rows.length === 0) return ground;
+    const options = { seed, likeOf, weights: weights && Float64Array.from(rows, (row) => weightOf.get(row)!) };
+    const seenBy = fresh === null ? rows : rows.map(fresh.renewed);
+    latest = refitHeads(ground, logTable(rows), embeddingsOf(seenBy), options);
+    onProgress('fitting', Math.min(1, ++refits / (REFITS + 1)));
+    return latest;
+  };
+  const policy = withOverrides(incumbent.policy, job.policy);
+  const { protectedTeams } = job;
   const comparison =
     unseen.length < gate.minFeedback
       ? null
       : compare(seen, unseen, {
           incumbent: incumbent.heads,
           candidates,
-          policy: withOverrides(incumbent.policy, job.policy),
+          policy,
           refit,
           seed,
+          ...(protectedTeams && { protectedTeams }),
+          ...(fresh && { renewed: fresh.renewed }),
         });
-  const verdict = judge(unseen.length, comparison, gate);
-  const saved = verdict.promote ? save(job.saveUnder) : null;
-  return { incumbent: incumbent.hash, base: base.hash, unseen: unseen.length, comparison, verdict, saved };
+  // Of a fold's heads: those that are saved have as many numbers.
+  const times =
+    fresh !== null ? null : comparison && decisionTimes(incumbent.heads, latest, unseen, candidates, policy);
+  const verdict = judge(unseen.length, comparison, gate, times);
+  const unsure = verdict.kind === 'insufficient' && comparison !== null;
+  const saved = verdict.promote || (job.saveUnsure && unsure) ? save(job.saveUnder) : { saved: null };
+  const learned = learnedFrom(samples, weights);
+  return { ...ended(), learned, comparison, verdict, ...saved };
+
+  function ended() {
+    return { incumbent: incumbent.hash, base: base.hash, unseen: unseen.length };
+  }
 
   /** What was judged learned from four fifths; what is saved learns from all. */
-  function save(folder: string) {
+  function save(folder: string): Pick<FitResult, 'saved'> & Partial<Pick<FitResult, 'base' | 'baseDir'>> {
     const { training, notes, metrics } = base.manifest;
     const log = {
       name: 'log',
@@ -77,20 +146,67 @@ export async function fitAndJudge(job: FitJob): Promise<FitResult> {
       groups: new Set(samples.map(({ group }) => group)).size,
       outcomes: samples.length,
     };
-    return saveArtifact(
+    const common = {
+      encoder: fresh?.part ?? readEncoder(base),
+      // A proof about other heads' choices proves nothing of these, nor are forecasts over another encoder theirs.
+      policy: { ...incumbent.policy, certificate: null, ...(fresh && { traffic: null }) },
+      training,
+      created: new Date(),
+    };
+    const underHash = { underHash: true };
+    // Later logs are over the new encoder: its first heads, which no outcome of a log went into, are what they start from.
+    const start =
+      fresh &&
+      saveArtifact(
+        folder,
+        {
+          ...common,
+          heads: fresh.heads,
+          metrics,
+          notes: [...notes, `Encoder learned from ${samples.length} prompts of the operator's own traffic.`],
+          parent: base.hash,
+        },
+        underHash,
+      );
+    const saved = saveArtifact(
       folder,
       {
-        encoder: readEncoder(base),
+        ...common,
         heads: refit(samples),
-        // A proof about other heads' choices proves nothing of these.
-        policy: { ...incumbent.policy, certificate: null },
         training: { ...training, data: [...training.data, log] },
         metrics: { ...metrics, againstParent: comparison },
         notes: [...notes, `Heads refitted on ${samples.length} judged answers of the operator's own traffic.`],
-        parent: base.hash,
-        created: new Date(),
+        parent: start?.hash ?? base.hash,
       },
-      { underHash: true },
+      underHash,
     );
+    return start === null ? { saved } : { saved, base: start.hash, baseDir: start.dir };
   }
+}
+
+/** Ages count from the newest answer, so that the same log gives the same heads whenever they are fitted. */
+function weightsOf({ samples, learning, unjudged, changes }: FitJob & FitData): Float64Array | undefined {
+  if (learning === undefined || samples.length === 0) return undefined;
+  const judged = samples.filter(({ kind }) => kind === 'verdict').map(factsOf);
+  const observation = unjudged == null ? null : fitObservation(judged, unjudged);
+  const observed = observation === null ? undefined : samples.map((s) => observation.probability(factsOf(s)));
+  const now = samples.reduce((latest, { createdAt }) => Math.max(latest, createdAt), 0);
+  return fitWeights(samples, { ...learning, changes, observed }, now);
+}
+
+function learnedFrom(samples: readonly Sample[], weights: Float64Array | undefined): LearnedFrom {
+  const models = new Map<string, { samples: number; sum: number }>();
+  for (const { executed, quality } of samples) {
+    const entry = models.get(executed) ?? { samples: 0, sum: 0 };
+    models.set(executed, { samples: entry.samples + 1, sum: entry.sum + quality });
+  }
+  return {
+    samples: samples.length,
+    sessions: new Set(samples.map(({ group }) => group)).size,
+    models: [...models]
+      .map(([model, entry]) => ({ model, samples: entry.samples, quality: entry.sum / entry.samples }))
+      .sort((a, b) => b.samples - a.samples || (a.model < b.model ? -1 : 1)),
+    trainedThrough: samples.reduce<number | null>((t, s) => Math.max(t ?? 0, s.firstLabelledAt), null),
+    weight: weights === undefined ? samples.length : weights.reduce((a, b) => a + b, 0),
+  };
 }

@@ -9,6 +9,9 @@ export const WHY_LEFT_OUT = {
 } as const;
 export type LeftOut = keyof typeof WHY_LEFT_OUT;
 
+/** Of a verdict, not of the answer: it never becomes an outcome. */
+export const WITHOUT_WEIGHT = 'verdicts of this key are kept and not learned from (feedbackWeight of the key)';
+
 export const SANDBOX = sandbox().name;
 
 export interface Judged {
@@ -16,7 +19,7 @@ export interface Judged {
   readonly executedModel: string | null;
   /** Whose answer it was; null where that is not written down yet. */
   readonly provider: string | null;
-  readonly embedding: Float32Array | null;
+  readonly embedding: { readonly length: number } | null;
   readonly encoderId: string | null;
 }
 

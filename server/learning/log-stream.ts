@@ -8,10 +8,11 @@ import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { defaultArtifactDir } from '../../router/artifact/artifact.ts';
 import type { DecisionFacts } from '../../router/decision.ts';
-import { vectorBytes, vectorOf } from '../db/schema.ts';
+import { vectorOf } from '../db/schema.ts';
+import { labelOutcomes } from '../feedback/outcomes.ts';
 import { activeArtifactDir } from './artifacts.ts';
 import type { LeftOut } from './learnable.ts';
-import { type Log, labelOutcomes, MAX_SAMPLES, type RankedSample, rankedPages, readLog } from './log.ts';
+import { indexLog, type Log, MOST_SAMPLES, type RankedSample, rankedLines, rankedPages, readLog } from './log.ts';
 import { activeArtifact, history } from './promotions.ts';
 import type { LearningContext } from './retrain.ts';
 
@@ -35,13 +36,14 @@ export interface LogSource {
   read(encoderId: string): Promise<RankedLog>;
 }
 
-type Context = Pick<LearningContext, 'store' | 'dataDir' | 'baseDir'>;
+type Context = Pick<LearningContext, 'store' | 'dataDir' | 'baseDir' | 'learning'>;
 
 /** The log of a store that is open in this process. @throws `DATABASE_UNAVAILABLE`, `ARTIFACT_MISSING` */
 export const storedLog = (context: Context): LogSource => ({
   inForce: () => inForceOf(context),
   async read(encoderId) {
-    const log = await labelledLog(context, encoderId);
+    await label(context);
+    const log = await readLog(context.store, encoderId, context.learning?.maxSamples);
     const samples: RankedSample[] = [];
     for await (const page of rankedPages(context.store, log.samples)) samples.push(...page);
     return { ...log, samples };
@@ -59,7 +61,7 @@ export const LogMeta = z.object({
   log: z
     .object({
       /** Lines that follow. */
-      samples: count.max(MAX_SAMPLES),
+      samples: count.max(MOST_SAMPLES),
       leftOut: z.object({ notAnswered: count, sandbox: count, notRouted: count, otherEncoder: count } satisfies Record<
         LeftOut,
         typeof count
@@ -94,6 +96,9 @@ export const LogLine = z.object({
   tags: z.array(z.string()),
   createdAt: z.number(),
   explorable: z.boolean(),
+  explored: z.boolean(),
+  difficulty: z.number().nullable(),
+  outOfDomain: z.number().nullable(),
   kind: z.enum(['verdict', 'hint']),
   weight: z.number(),
   auditQuality: z.number().nullable(),
@@ -113,41 +118,40 @@ export const LogLine = z.object({
   ),
 });
 
-/** Lines put into words before other requests get their turn: about a millisecond. */
-const LINES_AT_ONCE = 20;
+/** Rows read at once: some milliseconds, after which other requests get their turn. */
+const LINES_AT_ONCE = 100;
 
 /**
  * The log as text, some lines at a time, each ended by `\n`. What is in force and how many rows there are is
- * known before this returns; the rows' forecasts are read as the text is taken.
+ * known before this returns; the rows are read as the text is taken. One that was erased meanwhile is missing then.
  * @param encoderId without it only the first line
  * @throws `DATABASE_UNAVAILABLE`, `ARTIFACT_MISSING`
  */
 export async function logLines(context: Context, encoderId?: string): Promise<AsyncIterable<string>> {
   const inForce = await inForceOf(context);
-  const log = encoderId === undefined ? null : await labelledLog(context, encoderId);
-  const read = log && { samples: log.samples.length, leftOut: log.leftOut, limited: log.limited };
-  return linesOf(context, { ...inForce, log: read }, log?.samples ?? []);
+  if (encoderId === undefined) return linesOf(context, { ...inForce, log: null }, '', []);
+  await label(context);
+  const { ids, leftOut, limited } = await indexLog(context.store, encoderId, context.learning?.maxSamples);
+  return linesOf(context, { ...inForce, log: { samples: ids.length, leftOut, limited } }, encoderId, ids);
 }
 
-async function* linesOf({ store }: Context, meta: LogMeta, samples: Log['samples']): AsyncGenerator<string> {
+async function* linesOf(
+  { store }: Context,
+  meta: LogMeta,
+  encoderId: string,
+  ids: readonly string[],
+): AsyncGenerator<string> {
   yield `${JSON.stringify(meta)}\n`;
-  for await (const page of rankedPages(store, samples)) {
-    for (let i = 0; i < page.length; i += LINES_AT_ONCE) {
-      yield page
-        .slice(i, i + LINES_AT_ONCE)
-        .map((sample) => `${JSON.stringify({ ...sample, embedding: base64Of(sample.embedding) })}\n`)
-        .join('');
-      await setImmediate();
-    }
+  for (let from = 0; from < ids.length; from += LINES_AT_ONCE) {
+    const lines = await rankedLines(store, encoderId, ids.slice(from, from + LINES_AT_ONCE));
+    yield lines.map((line) => `${line}\n`).join('');
+    await setImmediate();
   }
 }
 
-const base64Of = (embedding: Float32Array): string => Buffer.from(vectorBytes(embedding)).toString('base64');
-
-async function labelledLog({ store }: Context, encoderId: string): Promise<Log> {
+async function label({ store }: Context): Promise<void> {
   await store.flush();
   await labelOutcomes(store);
-  return readLog(store, encoderId);
 }
 
 async function inForceOf({ store, dataDir, baseDir = defaultArtifactDir() }: Context): Promise<InForce> {

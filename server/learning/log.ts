@@ -1,12 +1,13 @@
 /** The log as learning reads it: routed decisions whose answer somebody judged, with the embedding instead of the text. */
-import { and, asc, between, countDistinct, desc, eq, inArray, isNull, sql } from 'drizzle-orm';
+import { setImmediate } from 'node:timers/promises';
+import { and, asc, between, countDistinct, desc, eq, gt, inArray, isNull, lt, lte, or, sql } from 'drizzle-orm';
 import { type OutcomeTable, outcomeTable, type Prompt } from '../../datasets/index.ts';
 import type { DecisionFacts, RankedCandidate } from '../../router/decision.ts';
 import { databaseError } from '../db/connection.ts';
 import type { OutcomeKind } from '../db/records.ts';
 import { attempts, decisions, feedback, outcomes } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
-import { type LeftOut, whyLeftOut } from './learnable.ts';
+import { type Judged, type LeftOut, whyLeftOut } from './learnable.ts';
 
 /** One judged answer. */
 export interface Sample {
@@ -34,6 +35,11 @@ export interface Sample {
   readonly createdAt: number;
   /** False where nothing was left to chance by rule: no estimate of another policy may rest on it. */
   readonly explorable: boolean;
+  /** Another model than the best guess was drawn. */
+  readonly explored: boolean;
+  /** What the router said of the prompt, null where it said nothing. */
+  readonly difficulty: number | null;
+  readonly outOfDomain: number | null;
   /** `hint`: nobody judged the answer, `quality` is read off what the client did next. */
   readonly kind: OutcomeKind;
   /** How much the verdict counts, in (0, 1]. */
@@ -54,129 +60,247 @@ export interface Log {
   readonly limited: boolean;
 }
 
-/** Newest judged answers that one retraining reads; bounds its time and memory. */
-export const MAX_SAMPLES = 20_000;
-const PAGE = 1_000;
+/** Newest judged answers that are read where nobody says how many; and most that anybody may. */
+export const MAX_SAMPLES = 50_000;
+export const MOST_SAMPLES = 1_000_000;
+/** Rows read at once: some milliseconds of this thread, between which requests get their turn. */
+const PAGE = 250;
+const INDEX_PAGE = 1_000;
 
-/**
- * Feedback → outcomes, one per decision and model that answered. Of each source its latest word
- * counts, and sources count alike: three clicks of one user are one opinion.
- */
-export async function labelOutcomes({ db }: Pick<SqlStore, 'db'>): Promise<void> {
-  await db
-    .execute(sql`
-      insert into ${outcomes} (decision_id, model_id, quality, sources, output_tokens, cost_usd, latency_ms, first_labelled_at)
-      select d.id, d.executed_model, said.quality, said.sources, a.output_tokens, a.cost_usd, a.total_ms,
-             date_trunc('milliseconds', clock_timestamp())
-      from (
-        select decision_id, avg(score) as quality, count(*)::int as sources
-        from (
-          select distinct on (decision_id, source) decision_id, score
-          from ${feedback}
-          where score between 0 and 1
-          order by decision_id, source, created_at desc, id desc
-        ) latest
-        group by decision_id
-      ) said
-      join ${decisions} d on d.id = said.decision_id and d.executed_model is not null
-      left join lateral (
-        select output_tokens, cost_usd, total_ms from ${attempts}
-        where decision_id = d.id and model = d.executed_model
-        order by ordinal desc limit 1
-      ) a on true
-      on conflict (decision_id, model_id) do update
-        set quality = excluded.quality, sources = excluded.sources, output_tokens = excluded.output_tokens,
-            cost_usd = excluded.cost_usd, latency_ms = excluded.latency_ms`)
-    .catch((error) => {
-      throw databaseError(error);
-    });
+/** Judged answers as they come from the database: JSON still text, so that a thread of its own can read it. */
+export interface LogPage {
+  readonly rows: readonly JudgedRow[];
+  /** rows × d, row-major. */
+  readonly embeddings: Float32Array;
 }
 
-/** The newest judged answers with embeddings of this encoder, oldest first. */
-export async function readLog(
+export interface LogScan {
+  /** Newest first; to be read once. */
+  readonly pages: AsyncIterable<LogPage>;
+  /** Complete when all pages were read. */
+  readonly leftOut: Readonly<Record<LeftOut, number>>;
+  readonly limited: boolean;
+}
+
+/** The newest judged answers with embeddings of this encoder, a page at a time. @throws `DATABASE_UNAVAILABLE` */
+export function scanLog(
+  { db }: Pick<SqlStore, 'db'>,
+  encoderId: string,
+  { limit = MAX_SAMPLES, page: size = PAGE }: { readonly limit?: number; readonly page?: number } = {},
+): LogScan {
+  const sieve = new Sieve(encoderId, limit);
+  async function* pages(): AsyncGenerator<LogPage> {
+    sieve.leftOut.notAnswered = await judgedWithoutAnswer(db);
+    for await (const found of everyPage<FoundRow>((after) => judgedPage(db, encoderId, size, after), size)) {
+      const kept = found.filter((row) => sieve.keeps(row, row.embedding?.length ?? null));
+      if (kept.length > 0) yield pageOf(kept, sieve.bytes);
+      if (sieve.limited) return;
+      await setImmediate();
+    }
+  }
+  return {
+    pages: pages(),
+    leftOut: sieve.leftOut,
+    get limited() {
+      return sieve.limited;
+    },
+  };
+}
+
+/** Where the newest judged answers are, oldest first, and what else there is: nothing of them is read but that. */
+export interface LogIndex {
+  readonly ids: readonly string[];
+  readonly leftOut: Readonly<Record<LeftOut, number>>;
+  readonly limited: boolean;
+}
+
+/** What {@link scanLog} would read. @throws `DATABASE_UNAVAILABLE` */
+export async function indexLog(
   { db }: Pick<SqlStore, 'db'>,
   encoderId: string,
   limit: number = MAX_SAMPLES,
-): Promise<Log> {
-  const samples: Sample[] = [];
-  const leftOut = { notAnswered: await judgedWithoutAnswer(db), sandbox: 0, notRouted: 0, otherEncoder: 0 };
-  let limited = false;
-  for (let offset = 0; ; offset += PAGE) {
-    const page = await db
-      .select({
-        id: decisions.id,
-        tenant: decisions.tenant,
-        session: decisions.session,
-        routed: decisions.routed,
-        executed: outcomes.modelId,
-        // Its last call of this decision is the one that answered.
-        provider: sql<string | null>`(
-          select ${attempts.provider} from ${attempts}
-          where ${attempts.decisionId} = ${decisions.id} and ${attempts.model} = ${outcomes.modelId}
-          order by ${attempts.ordinal} desc limit 1)`,
-        sampled: decisions.model,
-        propensity: decisions.propensity,
-        distribution: decisions.distribution,
-        facts: decisions.facts,
-        embedding: decisions.embedding,
-        encoderId: decisions.encoderId,
-        quality: outcomes.quality,
-        outputTokens: outcomes.outputTokens,
-        costUsd: outcomes.costUsd,
-        key: decisions.key,
-        tags: decisions.tags,
-        createdAt: decisions.createdAt,
-        explorable: decisions.explorable,
-        kind: outcomes.kind,
-        weight: outcomes.weight,
-        auditQuality: outcomes.auditQuality,
-        auditProbability: decisions.auditProbability,
-        latencyMs: outcomes.latencyMs,
-        firstLabelledAt: outcomes.firstLabelledAt,
-      })
+): Promise<LogIndex> {
+  const sieve = new Sieve(encoderId, limit);
+  sieve.leftOut.notAnswered = await judgedWithoutAnswer(db);
+  const ids: string[] = [];
+  const page = (after?: Place) =>
+    db
+      .select({ ...PLACE, bytes: sql<number | null>`octet_length(${decisions.embedding})` })
       .from(outcomes)
       .innerJoin(decisions, eq(decisions.id, outcomes.decisionId))
-      .orderBy(desc(decisions.createdAt), asc(decisions.id))
-      .limit(PAGE)
-      .offset(offset)
-      .catch((error) => {
-        throw databaseError(error);
-      });
-    for (const row of page) {
-      const why = whyLeftOut({ ...row, executedModel: row.executed }, encoderId);
-      if (why !== null) leftOut[why]++;
-      else if (samples.length >= limit) limited = true;
-      else {
-        const { tenant, session, facts, firstLabelledAt, id, executed, sampled, propensity, distribution } = row;
-        samples.push({
-          id,
-          executed,
-          sampled,
-          propensity,
-          distribution,
-          quality: row.quality,
-          outputTokens: row.outputTokens,
-          costUsd: row.costUsd,
-          embedding: row.embedding!,
-          facts: facts as DecisionFacts,
-          tenant,
-          key: row.key,
-          tags: row.tags,
-          createdAt: row.createdAt.getTime(),
-          explorable: row.explorable,
-          kind: row.kind,
-          weight: row.weight,
-          auditQuality: row.auditQuality,
-          auditProbability: row.auditProbability,
-          latencyMs: row.latencyMs,
-          group: session === null ? id : `${tenant}\n${session}`,
-          firstLabelledAt: firstLabelledAt.getTime(),
-        });
-      }
-    }
-    if (page.length < PAGE || limited) break;
+      .where(following(after))
+      .orderBy(...NEWEST_FIRST)
+      .limit(INDEX_PAGE);
+  for await (const found of everyPage(page, INDEX_PAGE)) {
+    for (const row of found) if (sieve.keeps(row, row.bytes)) ids.push(row.id);
+    if (sieve.limited) break;
+    await setImmediate();
   }
-  return { samples: samples.reverse(), leftOut, limited };
+  return { ids: ids.reverse(), leftOut: sieve.leftOut, limited: sieve.limited };
+}
+
+/** Tells what teaches from what does not, and counts the latter. */
+class Sieve {
+  readonly leftOut = { notAnswered: 0, sandbox: 0, notRouted: 0, otherEncoder: 0 };
+  /** There was more than the limit. */
+  limited = false;
+  /** Length of the embeddings kept. */
+  bytes = 0;
+  readonly #encoderId: string;
+  readonly #limit: number;
+  #taken = 0;
+
+  constructor(encoderId: string, limit: number) {
+    this.#encoderId = encoderId;
+    this.#limit = limit;
+  }
+
+  /** @param bytes length of the row's embedding; null: it has none */
+  keeps(row: Place & Pick<Judged, 'routed' | 'provider' | 'encoderId'>, bytes: number | null): boolean {
+    const embedding = bytes === null ? null : { length: bytes };
+    let why = whyLeftOut({ ...row, executedModel: row.executed, embedding }, this.#encoderId);
+    if (why === null) {
+      this.bytes ||= bytes!;
+      // An encoder has one dimension: what has another one is of none.
+      if (bytes !== this.bytes || bytes % 4 !== 0) why = 'otherEncoder';
+    }
+    if (why !== null) this.leftOut[why]++;
+    else if (this.#taken >= this.#limit) this.limited = true;
+    else this.#taken++;
+    return why === null && !this.limited;
+  }
+}
+
+async function* everyPage<T extends Place>(read: (after?: T) => PromiseLike<T[]>, size: number): AsyncGenerator<T[]> {
+  let after: T | undefined;
+  do {
+    let page: T[];
+    try {
+      page = await read(after);
+    } catch (error) {
+      throw databaseError(error);
+    }
+    yield page;
+    after = page.length < size ? undefined : page.at(-1);
+  } while (after !== undefined);
+}
+
+type FoundRow = Awaited<ReturnType<typeof judgedPage>>[number];
+export type JudgedRow = Omit<FoundRow, 'embedding'>;
+
+/** Rows that follow this one, newest first. */
+const judgedPage = (db: SqlStore['db'], encoderId: string, size: number, after?: Place) =>
+  db
+    .select({ ...PLACE, ...contentOf(encoderId) })
+    .from(outcomes)
+    .innerJoin(decisions, eq(decisions.id, outcomes.decisionId))
+    .where(following(after))
+    .orderBy(...NEWEST_FIRST)
+    .limit(size);
+
+interface Place {
+  readonly createdAt: Date;
+  readonly id: string;
+  readonly executed: string;
+}
+
+const NEWEST_FIRST = [desc(decisions.createdAt), asc(decisions.id), asc(outcomes.modelId)] as const;
+
+const following = (after: Place | undefined) =>
+  after &&
+  and(
+    lte(decisions.createdAt, after.createdAt),
+    or(
+      lt(decisions.createdAt, after.createdAt),
+      gt(decisions.id, after.id),
+      and(eq(decisions.id, after.id), gt(outcomes.modelId, after.executed)),
+    ),
+  );
+
+/** What tells a row's place, and whether it teaches. */
+const PLACE = {
+  id: decisions.id,
+  executed: outcomes.modelId,
+  createdAt: decisions.createdAt,
+  routed: decisions.routed,
+  // Its last call of this decision is the one that answered.
+  provider: sql<string | null>`(
+    select ${attempts.provider} from ${attempts}
+    where ${attempts.decisionId} = ${decisions.id} and ${attempts.model} = ${outcomes.modelId}
+    order by ${attempts.ordinal} desc limit 1)`,
+  encoderId: decisions.encoderId,
+};
+
+const contentOf = (encoderId: string) => ({
+  tenant: decisions.tenant,
+  session: decisions.session,
+  sampled: decisions.model,
+  propensity: decisions.propensity,
+  distribution: sql<string>`${decisions.distribution}::text`,
+  facts: sql<string>`${decisions.facts}::text`,
+  // Of another encoder's, that there is one is enough.
+  embedding: sql<Uint8Array | null>`case when ${decisions.encoderId} = ${encoderId} then ${decisions.embedding}
+    when ${decisions.embedding} is not null then ''::bytea end`,
+  quality: outcomes.quality,
+  outputTokens: outcomes.outputTokens,
+  costUsd: outcomes.costUsd,
+  key: decisions.key,
+  tags: sql<string>`${decisions.tags}::text`,
+  difficulty: decisions.difficulty,
+  outOfDomain: decisions.outOfDomain,
+  explorable: decisions.explorable,
+  explored: decisions.explored,
+  kind: outcomes.kind,
+  weight: outcomes.weight,
+  auditQuality: outcomes.auditQuality,
+  auditProbability: decisions.auditProbability,
+  latencyMs: outcomes.latencyMs,
+  firstLabelledAt: outcomes.firstLabelledAt,
+});
+
+function pageOf(found: readonly FoundRow[], bytes: number): LogPage {
+  const embeddings = new Float32Array((found.length * bytes) / 4);
+  const into = new DataView(embeddings.buffer);
+  const rows = found.map(({ embedding, ...row }, i) => {
+    const from = new DataView(embedding!.buffer, embedding!.byteOffset, bytes);
+    // Stored little-endian, kept as this machine has it.
+    if (IS_LITTLE_ENDIAN) new Uint8Array(embeddings.buffer, i * bytes, bytes).set(embedding!);
+    else for (let at = 0; at < bytes; at += 4) into.setFloat32(i * bytes + at, from.getFloat32(at, true), false);
+    return row;
+  });
+  return { rows, embeddings };
+}
+
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/** A page's judged answers; embeddings are views of the page's. */
+export function samplesOf({ rows, embeddings }: LogPage): Sample[] {
+  const d = embeddings.length / rows.length;
+  return rows.map((row, i) => {
+    const { session: _s, routed: _, provider: _p, encoderId: _e, distribution, facts, tags, ...rest } = row;
+    return {
+      ...rest,
+      distribution: JSON.parse(distribution) as Sample['distribution'],
+      facts: JSON.parse(facts) as DecisionFacts,
+      tags: JSON.parse(tags) as string[],
+      embedding: embeddings.subarray(i * d, i * d + d),
+      createdAt: row.createdAt.getTime(),
+      firstLabelledAt: row.firstLabelledAt.getTime(),
+      group: groupOf(row),
+    };
+  });
+}
+
+/** The newest judged answers with embeddings of this encoder, oldest first. @throws `DATABASE_UNAVAILABLE` */
+export async function readLog(
+  store: Pick<SqlStore, 'db'>,
+  encoderId: string,
+  limit: number = MAX_SAMPLES,
+): Promise<Log> {
+  const scan = scanLog(store, encoderId, { limit });
+  const samples: Sample[] = [];
+  for await (const page of scan.pages) samples.push(...samplesOf(page));
+  return { samples: samples.reverse(), leftOut: scan.leftOut, limited: scan.limited };
 }
 
 /** Decisions that were judged though nobody had answered: they have no outcome. */
@@ -216,6 +340,54 @@ export async function* rankedPages(
     yield page.map((sample) => ({ ...sample, ranked: ranked.get(sample.id) ?? [] }));
   }
 }
+
+/**
+ * The same as lines of JSON, as {@link RankedSample} has it but for the embedding, which is base64 of little-endian
+ * float32. What is JSON in the database goes into the line as it is.
+ * @param ids of one page
+ */
+export async function rankedLines(
+  { db }: Pick<SqlStore, 'db'>,
+  encoderId: string,
+  ids: readonly string[],
+): Promise<string[]> {
+  const found = await db
+    .select({ ...PLACE, ...contentOf(encoderId), ranked: sql<string>`${decisions.ranked}::text` })
+    .from(outcomes)
+    .innerJoin(decisions, eq(decisions.id, outcomes.decisionId))
+    .where(inArray(decisions.id, [...ids]))
+    .catch((error) => {
+      throw databaseError(error);
+    });
+  const lines = new Map(found.map((row) => [row.id, lineOf(row)]));
+  return ids.flatMap((id) => lines.get(id) ?? []);
+}
+
+function lineOf(row: FoundRow & { readonly ranked: string }): string {
+  const {
+    distribution,
+    facts,
+    tags,
+    ranked,
+    embedding,
+    session: _s,
+    routed: _,
+    provider: _p,
+    encoderId: _e,
+    ...rest
+  } = row;
+  const plain = JSON.stringify({
+    ...rest,
+    embedding: Buffer.from(embedding!).toString('base64'),
+    createdAt: row.createdAt.getTime(),
+    firstLabelledAt: row.firstLabelledAt.getTime(),
+    group: groupOf(row),
+  });
+  return `${plain.slice(0, -1)},"distribution":${distribution},"facts":${facts},"tags":${tags},"ranked":${ranked}}`;
+}
+
+const groupOf = ({ session, tenant, id }: Pick<JudgedRow, 'session' | 'tenant' | 'id'>): string =>
+  session === null ? id : `${tenant}\n${session}`;
 
 /** Judged answers as a table: one row per decision, one column per model that answered, one cell filled in each row. */
 export function logTable(samples: readonly Sample[]): OutcomeTable {

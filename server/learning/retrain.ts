@@ -1,22 +1,26 @@
-/** Log → refitted heads → verdict → perhaps a promotion. The one place where a router in force is replaced. */
+/** Log → refitted heads → verdict → perhaps a router on trial or in force. The work of the job `retrain`. */
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
-import { type ErrorCode, RoutingError } from '../../datasets/index.ts';
+import { RoutingError } from '../../datasets/index.ts';
 import { defaultArtifactDir, Manifest } from '../../router/artifact/artifact.ts';
 import type { Policy } from '../../router/policy/policy.ts';
-import { startWorker } from '../db/start-worker.ts';
+import { type GatewayConfig, LearningConfig, RolloutConfig } from '../config/index.ts';
 import type { SqlStore } from '../db/store.ts';
+import { clearAlarmsRaisedBy } from '../drift/alarms.ts';
+import { labelOutcomes } from '../feedback/outcomes.ts';
 import { artifactDir, artifactsFolder, keepArtifact, unusablePromotion } from './artifacts.ts';
-import type { FitJob, FitResult } from './fit.ts';
-import type { FitReply } from './fit-worker.ts';
+import type { FitResult } from './fit.ts';
+import { fitInput } from './fit-input.ts';
+import { fitInThread } from './fit-thread.ts';
 import { type Comparison, DEFAULT_GATE, type GateOptions, type Verdict } from './gate.ts';
 import type { LeftOut } from './learnable.ts';
-import { labelOutcomes, readLog, type Sample } from './log.ts';
-import { activeArtifact, addPromotion, history } from './promotions.ts';
+import { activeArtifact, history, type Promotion, promotionOf } from './promotions.ts';
+import { beginRollout, type GateSays, wasTurnedDown } from './rollout/begin.ts';
+import type { Signing } from './rollout/signing.ts';
 
 export interface LearningContext {
   readonly store: SqlStore;
@@ -29,6 +33,16 @@ export interface LearningContext {
   readonly encoderDir?: string | undefined;
   /** The operator's overrides of the artifact's policy. */
   readonly policy?: Partial<Policy> | undefined;
+  /** The key that artifacts are signed with. Default: the data folder’s, or that of the environment. */
+  readonly signing?: Signing | undefined;
+  /** From what is learned. Default: as the configuration has it where nothing is said. */
+  readonly learning?: GatewayConfig['learning'] | undefined;
+  /** What becomes of the result. Default: in force if the log shows it to be no worse, else refused. */
+  readonly rollout?: GatewayConfig['rollout'] | undefined;
+  /** Which are protected. Default: none. */
+  readonly teams?: GatewayConfig['teams'] | undefined;
+  /** Who computes. Default: a thread of its own. */
+  readonly fit?: typeof fitInThread | undefined;
 }
 
 export interface RetrainOptions extends Partial<GateOptions> {
@@ -37,12 +51,24 @@ export interface RetrainOptions extends Partial<GateOptions> {
   readonly seed?: number | undefined;
 }
 
+/** What a retraining is part of, and who watches it. */
+export interface RetrainRun {
+  /** Its verdict stands once: begun again after it was on record, a job only reads it. */
+  readonly jobId?: string | undefined;
+  /** Ends it; what is on record by then stays there. */
+  readonly signal?: AbortSignal | undefined;
+  /** Waited for where a new step begins. @param share of the whole that is done, in [0, 1] */
+  readonly step?: ((step: RetrainStep, share: number) => Promise<void>) | undefined;
+}
+
+export type RetrainStep = 'reading the log' | 'fitting and comparing' | 'deciding' | 'tidying up';
+
 export interface RetrainReport {
-  readonly outcome: 'promoted' | 'refused' | 'would-promote' | 'would-refuse';
+  readonly outcome: 'promoted' | 'refused' | 'on-trial' | 'would-promote' | 'would-refuse' | 'would-try';
   readonly reasons: readonly string[];
   /** Hash of the artifact that was in force. */
   readonly incumbent: string;
-  /** Hash of the new one; null unless promoted. */
+  /** Hash of the new one; null unless promoted or on trial. */
   readonly artifact: string | null;
   /** Judged answers learned from; of these, never seen by the incumbent. */
   readonly samples: number;
@@ -54,6 +80,11 @@ export interface RetrainReport {
   readonly leftOut: Readonly<Record<LeftOut, number>>;
   readonly limited: boolean;
   readonly comparison: Comparison | null;
+  /** What the gate asked, and what was found. */
+  readonly checks: Verdict['checks'];
+  readonly power: Verdict['power'];
+  readonly decisionTimes: Verdict['decisionTimes'];
+  readonly limits: Verdict['limits'];
   readonly gate: GateOptions;
   readonly seed: number;
   /** Newest label learned from, milliseconds since 1970: what the next retraining takes for seen. */
@@ -63,71 +94,155 @@ export interface RetrainReport {
 
 const underWay = new WeakSet<SqlStore>();
 
-/** @throws `INVALID_REQUEST` while another one runs, `DATABASE_UNAVAILABLE`, `ARTIFACT_…` */
-export async function retrain(context: LearningContext, options: RetrainOptions = {}): Promise<RetrainReport> {
+/**
+ * @throws `INVALID_REQUEST` while another one runs that is no job, or where something else came into force meanwhile;
+ *         `DATABASE_UNAVAILABLE`, `ARTIFACT_…`, the signal's reason
+ */
+export async function retrain(
+  context: LearningContext,
+  options: RetrainOptions = {},
+  run: RetrainRun = {},
+): Promise<RetrainReport> {
   const { store } = context;
+  // Of jobs one runs at a time anyway; a dry run leaves no trace.
+  if (run.jobId !== undefined || options.dryRun) return retrainNow(context, options, run);
   if (underWay.has(store)) throw new RoutingError('INVALID_REQUEST', 'a retraining is under way; wait for it to end');
   underWay.add(store);
   try {
-    return await retrainNow(context, options);
+    return await retrainNow(context, options, run);
   } finally {
     underWay.delete(store);
   }
 }
 
-async function retrainNow(context: LearningContext, options: RetrainOptions): Promise<RetrainReport> {
-  const { store, dataDir, candidates } = context;
+async function retrainNow(context: LearningContext, options: RetrainOptions, run: RetrainRun): Promise<RetrainReport> {
+  const { store, dataDir, signing } = context;
+  const { jobId, signal, step = async () => {} } = run;
+  const onRecord = jobId === undefined ? null : await promotionOf(store, jobId);
+  if (onRecord !== null) return reportOf(onRecord);
   const { dryRun = false, seed = 1 } = options;
-  const gate: GateOptions = {
-    minFeedback: options.minFeedback ?? DEFAULT_GATE.minFeedback,
-    maxQualityLoss: options.maxQualityLoss ?? DEFAULT_GATE.maxQualityLoss,
-    maxUnknown: options.maxUnknown ?? DEFAULT_GATE.maxUnknown,
-  };
+  const rollout = context.rollout ?? RolloutConfig.parse({ trialOnInsufficient: false });
+  const gate = gateOf(options);
   const started = performance.now();
+  const begun = new Date();
+  await step('reading the log', 0);
   await store.flush();
   await labelOutcomes(store);
-  const promoted = await activeArtifact(store);
-  const configuredDir = context.baseDir ?? defaultArtifactDir();
-  const incumbentDir = promoted === null ? configuredDir : await artifactDir(store, dataDir, promoted);
-  const manifest = promoted === null ? readManifest(incumbentDir) : manifestOfPromoted(promoted, incumbentDir);
-  const baseDir = promoted === null ? configuredDir : await baseOf(store, dataDir, manifest, configuredDir);
-  const log = await readLog(store, manifest.encoder.id);
-  const trainedThrough = promoted === null ? null : await trainedThroughOf(store, promoted);
-  const { encoderDir, policy = {} } = context;
-  const job = { baseDir, incumbentDir, encoderDir, trainedThrough, candidates, policy, gate, seed };
-  const fitted = (saveUnder: string) => fitInThread({ ...job, samples: log.samples, saveUnder });
+  const ground = await groundOf(context);
+  const { promoted, incumbentDir, baseDir } = ground;
+  const { maxSamples, halfLifeDays, maxTeamShare, maxKeyShare } = context.learning ?? LearningConfig.parse({});
+  await step('fitting and comparing', 0.1);
+  const fitting = context.fit ?? fitInThread;
+  const fitted = (saveUnder: string) =>
+    fitting(
+      {
+        baseDir,
+        incumbentDir,
+        encoderDir: context.encoderDir,
+        trainedThrough: ground.trainedThrough,
+        candidates: context.candidates,
+        policy: context.policy ?? {},
+        protectedTeams: Object.entries(context.teams ?? {}).flatMap(([name, team]) => (team.protected ? [name] : [])),
+        gate,
+        seed,
+        saveUnder,
+        saveUnsure: rollout.trialOnInsufficient,
+        learning: { halfLifeDays, maxTeamShare, maxKeyShare },
+      },
+      fitInput(store, { encoderId: ground.encoderId, maxSamples }),
+      { signal, onProgress: (_, share) => void step('fitting and comparing', 0.1 + 0.8 * share).catch(() => {}) },
+    );
   const result = await (dryRun ? inScratch(fitted) : fitted(artifactsFolder(dataDir)));
-  const { promote, reasons } = await withoutReturns(store, result);
+  await step('deciding', 0.9);
+  const { says, reasons } = await saidOf(store, result);
+  const { checks, power, decisionTimes, limits } = result.verdict;
   const report: RetrainReport = {
-    outcome: dryRun ? (promote ? 'would-promote' : 'would-refuse') : promote ? 'promoted' : 'refused',
+    outcome: says === 'promote' ? 'would-promote' : says === 'insufficient' ? 'would-try' : 'would-refuse',
     reasons,
     incumbent: result.incumbent,
-    artifact: promote && !dryRun ? (result.saved?.hash ?? null) : null,
-    samples: log.samples.length,
+    artifact: null,
+    samples: result.learned.samples,
     unseen: result.unseen,
-    sessions: new Set(log.samples.map(({ group }) => group)).size,
-    models: perModel(log.samples),
-    leftOut: log.leftOut,
-    limited: log.limited,
+    sessions: result.learned.sessions,
+    models: result.learned.models,
+    leftOut: result.leftOut,
+    limited: result.limited,
     comparison: result.comparison,
+    checks,
+    power,
+    decisionTimes,
+    limits,
     gate,
     seed,
-    trainedThrough: log.samples.reduce<number | null>((t, s) => Math.max(t ?? 0, s.firstLabelledAt), null),
+    trainedThrough: result.learned.trainedThrough,
     seconds: (performance.now() - started) / 1000,
   };
   if (dryRun) return report;
-  if (promote && result.saved !== null) {
+  const artifact = says === 'refuse' ? null : result.saved!.hash;
+  if (artifact !== null) {
     // The base too: a later version of this package may ship another one.
-    await keepArtifact(store, dataDir, result.base, baseDir);
-    await keepArtifact(store, dataDir, result.saved.hash, result.saved.dir);
+    await keepArtifact(store, dataDir, result.base, baseDir, signing);
+    await keepArtifact(store, dataDir, artifact, result.saved!.dir, signing);
   }
-  await addPromotion(store, {
-    kind: promote ? 'promoted' : 'refused',
-    artifact: report.artifact ?? promoted,
-    previous: promoted,
-    verdict: report,
-  });
-  return report;
+  signal?.throwIfAborted();
+  const row = await beginRollout(
+    { store, rollout },
+    { artifact, previous: promoted, gate: says, verdict: report, jobId: jobId ?? null },
+  );
+  await step('tidying up', 0.99);
+  // Promoted or refused, the world is judged as it is now; a trial is still to find that out.
+  if (row.kind === 'promoted' || result.verdict.kind === 'refuse') await clearAlarmsRaisedBy(store, begun);
+  return reportOf(row);
+}
+
+const gateOf = ({ minFeedback, maxQualityLoss, maxUnknown, limits }: RetrainOptions): GateOptions => ({
+  minFeedback: minFeedback ?? DEFAULT_GATE.minFeedback,
+  maxQualityLoss: maxQualityLoss ?? DEFAULT_GATE.maxQualityLoss,
+  maxUnknown: maxUnknown ?? DEFAULT_GATE.maxUnknown,
+  ...(limits !== undefined && { limits }),
+});
+
+const OUTCOMES: Partial<Record<Promotion['kind'], RetrainReport['outcome']>> = {
+  promoted: 'promoted',
+  shadow: 'on-trial',
+  canary: 'on-trial',
+};
+
+/** What a verdict on record says, by the row: that tells what became of it. */
+function reportOf({ kind, artifact, trial, verdict }: Promotion): RetrainReport {
+  const outcome = OUTCOMES[kind] ?? 'refused';
+  return {
+    ...(verdict as RetrainReport),
+    outcome,
+    artifact: outcome === 'promoted' ? artifact : outcome === 'on-trial' ? trial!.artifact : null,
+  };
+}
+
+interface Ground {
+  /** Hash of the promoted artifact in force; null: the base is. */
+  readonly promoted: string | null;
+  readonly incumbentDir: string;
+  readonly baseDir: string;
+  readonly encoderId: string;
+  readonly trainedThrough: number | null;
+}
+
+/** What the new router is fitted from and compared with. */
+async function groundOf({ store, dataDir, baseDir: configured, signing }: LearningContext): Promise<Ground> {
+  const promoted = await activeArtifact(store);
+  const configuredDir = configured ?? defaultArtifactDir();
+  const incumbentDir = promoted === null ? configuredDir : await artifactDir(store, dataDir, promoted, signing);
+  const manifest = promoted === null ? readManifest(incumbentDir) : manifestOfPromoted(promoted, incumbentDir);
+  return {
+    promoted,
+    incumbentDir,
+    baseDir:
+      promoted === null
+        ? configuredDir
+        : await baseOf(manifest, configuredDir, (hash) => artifactDir(store, dataDir, hash, signing)),
+    encoderId: manifest.encoder.id,
+    trainedThrough: promoted === null ? null : await trainedThroughOf(store, promoted),
+  };
 }
 
 /** A dry run makes the artifact too: its hash tells whether it is one that was rolled back. */
@@ -140,15 +255,17 @@ async function inScratch<T>(work: (folder: string) => Promise<T>): Promise<T> {
   }
 }
 
-/** What somebody rolled back does not return by itself: it takes feedback that was not there then. */
-async function withoutReturns(store: SqlStore, { verdict, saved }: FitResult): Promise<Verdict> {
-  if (saved === null) return verdict;
-  const rows = await history(store, Number.MAX_SAFE_INTEGER);
-  if (!rows.some(({ kind, previous }) => kind === 'rolled-back' && previous === saved.hash)) return verdict;
-  return {
-    promote: false,
-    reasons: [`${saved.hash.slice(0, 12)} was rolled back; without new feedback it does not return`],
-  };
+/** What the gate says. What was taken back does not return by itself: it takes feedback that was not there then. */
+async function saidOf(
+  store: SqlStore,
+  { verdict, saved }: FitResult,
+): Promise<{ says: GateSays; reasons: readonly string[] }> {
+  const { kind, reasons } = verdict;
+  // What was not made cannot be tried: too few answers to compare at all.
+  if (saved === null) return { says: 'refuse', reasons };
+  if (!(await wasTurnedDown(store, saved.hash))) return { says: kind, reasons };
+  const why = `${saved.hash.slice(0, 12)} was rolled back or turned down; without new feedback it does not return`;
+  return { says: 'refuse', reasons: [why] };
 }
 
 /**
@@ -156,22 +273,27 @@ async function withoutReturns(store: SqlStore, { verdict, saved }: FitResult): P
  * artifact if it has the same encoder (it may be a newer one), else the incumbent's own parent.
  */
 async function baseOf(
-  store: SqlStore,
-  dataDir: string,
   { encoder, parent }: Manifest,
   configuredDir: string,
+  dirOf: (hash: string) => Promise<string>,
 ): Promise<string> {
   if (readManifest(configuredDir).encoder.id === encoder.id || parent === null) return configuredDir;
-  return artifactDir(store, dataDir, parent);
+  return dirOf(parent);
 }
 
 const StoredVerdict = z.object({ trainedThrough: z.number().nullable() });
 
+/** By the verdict that the artifact came of, whether it came into force at once or by way of a trial. */
 async function trainedThroughOf(store: SqlStore, artifact: string): Promise<number> {
   const rows = await history(store, Number.MAX_SAFE_INTEGER);
-  const row = rows.find((p) => p.kind === 'promoted' && p.artifact === artifact);
-  const stored = StoredVerdict.safeParse(row?.verdict);
-  return (stored.success ? stored.data.trainedThrough : null) ?? row?.createdAt.getTime() ?? Date.now();
+  const about = rows.filter(
+    (p) => p.trial?.artifact === artifact || (p.kind === 'promoted' && p.artifact === artifact),
+  );
+  for (const { verdict } of about) {
+    const stored = StoredVerdict.safeParse(verdict);
+    if (stored.success && stored.data.trainedThrough !== null) return stored.data.trainedThrough;
+  }
+  return about.at(-1)?.createdAt.getTime() ?? Date.now();
 }
 
 function readManifest(dir: string): Manifest {
@@ -190,27 +312,4 @@ function manifestOfPromoted(hash: string, dir: string): Manifest {
   } catch (error) {
     throw unusablePromotion(hash, error);
   }
-}
-
-function perModel(samples: readonly Sample[]): RetrainReport['models'] {
-  const models = new Map<string, { samples: number; sum: number }>();
-  for (const { executed, quality } of samples) {
-    const entry = models.get(executed) ?? { samples: 0, sum: 0 };
-    models.set(executed, { samples: entry.samples + 1, sum: entry.sum + quality });
-  }
-  return [...models]
-    .map(([model, entry]) => ({ model, samples: entry.samples, quality: entry.sum / entry.samples }))
-    .sort((a, b) => b.samples - a.samples || (a.model < b.model ? -1 : 1));
-}
-
-function fitInThread(job: FitJob): Promise<FitResult> {
-  return new Promise((resolve, reject) => {
-    const worker = startWorker(import.meta.url, './fit-worker', { workerData: job });
-    worker.on('message', ({ result, error }: FitReply) => {
-      if (result) resolve(result);
-      else reject(new RoutingError((error?.code ?? 'INTERNAL') as ErrorCode, error?.message ?? 'fitting failed'));
-    });
-    worker.on('error', (cause) => reject(new RoutingError('INTERNAL', `fitting failed: ${cause.message}`, { cause })));
-    worker.on('exit', () => reject(new RoutingError('INTERNAL', 'fitting ended without a result')));
-  });
 }

@@ -3,7 +3,7 @@
  * sessions, whose requests rise and fall together. Negative savings are told as they are.
  */
 import { pairedClusterBootstrap, type UnitWeights } from '../../eval/metrics/paired-bootstrap.ts';
-import type { UsageRow } from './rows.ts';
+import type { UsageCall, UsageRow } from './rows.ts';
 
 /** Fewer requests than this say nothing worth an interval. */
 export const ENOUGH = 30;
@@ -23,8 +23,10 @@ export interface SavedFigures {
   readonly unpriced: number;
   /** Models that savings were counted against. */
   readonly baselines: readonly string[];
-  /** All calls for them, failed ones and those that failed their check included, USD. */
+  /** All calls for them, failed ones, those that failed their check and audits included, USD. */
   readonly paidUsd: number;
+  /** Of these, audits: what it cost to know how good the answers are. */
+  readonly auditUsd: number;
   /** What the baseline would have cost, USD. */
   readonly baselineUsd: number;
   /** Null where there are fewer than {@link ENOUGH}. */
@@ -62,9 +64,10 @@ export function savedFigures(rows: readonly UsageRow[], options: BootstrapOption
   const counted = rows.filter((row) => row.executed === null || (row.baselineCostUsd !== null && isPriced(row)));
   const units = sumsByUnit(counted, {
     paid: paidFor,
+    audits: ({ calls }) => costOf(calls.filter(isAudit)),
     baseline: ({ baselineCostUsd, executed }) => (executed === null ? 0 : baselineCostUsd!),
   });
-  const { paid, baseline } = total(units);
+  const { paid, baseline, audits } = total(units);
   const estimates = estimated(units, options, {
     savedUsd: (sums) => sums.baseline - sums.paid,
     savedShare: (sums) => ratio(sums.baseline - sums.paid, sums.baseline),
@@ -75,6 +78,7 @@ export function savedFigures(rows: readonly UsageRow[], options: BootstrapOption
     unpriced: rows.length - counted.length,
     baselines: [...new Set(counted.flatMap(({ baselineModel }) => baselineModel ?? []))].sort(),
     paidUsd: paid,
+    auditUsd: audits,
     baselineUsd: baseline,
     savedUsd: estimates.savedUsd,
     savedShare: estimates.savedShare,
@@ -186,5 +190,8 @@ function mapped<Name extends string, A, B>(
 }
 
 const isPriced = ({ calls }: UsageRow): boolean => calls.length > 0 && calls.every(({ costUsd }) => costUsd !== null);
-const paidFor = ({ calls }: UsageRow): number => calls.reduce((sum, { costUsd }) => sum + (costUsd ?? 0), 0);
+const costOf = (calls: readonly UsageCall[]): number => calls.reduce((sum, { costUsd }) => sum + (costUsd ?? 0), 0);
+const paidFor = ({ calls }: UsageRow): number => costOf(calls);
+/** A judge’s look at an answer that was out: nothing the client waited for or got. */
+export const isAudit = ({ purpose }: UsageCall): boolean => purpose === 'audit';
 const ratio = (above: number, below: number): number | null => (below > 0 ? above / below : null);

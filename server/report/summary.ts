@@ -1,6 +1,6 @@
 /** Requests → what they cost, how they went, what `auto` saved and what it would have saved; pure. */
 import type { UsageCall, UsageRow } from './rows.ts';
-import { type ObservedFigures, observedFigures, type SavedFigures, savedFigures } from './savings.ts';
+import { isAudit, type ObservedFigures, observedFigures, type SavedFigures, savedFigures } from './savings.ts';
 
 export interface Group {
   readonly name: string;
@@ -36,6 +36,8 @@ export interface UsageReport {
     readonly escalated: number;
     /** Answered by the sandbox: nobody was called. */
     readonly sandbox: number;
+    /** A judge was asked about their answer. */
+    readonly audited: number;
   };
   readonly calls: { readonly total: number; readonly failed: number; readonly unpriced: number };
   readonly spend: {
@@ -43,6 +45,8 @@ export interface UsageReport {
     readonly usd: number;
     /** Of these, calls that gave no answer to a client: failed, given up, or failed their check. */
     readonly withoutAnswerUsd: number;
+    /** Of these, a judge’s audits of answers. */
+    readonly auditUsd: number;
   };
   readonly tokens: {
     readonly input: number;
@@ -87,6 +91,7 @@ export function summarise(rows: readonly UsageRow[], options: SummaryOptions): U
       fellBack: count(rows, fellBack),
       escalated: count(rows, ({ calls }) => calls.some(({ purpose }) => purpose === 'escalation')),
       sandbox: count(rows, isSandbox),
+      audited: count(rows, ({ calls }) => calls.some(isAudit)),
     },
     calls: {
       total: calls.length,
@@ -95,7 +100,8 @@ export function summarise(rows: readonly UsageRow[], options: SummaryOptions): U
     },
     spend: {
       usd: sum(calls, costOf),
-      withoutAnswerUsd: sum(rows, (row) => sum(row.calls, costOf) - costOf(answerOf(row))),
+      withoutAnswerUsd: sum(rows, (row) => sum(row.calls.filter(isForClient), costOf) - costOf(answerOf(row))),
+      auditUsd: sum(calls.filter(isAudit), costOf),
     },
     tokens: {
       input: sum(calls, (call) => call.inputTokens ?? 0),
@@ -129,7 +135,9 @@ export function summarise(rows: readonly UsageRow[], options: SummaryOptions): U
 
 /** The call whose answer the client got: the last of the model that is named for it. */
 export const answerOf = ({ executed, calls }: UsageRow): UsageCall | undefined =>
-  executed === null ? undefined : calls.findLast(({ model, status }) => model === executed && status !== 'error');
+  executed === null
+    ? undefined
+    : calls.findLast((call) => call.model === executed && call.status !== 'error' && isForClient(call));
 
 /** Another model answered because a call had failed: not because of a check. */
 function fellBack(row: UsageRow): boolean {
@@ -139,6 +147,7 @@ function fellBack(row: UsageRow): boolean {
   );
 }
 
+const isForClient = (call: UsageCall): boolean => !isAudit(call);
 const isFailed = ({ status }: UsageCall): boolean => status === 'error' || status === 'partial';
 const costOf = (call: UsageCall | undefined): number => call?.costUsd ?? 0;
 const sinceFirst = (row: UsageRow): number => Math.max(0, answerOf(row)!.startedAt - row.calls[0]!.startedAt);

@@ -46,6 +46,9 @@ function totals({ requests, calls, spend, tokens, latencyMs, firstByteMs }: Usag
     `requests    ${whole(requests.total)}: ${notes.join(', ')}`,
     `calls       ${whole(calls.total)}, of which ${whole(calls.failed)} failed`,
     `spent       ${usd(spend.usd)}, of which ${usd(spend.withoutAnswerUsd)} for calls whose answer nobody got${unpriced}`,
+    ...(requests.audited > 0
+      ? [`audits      ${usd(spend.auditUsd)} of it for a judge’s look at ${whole(requests.audited)} answers`]
+      : []),
     `tokens      ${whole(tokens.input)} in (${whole(tokens.cachedInput)} from caches), ${whole(tokens.output)} out` +
       (tokens.reasoning > 0 ? ` (${whole(tokens.reasoning)} of them reasoning)` : ''),
     `answered    ${times(latencyMs)}`,
@@ -76,12 +79,13 @@ function table(title: string, unit: string, groups: readonly Group[]): string[] 
 }
 
 function saved(figures: SavedFigures): string[] {
-  const { requests, baselines, paidUsd, baselineUsd, savedUsd, savedShare, unpriced } = figures;
+  const { requests, baselines, paidUsd, auditUsd, baselineUsd, savedUsd, savedShare, unpriced } = figures;
   const title = 'What auto saved';
   const left = unpriced === 0 ? [] : [`  ${whole(unpriced)} routed requests are left out: no price is known for them.`];
   if (requests === 0)
     return [title, '  No routed answers of real models yet: send "model": "auto" to have them.', ...left];
-  const facts = `  ${whole(requests)} routed requests cost ${usd(paidUsd)}; always calling ${baselines.join(' or ') || 'the baseline'} would have cost ${usd(baselineUsd)}.`;
+  const audits = auditUsd === 0 ? '' : ` (${usd(auditUsd)} of it audits)`;
+  const facts = `  ${whole(requests)} routed requests cost ${usd(paidUsd)}${audits}; always calling ${baselines.join(' or ') || 'the baseline'} would have cost ${usd(baselineUsd)}.`;
   if (savedUsd === null || savedShare === null) return [title, facts, notEnough(requests), ...left];
   return [
     title,

@@ -433,6 +433,9 @@ test('admin operations ask for the token', async () => {
       return { promoted: false };
     },
     rollback: async () => ({ rolledBack: true }),
+    trust: async () => ({}),
+    jobs: async () => ({}),
+    trust: async () => ({}),
     log: async () => (async function* () {})(),
   };
   const gateway = await start([small], { admin });

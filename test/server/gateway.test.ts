@@ -654,7 +654,7 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
       reason: 'cheapest_adequate',
       embeddingDimension: 2,
       attempts: [{ ordinal: 0, model: 'one/cheap' }],
-      feedback: [{ score: 0.75, source: 'tests' }],
+      feedback: [{ score: 0.75, source: expect.stringMatching(/^code:[0-9a-f]{8}$/) }],
     });
     expect(shown).not.toHaveProperty('embedding');
     await gateway.store.flush();

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import { loadArtifact, readEncoder, saveArtifact } from '../../router/artifact/artifact.ts';
 import { openStore } from '../../server/db/store.ts';
-import { artifactsFolder } from '../../server/learning/artifacts.ts';
+import { artifactsFolder, keepArtifact } from '../../server/learning/artifacts.ts';
 import { addPromotion } from '../../server/learning/promotions.ts';
 import { startGateway } from '../../server/main.ts';
 import { chat, completion, hello, jsonOf, type Script, sendJson, startSse, until, upstream, word } from './fakes.ts';
@@ -178,20 +178,23 @@ test('a promoted artifact is taken up without a restart, a damaged one is not, a
     addPromotion(first.store, { kind: 'promoted', artifact, previous, verdict: {} });
   const decidedBy = async () => (await chat(first.url, hello('auto'))).headers.get('x-pointsman-artifact');
   expect(await decidedBy()).toBe(base);
+  await keepArtifact(first.store, dataDir, hash, join(folder, hash));
   await promote(hash, null);
   await until(() => first.gateway.holder.current.artifactHash === hash);
   expect(await decidedBy()).toBe(hash);
 
-  mkdirSync(join(folder, 'damaged'));
-  writeFileSync(join(folder, 'damaged', 'manifest.json'), '{}');
-  await promote('damaged', hash);
+  const damaged = 'd'.repeat(32);
+  mkdirSync(join(folder, damaged));
+  writeFileSync(join(folder, damaged, 'manifest.json'), '{}');
+  await keepArtifact(first.store, dataDir, damaged, join(folder, damaged));
+  await promote(damaged, hash);
   await new Promise((resolve) => setTimeout(resolve, 1500));
   expect(await decidedBy()).toBe(hash);
   await first.close();
 
   const second = await start({ dataDir });
   expect(second.gateway.holder.current.artifactHash).toBe(base);
-  const wayOut = /promoted router damaged cannot be used .*pointsman retrain --rollback/;
+  const wayOut = /promoted router dddddddddddd cannot be used .*pointsman retrain --rollback/;
   expect(second.routerProblem).toMatch(wayOut);
   const { token, url } = JSON.parse(readFileSync(join(dataDir, 'lock.json'), 'utf8'));
   expect(url).toBe(second.url);
@@ -205,9 +208,9 @@ test('a promoted artifact is taken up without a restart, a damaged one is not, a
     code: 'ARTIFACT_DAMAGED',
     message: expect.stringMatching(wayOut),
   });
-  expect(await jsonOf(post('rollback'))).toEqual({ from: 'damaged', to: hash });
+  expect(await jsonOf(post('rollback'))).toEqual({ from: damaged, to: hash, stopped: false });
   expect(second.gateway.holder.current.artifactHash).toBe(hash);
-  expect(await jsonOf(post('rollback'))).toEqual({ from: hash, to: null });
+  expect(await jsonOf(post('rollback'))).toEqual({ from: hash, to: null, stopped: false });
   expect(second.gateway.holder.current.artifactHash).toBe(base);
   expect((await jsonOf(post('rollback'))).error.code).toBe('NOT_FOUND');
   expect((await jsonOf(post('retrain', { nonsense: 1 }))).error.code).toBe('INVALID_REQUEST');

@@ -85,10 +85,11 @@ describe('the figures', () => {
       fellBack: 1,
       escalated: 1,
       sandbox: 0,
+      audited: 0,
     });
     expect(report.calls).toEqual({ total: 6, failed: 2, unpriced: 0 });
     // 5 + 1 + 5 + 0.5 + 1; what nobody got: the failed check's 1 and the lost 0.5
-    expect(report.spend).toEqual({ usd: 12.5, withoutAnswerUsd: 1.5 });
+    expect(report.spend).toEqual({ usd: 12.5, withoutAnswerUsd: 1.5, auditUsd: 0 });
     expect(report.tokens).toEqual({ input: 50, cachedInput: 20, output: 25, reasoning: 0 });
     // 100 + 300, 100 + 100, 100
     expect(report.latencyMs).toEqual({ n: 3, p50: 200, p99: 400 });
@@ -120,6 +121,27 @@ describe('the figures', () => {
     expect(auto.savedShare!.value).toBeCloseTo(118.5 / 164);
     expect(auto.savedShare!.low!).toBeLessThan(118.5 / 164);
     expect(auto.savedShare!.high!).toBeGreaterThan(118.5 / 164);
+  });
+
+  test('audits are paid for, told apart, and no answer of anybody’s', () => {
+    // 40 requests at 1 beside 4; the judge looked at ten of them, at 0.5 each and 9 s later. In one it is the model that answered.
+    const audit = aCall({ purpose: 'audit', model: 'c/judge', costUsd: 0.5, startedAt: 10_000, totalMs: 900 });
+    const rows = many(40, (i) =>
+      aRow({
+        calls: i < 10 ? [aCall({ costUsd: 1 }), { ...audit, ...(i === 0 && { model: 'a/cheap' }) }] : [aCall()],
+      }),
+    );
+    const report = summarise(rows, options);
+    expect(report.spend).toEqual({ usd: 45, withoutAnswerUsd: 0, auditUsd: 5 });
+    expect(report.requests).toMatchObject({ audited: 10, fellBack: 0, escalated: 0 });
+    expect(report.auto).toMatchObject({ paidUsd: 45, auditUsd: 5, baselineUsd: 160 });
+    expect(report.auto.savedUsd!.value).toBeCloseTo(115);
+    expect(report.latencyMs).toEqual({ n: 40, p50: 100, p99: 100 });
+    const text = reportText(report, 'x');
+    expect(text).toContain('audits      $5.00 of it for a judge’s look at 10 answers');
+    expect(text).toContain(
+      '40 routed requests cost $45.0 ($5.00 of it audits); always calling b/dear would have cost $160.',
+    );
   });
 
   test('a loss is told as one', () => {

@@ -24,9 +24,10 @@ if (what === 'lock') {
   const store = await openStore({ dataDir });
   answerRequests(async (rows) => {
     for (const { table, row } of rows) {
-      store.record(
-        table === 'decisions' ? { decision: row } : table === 'attempts' ? { attempt: row } : { feedback: row },
-      );
+      if (table === 'decisions') store.record({ decision: row });
+      else if (table === 'attempts') store.record({ attempt: row });
+      else if (table === 'feedback') store.record({ feedback: row });
+      else store.record({ text: row });
     }
     await store.saved();
   });

@@ -206,7 +206,7 @@ describe('saved', () => {
     // Forty stay.
     expect(writer.state).toMatchObject({ queued: 40, dropped: 25 });
     expect(writer.state.droppedSince).toBeInstanceOf(Date);
-    expect(writer.pending[0]!.row.id).toBe('d25');
+    expect(writer.pending[0]!.row).toMatchObject({ id: 'd25' });
     expect(problems).toContainEqual(expect.stringMatching(/^25 rows are lost/));
     await expect(writer.flush()).rejects.toMatchObject({ code: 'DATABASE_UNAVAILABLE' });
     await writer.stop();

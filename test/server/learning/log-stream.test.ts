@@ -52,7 +52,14 @@ async function serving(log: (options: unknown) => Promise<AsyncIterable<string>>
   const app = Fastify({ bodyLimit: 1000 });
   parseJsonBodies(app);
   app.setErrorHandler(handleError);
-  adminRoutes(app, { token: TOKEN, retrain: async () => ({}), rollback: async () => ({}), log });
+  adminRoutes(app, {
+    token: TOKEN,
+    retrain: async () => ({}),
+    rollback: async () => ({}),
+    trust: async () => ({}),
+    jobs: async () => ({}),
+    log,
+  });
   open.push(app);
   return app.listen({ port: 0, host: '127.0.0.1' });
 }
@@ -82,6 +89,9 @@ const row = {
   tags: [],
   createdAt: 1.7e12,
   explorable: true,
+  explored: false,
+  difficulty: 0.5,
+  outOfDomain: null,
   kind: 'verdict',
   weight: 1,
   auditQuality: null,
@@ -222,7 +232,7 @@ test.each([
   ['a page of HTML', '<html>\n</html>\n', 'UPSTREAM_INVALID', /line 1 is not JSON.*another program at that port/],
   ['null', 'null\n', 'UPSTREAM_INVALID', /line 1: field \(row\)/],
   ['no rows asked for', ndjson({ ...meta(0), log: null }), 'UPSTREAM_INVALID', /line 1: field log/],
-  ['a count beyond all', ndjson(meta(20_001)), 'UPSTREAM_INVALID', /line 1: field log\.samples/],
+  ['a count beyond all', ndjson(meta(1_000_001)), 'UPSTREAM_INVALID', /line 1: field log\.samples/],
   ['a row too many', ndjson(meta(1), row, row), 'UPSTREAM_INVALID', /line 3: more rows than it announced/],
   [
     'a row without a propensity',

@@ -42,6 +42,16 @@ export interface World {
   /** Decisions of one session; default 2. */
   readonly perSession?: number;
   readonly idPrefix?: string;
+  /** Default: the shipped router, {@link candidates} and made-up sentences. */
+  readonly base?: Base;
+}
+
+/** A router and what it chooses from. */
+export interface Base {
+  readonly dir: string;
+  readonly candidates: readonly Candidate[];
+  /** What is asked, in turn. */
+  readonly texts: readonly string[];
 }
 
 export interface Entry {
@@ -51,7 +61,8 @@ export interface Entry {
 }
 
 export async function logOf(world: World): Promise<{ entries: Entry[]; artifact: Artifact }> {
-  const artifact = await loadArtifact();
+  const { base } = world;
+  const artifact = await loadArtifact(base?.dir);
   const { heads, encoder } = artifact;
   const random = seededRandom(world.seed);
   const d = heads.dimension;
@@ -60,7 +71,7 @@ export async function logOf(world: World): Promise<{ entries: Entry[]; artifact:
   const prefix = world.idPrefix ?? 'd';
   for (let i = 0; i < world.decisions; i++) {
     // A prompt like those trained on: real text through the real encoder, then a little noise.
-    const z = await encoder.encode([sentence(random)]);
+    const z = await encoder.encode([base === undefined ? sentence(random) : base.texts[i % base.texts.length]!]);
     for (let a = 0; a < d; a++) z[a]! += 0.02 * normal(random);
     const out = predictHeads(heads, z, 1);
     const facts: RequestFacts = {
@@ -72,7 +83,7 @@ export async function logOf(world: World): Promise<{ entries: Entry[]; artifact:
       turns: 1,
       chars: 400,
     };
-    const predictions = candidates.map((candidate): CandidatePrediction => {
+    const predictions = (base?.candidates ?? candidates).map((candidate): CandidatePrediction => {
       const j = heads.modelIds.indexOf(candidate.like!);
       return {
         candidate,
