@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import type { OutcomeTable, Prompt } from '../../datasets/index.ts';
 import type { Artifact } from '../../router/artifact/artifact.ts';
 import { type Heads, predictHeads, selectHeads } from '../../router/heads/heads.ts';
+import type { Policy } from '../../router/policy/policy.ts';
 import { fitHeads } from '../../router/training/fit-heads.ts';
 import { learnEncoder } from '../../router/training/train.ts';
 import { readWordVectors, shippedVectors } from '../../router/training/word-vectors-file.ts';
@@ -31,9 +32,17 @@ export interface FreshEncoder {
 }
 
 /** Why no encoder can be learned; null: one can. @param withText judged answers whose prompt is kept */
-export function whyNoEncoder({ manifest }: Artifact, withText: number): string | null {
+export function whyNoEncoder(
+  { manifest }: Pick<Artifact, 'manifest'>,
+  policy: Pick<Policy, 'target' | 'budget'>,
+  withText: number,
+): string | null {
   if (manifest.encoder.kind !== 'ngram') {
     return 'the encoder in force is a network that was trained elsewhere; only encoders of n-grams are learned from a log';
+  }
+  if (policy.target !== null || policy.budget !== null) {
+    // Such a sample would hold embeddings of single prompts of the operator's users, out of reach of erasing.
+    return 'policy.target and policy.budget are solved on a sample of prompts that an encoder of the log’s own prompts does not carry; use dial or tolerance';
   }
   if (withText < LEAST_WITH_TEXT) {
     return `insufficient evidence: ${withText} judged answers whose prompt is kept, ${LEAST_WITH_TEXT} are needed for an encoder (privacy.mode text or redacted)`;

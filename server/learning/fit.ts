@@ -88,7 +88,8 @@ export async function fitAndJudge(
   const likeOf = (id: string) => (base.heads.modelIds.includes(id) ? id : likes.get(id));
   const weights = weightsOf({ ...job, samples });
   const weightOf = new Map(samples.map((sample, i) => [sample, weights?.[i] ?? 1]));
-  const why = job.encoder ? whyNoEncoder(base, samples.length) : null;
+  const policy = withOverrides(incumbent.policy, job.policy);
+  const why = job.encoder ? whyNoEncoder(base, policy, samples.length) : null;
   if (why !== null) {
     const verdict = { ...judge(unseen.length, null, gate), reasons: [why] };
     const learned = learnedFrom(samples, weights);
@@ -110,7 +111,6 @@ export async function fitAndJudge(
     onProgress('fitting', Math.min(1, ++refits / (REFITS + 1)));
     return latest;
   };
-  const policy = withOverrides(incumbent.policy, job.policy);
   const { protectedTeams } = job;
   const comparison =
     unseen.length < gate.minFeedback

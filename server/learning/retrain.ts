@@ -49,6 +49,8 @@ export interface RetrainOptions extends Partial<GateOptions> {
   /** Judge, but promote nothing and write nothing down. */
   readonly dryRun?: boolean | undefined;
   readonly seed?: number | undefined;
+  /** The encoder, too, from the answers whose prompts are kept. */
+  readonly encoder?: boolean | undefined;
 }
 
 /** What a retraining is part of, and who watches it. */
@@ -119,8 +121,8 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
   const { store, dataDir, signing } = context;
   const { jobId, signal, step = async () => {} } = run;
   const onRecord = jobId === undefined ? null : await promotionOf(store, jobId);
-  if (onRecord !== null) return reportOf(onRecord);
-  const { dryRun = false, seed = 1 } = options;
+  if (onRecord !== null) return conclude(store, onRecord);
+  const { dryRun = false, seed = 1, encoder = false } = options;
   const rollout = context.rollout ?? RolloutConfig.parse({ trialOnInsufficient: false });
   const gate = gateOf(options);
   const started = performance.now();
@@ -147,9 +149,10 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
         seed,
         saveUnder,
         saveUnsure: rollout.trialOnInsufficient,
+        encoder,
         learning: { halfLifeDays, maxTeamShare, maxKeyShare },
       },
-      fitInput(store, { encoderId: ground.encoderId, maxSamples }),
+      fitInput(store, { encoderId: ground.encoderId, maxSamples, texts: encoder }),
       { signal, onProgress: (_, share) => void step('fitting and comparing', 0.1 + 0.8 * share).catch(() => {}) },
     );
   const result = await (dryRun ? inScratch(fitted) : fitted(artifactsFolder(dataDir)));
@@ -181,18 +184,35 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
   const artifact = says === 'refuse' ? null : result.saved!.hash;
   if (artifact !== null) {
     // The base too: a later version of this package may ship another one.
-    await keepArtifact(store, dataDir, result.base, baseDir, signing);
+    await keepArtifact(store, dataDir, result.base, result.baseDir ?? baseDir, signing);
     await keepArtifact(store, dataDir, artifact, result.saved!.dir, signing);
   }
   signal?.throwIfAborted();
   const row = await beginRollout(
     { store, rollout },
-    { artifact, previous: promoted, gate: says, verdict: report, jobId: jobId ?? null },
+    {
+      artifact,
+      previous: promoted,
+      gate: says,
+      mustBeBetter: result.verdict.mustBeBetter,
+      verdict: report,
+      jobId: jobId ?? null,
+    },
   );
   await step('tidying up', 0.99);
-  // Promoted or refused, the world is judged as it is now; a trial is still to find that out.
-  if (row.kind === 'promoted' || result.verdict.kind === 'refuse') await clearAlarmsRaisedBy(store, begun);
-  return reportOf(row);
+  return conclude(store, row, begun);
+}
+
+/**
+ * Closes the alarms that were raised before the log was read, where the world has been judged as it is now: a trial, or
+ * a log that cannot tell, is still to find that out.
+ */
+async function conclude(store: SqlStore, row: Promotion, begun?: Date): Promise<RetrainReport> {
+  const report = reportOf(row);
+  const isJudged = report.outcome === 'promoted' || report.checks.some(({ result }) => result === 'failed');
+  const readAt = begun ?? new Date(row.createdAt.getTime() - 1000 * report.seconds);
+  if (isJudged && report.outcome !== 'on-trial') await clearAlarmsRaisedBy(store, readAt);
+  return report;
 }
 
 const gateOf = ({ minFeedback, maxQualityLoss, maxUnknown, limits }: RetrainOptions): GateOptions => ({

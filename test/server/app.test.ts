@@ -435,7 +435,6 @@ test('admin operations ask for the token', async () => {
     rollback: async () => ({ rolledBack: true }),
     trust: async () => ({}),
     jobs: async () => ({}),
-    trust: async () => ({}),
     log: async () => (async function* () {})(),
   };
   const gateway = await start([small], { admin });

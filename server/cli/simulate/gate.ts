@@ -42,11 +42,14 @@ export function gateTargets(source: string, cells: readonly GateCell[]): TargetR
     wanted: TargetResult['wanted'],
     note: string,
   ) => targetResult({ ...of, name, unit: 'share', found: shareOver(count, runs), wanted, runs, note });
+  const kindOf = ({ exploration, decisions, difference }: GateCell): string =>
+    `${percent(exploration)} × ${decisions}, ${difference > 0 ? '+' : '−'}${(100 * Math.abs(difference)).toFixed(1)} points`;
   const describe = cells
-    .map(({ exploration, decisions, difference, trials: t }) => {
+    .map((cell) => {
+      const t = cell.trials;
       const power = t.reduce((sum, trial) => sum + trial.power, 0) / t.length;
       const insufficient = t.filter(({ kind }) => kind === 'insufficient').length;
-      return `${percent(exploration)} × ${decisions}, ${difference > 0 ? '+' : '−'}${(100 * Math.abs(difference)).toFixed(1)} points: power ${percent(power)}, promoted ${percent(promoted(t) / t.length)}, insufficient ${percent(insufficient / t.length)}`;
+      return `${kindOf(cell)}: power ${percent(power)}, promoted ${percent(promoted(t) / t.length)}, insufficient ${percent(insufficient / t.length)}`;
     })
     .join('; ');
   return [
@@ -67,7 +70,13 @@ export function gateTargets(source: string, cells: readonly GateCell[]): TargetR
       'intervals that hold the truth, where the overlap checks pass',
       [checked.filter(({ covered }) => covered).length, checked.length],
       { atLeast: 0.93, atMost: 0.97 },
-      '',
+      cells
+        .filter(({ trials: t }) => t.some(({ overlap }) => overlap))
+        .map((cell) => {
+          const t = cell.trials.filter(({ overlap }) => overlap);
+          return `${kindOf(cell)}: ${t.filter(({ covered }) => covered).length} of ${t.length}`;
+        })
+        .join('; '),
     ),
     found(
       'runs that are not promoted where the overlap checks fail',

@@ -161,7 +161,13 @@ const RUNS: Record<SimulationName, (context: Context, full: () => Beliefs) => Ta
         });
         if (trial === null) return [];
         // Judging takes longer than deciding, and several kinds of log make up the figures.
-        const options = { decisions, qualityPerUsd: world.qualityPerUsd, runs: Math.ceil(runs.length / 2), seed };
+        const options = {
+          decisions,
+          qualityPerUsd: world.qualityPerUsd,
+          runs: Math.ceil(runs.length / 2),
+          // Other logs for each kind, so that all runs together are independent.
+          seed: deriveSeed(seed, `gate ${exploration} ${decisions} ${difference}`),
+        };
         return [{ exploration, decisions, difference, trials: runGate(trial, options) }];
       }),
     );

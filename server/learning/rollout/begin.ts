@@ -22,6 +22,8 @@ export interface RolloutRequest {
   /** Hash of the artifact in force that it was judged against; null: the base. */
   readonly previous: string | null;
   readonly gate: GateSays;
+  /** It costs more than what is in force, so that not worse is not enough. Default false. */
+  readonly mustBeBetter?: boolean | undefined;
   /** Stored as it is, with `reasons` for people and `trainedThrough` for the next retraining. */
   readonly verdict: object;
   /** Where one that passed begins; default: `rollout.start`. */
@@ -51,7 +53,7 @@ export async function beginRollout({ store, rollout }: RolloutContext, asked: Ro
       jobId,
       verdict: reasons.length === 0 ? verdict : { ...verdict, reasons: [...reasons, ...reasonsOf(verdict)] },
     });
-  const stored = { ...verdict, rollout: { gate } };
+  const stored = { ...verdict, rollout: { gate, mustBeBetter: asked.mustBeBetter ?? false } };
   if (artifact === null || gate === 'refuse') return refuse();
   if (gate === 'insufficient' && !rollout.trialOnInsufficient) return refuse();
   if (artifact === previous) return refuse(`${short(artifact)} is in force already`);

@@ -82,17 +82,24 @@ type Limits = Pick<RolloutConfig, 'shadowDecisions' | 'canaryOutcomes' | 'maxQua
 /** Failures of a router beside the one in force after which it is taken off: one may be chance. */
 const MOST_FAILURES = 3;
 
-/** @param gate what was said of it before the trial: one that was shown to be no worse need only not turn out worse */
+/** What was said of it before the trial. */
+export interface BeforeTrial {
+  /** One that was shown to be no worse need only not turn out worse. */
+  readonly gate: GateSays;
+  /** One that costs more, and was not shown to be worth it, has to show that here. */
+  readonly mustBeBetter: boolean;
+}
+
 export function nextMove(
   kind: 'canary' | 'watch',
-  gate: GateSays,
+  { gate, mustBeBetter }: BeforeTrial,
   numbers: TrialNumbers,
   failures: Failures,
   limits: Limits,
 ): Move {
   const { candidate, incumbent, difference, low, high } = numbers;
-  const worst = -limits.maxQualityLoss;
   const isWatch = kind === 'watch';
+  const worst = mustBeBetter && gate !== 'promote' && !isWatch ? 0 : -limits.maxQualityLoss;
   if (high < 0) {
     const reason = `worse answers: quality ${told(numbers)} lies below 0`;
     return isWatch ? { kind: 'roll-back', reason } : { kind: 'stop', turnedDown: true, reason };
@@ -107,7 +114,10 @@ export function nextMove(
   }
   const isEnough = candidate.units >= limits.canaryOutcomes;
   if (isEnough && low > worst) {
-    const reason = `quality not worse: ${told(numbers)} lies above −${limits.maxQualityLoss}`;
+    const reason =
+      worst === 0
+        ? `better answers, for which it may cost more: quality ${told(numbers)} lies above 0`
+        : `quality not worse: ${told(numbers)} lies above −${limits.maxQualityLoss}`;
     return isWatch ? { kind: 'stop', turnedDown: false, reason } : { kind: 'promote', reason };
   }
   if (!isWatch && isEnough && gate === 'promote' && difference !== null && difference >= worst) {

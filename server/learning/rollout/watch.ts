@@ -9,6 +9,7 @@ import { addPromotion, type NewPromotion, type Promotion, type Standing, standin
 import { canaryOf, type GateSays, type RolloutConfig, watchOf } from './begin.ts';
 import { Labelling, shadowNumbers, trialUnits } from './evidence.ts';
 import {
+  type BeforeTrial,
   type Move,
   nextMove,
   nextShadowMove,
@@ -38,6 +39,7 @@ export interface TrialVerdict {
   readonly trainedThrough: number | null;
   readonly rollout: {
     readonly gate: GateSays;
+    readonly mustBeBetter: boolean;
     /** Ordinal of the row that the trial began with. */
     readonly trial: number;
     readonly numbers: TrialNumbers | ShadowNumbers;
@@ -45,7 +47,9 @@ export interface TrialVerdict {
 }
 
 const Begun = z.object({
-  rollout: z.object({ gate: z.enum(['promote', 'insufficient', 'refuse']) }).optional(),
+  rollout: z
+    .object({ gate: z.enum(['promote', 'insufficient', 'refuse']), mustBeBetter: z.boolean().default(false) })
+    .optional(),
   trainedThrough: z.number().nullish(),
 });
 
@@ -110,8 +114,8 @@ export class TrialWatch {
     const { trial } = now;
     const begun = Begun.safeParse(trial.verdict);
     const { rollout, trainedThrough = null } = begun.success ? begun.data : {};
-    const gate = rollout?.gate ?? 'insufficient';
-    const { move, numbers } = await this.#shown(now, gate);
+    const { gate, mustBeBetter } = rollout ?? { gate: 'insufficient' as const, mustBeBetter: false };
+    const { move, numbers } = await this.#shown(now, { gate, mustBeBetter });
     if (move.kind === 'wait') return null;
     // A replica that could not take the router up does not put it in force, nor give it requests.
     if ((move.kind === 'promote' || move.kind === 'advance') && this.#trials.current?.ordinal !== trial.ordinal) {
@@ -122,7 +126,7 @@ export class TrialWatch {
       onTrial: trial.terms.artifact,
       turnedDown: move.kind === 'roll-back' || (move.kind === 'stop' && move.turnedDown),
       trainedThrough,
-      rollout: { gate, trial: trial.ordinal, numbers },
+      rollout: { gate, mustBeBetter, trial: trial.ordinal, numbers },
     };
     try {
       const row = await addPromotion(this.#store, { ...rowOf(move, now, this.#limits()), verdict, after: now.ordinal });
@@ -135,7 +139,10 @@ export class TrialWatch {
     }
   }
 
-  async #shown({ trial }: Standing, gate: GateSays): Promise<{ move: Move; numbers: TrialNumbers | ShadowNumbers }> {
+  async #shown(
+    { trial }: Standing,
+    before: BeforeTrial,
+  ): Promise<{ move: Move; numbers: TrialNumbers | ShadowNumbers }> {
     const { ordinal, kind } = trial!;
     const limits = this.#limits();
     const failures = this.#trials.failures(ordinal);
@@ -145,7 +152,7 @@ export class TrialWatch {
     }
     await this.#labelling.bringUp(this.#store, trial!);
     const { numbers } = await tallied(await trialUnits(this.#store, trial!));
-    return { move: nextMove(kind, gate, numbers, failures, limits), numbers };
+    return { move: nextMove(kind, before, numbers, failures, limits), numbers };
   }
 }
 

@@ -24,8 +24,9 @@ const numbers = (over: Partial<TrialNumbers> & { units?: [number, number] } = {}
   };
 };
 const canary = (of: TrialNumbers, gate: GateSays = 'insufficient', failures = NO_FAILURES) =>
-  nextMove('canary', gate, of, failures, LIMITS);
-const watch = (of: TrialNumbers) => nextMove('watch', 'promote', of, NO_FAILURES, LIMITS);
+  nextMove('canary', { gate, mustBeBetter: false }, of, failures, LIMITS);
+const watch = (of: TrialNumbers) =>
+  nextMove('watch', { gate: 'promote', mustBeBetter: false }, of, NO_FAILURES, LIMITS);
 
 describe('a canary', () => {
   test('waits while nothing is told', () => {
@@ -51,6 +52,17 @@ describe('a canary', () => {
     expect(canary(numbers({ difference: -0.051 }), 'promote').kind).toBe('wait');
     expect(canary(numbers({ difference: -0.05, units: [199, 2000] }), 'promote').kind).toBe('wait');
     expect(canary(numbers({ difference: 0.1 }), 'insufficient').kind).toBe('wait');
+  });
+
+  test('that costs more must be shown to answer better, unless the gate has seen that', () => {
+    const dearer = (gate: GateSays, of: TrialNumbers) =>
+      nextMove('canary', { gate, mustBeBetter: true }, of, NO_FAILURES, LIMITS);
+    expect(dearer('insufficient', numbers({ low: -0.01 })).kind).toBe('wait');
+    expect(dearer('insufficient', numbers({ low: 0.001 }))).toMatchObject({
+      kind: 'promote',
+      reason: expect.stringMatching(/^better answers, for which it may cost more/),
+    });
+    expect(dearer('promote', numbers({ low: -0.01 })).kind).toBe('promote');
   });
 
   test('that shows nothing ends without effect', () => {
@@ -82,7 +94,10 @@ describe('the watch over a promotion', () => {
   });
 
   test('does not hold against it what the router before cannot do', () => {
-    expect(nextMove('watch', 'promote', numbers(), { count: 9, code: 'INTERNAL' }, LIMITS).kind).toBe('wait');
+    expect(
+      nextMove('watch', { gate: 'promote', mustBeBetter: false }, numbers(), { count: 9, code: 'INTERNAL' }, LIMITS)
+        .kind,
+    ).toBe('wait');
   });
 });
 
@@ -140,7 +155,7 @@ function play(
         armProbability: isCandidate ? share : 1 - share,
         quality: random() < (isCandidate ? candidate : incumbent) ? 1 : 0,
       });
-      const move = nextMove(kind, gate, tally.numbers, NO_FAILURES, limits);
+      const move = nextMove(kind, { gate, mustBeBetter: false }, tally.numbers, NO_FAILURES, limits);
       if (move.kind === 'wait' || move.kind === 'advance') continue;
       ends[move.kind]++;
       if (move.kind === 'stop' && move.turnedDown) ends.turnedDown++;
