@@ -2,7 +2,7 @@
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { RoutingError } from '../../datasets/index.ts';
 import type { Caller } from '../callers.ts';
-import type { AttemptRecord, DecisionRecord, FeedbackRecord } from '../db/store.ts';
+import type { AttemptRecord, DecisionRecord, FeedbackRecord, SqlStore, Store } from '../db/store.ts';
 import type { Gateway } from '../gateway.ts';
 
 export function decisionsRoute(app: FastifyInstance, gateway: Gateway): void {
@@ -32,6 +32,21 @@ interface Found {
 export async function findDecision(gateway: Gateway, id: string): Promise<Found>;
 export async function findDecision(gateway: Gateway, id: string, log: FastifyBaseLogger): Promise<Found | null>;
 export async function findDecision(gateway: Gateway, id: string, log?: FastifyBaseLogger): Promise<Found | null> {
+  return lookFor(gateway, id, log);
+}
+
+/** Rows are written 50 ms after they are recorded, on a busy machine somewhat later. */
+const RETRY_MS = 100;
+const RETRIES = 3;
+
+const isShared = (store: Store): boolean => (store as Partial<SqlStore>).kind === 'postgres';
+
+async function lookFor(
+  gateway: Gateway,
+  id: string,
+  log: FastifyBaseLogger | undefined,
+  tries = 0,
+): Promise<Found | null> {
   let stored: Found | null = null;
   try {
     // Ids are 128 bits in hex: anything else was never given out.
@@ -45,6 +60,11 @@ export async function findDecision(gateway: Gateway, id: string, log?: FastifyBa
   // Still being answered: its client has the id from the stream's headers.
   const decision = gateway.pending.get(id);
   if (decision !== undefined) return { decision, attempts: [], feedback: [] };
+  // Answered by another replica a moment ago: its row is on its way.
+  if (isShared(gateway.store) && tries < RETRIES && /^[0-9a-f]{32}$/.test(id)) {
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    return lookFor(gateway, id, log, tries + 1);
+  }
   throw notFound(id);
 }
 

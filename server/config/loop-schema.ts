@@ -167,6 +167,9 @@ export const LearningConfig = z.strictObject({
   encoder: Flag.default(false).describe(
     'Retrain the encoder, too, where prompts are kept (privacy.mode text or redacted).',
   ),
+  hints: Flag.default(false).describe(
+    'Learn from hints, too, where nobody gave a verdict. A hint only ever says that something went wrong.',
+  ),
   halfLifeDays: z
     .number()
     .positive()

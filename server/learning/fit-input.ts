@@ -52,10 +52,14 @@ export async function* fitInput(
       from = Math.min(from, createdAt.getTime());
       to = Math.max(to, createdAt.getTime());
     }
-    // Where the page goes it takes its memory with it.
-    const ids = texts ? page.rows.map(({ id }) => id) : [];
     yield { page };
-    if (texts) yield { texts: await promptsOf(store, ids) };
+    if (texts)
+      yield {
+        texts: await promptsOf(
+          store,
+          page.rows.map(({ id }) => id),
+        ),
+      };
   }
   const unjudged = from <= to ? await readUnjudged(store, { from, to }) : null;
   const changes = await modelChanges(store);

@@ -38,7 +38,7 @@ export function fitInThread(
     const feed = async () => {
       for await (const message of input) {
         if (ended) return;
-        worker.postMessage(message, 'page' in message ? [message.page.embeddings.buffer as ArrayBuffer] : []);
+        worker.postMessage(message);
       }
     };
     feed().catch((error) => {

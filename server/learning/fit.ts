@@ -2,8 +2,10 @@
 import { basename } from 'node:path';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { loadArtifact, readEncoder, saveArtifact } from '../../router/artifact/artifact.ts';
+import { type Heads, predictHeads } from '../../router/heads/heads.ts';
 import { type Knobs, withOverrides } from '../../router/policy/policy.ts';
 import { refitHeads } from '../../router/training/refit-heads.ts';
+import { type Agreement, teamAgreement } from '../feedback/agreement.ts';
 import { unusablePromotion } from './artifacts.ts';
 import { compare } from './compare.ts';
 import { decisionTimes } from './decision-times.ts';
@@ -34,7 +36,7 @@ export interface FitJob {
   /** Learn the encoder, too, from the answers whose prompts are kept. */
   readonly encoder?: boolean;
   /** How much each answer counts. Default: all the same. */
-  readonly learning?: Pick<WeightOptions, 'halfLifeDays' | 'maxTeamShare' | 'maxKeyShare'>;
+  readonly learning?: Pick<WeightOptions, 'halfLifeDays' | 'hints' | 'maxTeamShare' | 'maxKeyShare'>;
   /** Teams that no new router may serve worse. Default: none. */
   readonly protectedTeams?: readonly string[];
 }
@@ -48,6 +50,8 @@ export interface LearnedFrom {
   readonly trainedThrough: number | null;
   /** Sum of the weights: how many full answers the log is worth. */
   readonly weight: number;
+  /** Teams whose verdicts run against everybody else's: they count a twentieth. */
+  readonly contradicting: readonly string[];
 }
 
 export interface FitResult {
@@ -86,13 +90,14 @@ export async function fitAndJudge(
   const unseen = samples.filter(({ group }) => !seenGroups.has(group));
   const likes = new Map(candidates.map(({ id, like }) => [id, like]));
   const likeOf = (id: string) => (base.heads.modelIds.includes(id) ? id : likes.get(id));
-  const weights = weightsOf({ ...job, samples });
+  const agreement = agreementOf(samples, base.heads, likeOf, seed);
+  const weights = weightsOf({ ...job, samples }, agreement?.multipliers);
   const weightOf = new Map(samples.map((sample, i) => [sample, weights?.[i] ?? 1]));
   const policy = withOverrides(incumbent.policy, job.policy);
   const why = job.encoder ? whyNoEncoder(base, policy, samples.length) : null;
   if (why !== null) {
     const verdict = { ...judge(unseen.length, null, gate), reasons: [why] };
-    const learned = learnedFrom(samples, weights);
+    const learned = learnedFrom(samples, weights, agreement);
     return { ...ended(), learned, comparison: null, verdict, saved: null };
   }
   onProgress('fitting', 0);
@@ -130,7 +135,7 @@ export async function fitAndJudge(
   const verdict = judge(unseen.length, comparison, gate, times);
   const unsure = verdict.kind === 'insufficient' && comparison !== null;
   const saved = verdict.promote || (job.saveUnsure && unsure) ? save(job.saveUnder) : { saved: null };
-  const learned = learnedFrom(samples, weights);
+  const learned = learnedFrom(samples, weights, agreement);
   return { ...ended(), learned, comparison, verdict, ...saved };
 
   function ended() {
@@ -185,16 +190,48 @@ export async function fitAndJudge(
 }
 
 /** Ages count from the newest answer, so that the same log gives the same heads whenever they are fitted. */
-function weightsOf({ samples, learning, unjudged, changes }: FitJob & FitData): Float64Array | undefined {
+function weightsOf(
+  { samples, learning, unjudged, changes }: FitJob & FitData,
+  agreement: Float64Array | undefined,
+): Float64Array | undefined {
   if (learning === undefined || samples.length === 0) return undefined;
   const judged = samples.filter(({ kind }) => kind === 'verdict').map(factsOf);
   const observation = unjudged == null ? null : fitObservation(judged, unjudged);
   const observed = observation === null ? undefined : samples.map((s) => observation.probability(factsOf(s)));
   const now = samples.reduce((latest, { createdAt }) => Math.max(latest, createdAt), 0);
-  return fitWeights(samples, { ...learning, changes, observed }, now);
+  return fitWeights(samples, { ...learning, changes, observed, agreement }, now);
 }
 
-function learnedFrom(samples: readonly Sample[], weights: Float64Array | undefined): LearnedFrom {
+/** Each team judged by heads that learned from the others; null where there is one alone. */
+function agreementOf(
+  samples: readonly Sample[],
+  base: Heads,
+  likeOf: (id: string) => string | undefined,
+  seed: number,
+): Agreement | null {
+  const verdicts = samples.filter(({ kind }) => kind === 'verdict');
+  if (new Set(verdicts.map(({ tenant }) => tenant)).size < 2) return null;
+  const forecast = (others: readonly Sample[], asked: readonly Sample[]): number[] => {
+    const heads = refitHeads(base, logTable(others), embeddingsOf(others), { seed, likeOf });
+    const { quality } = predictHeads(heads, embeddingsOf(asked), asked.length);
+    const m = heads.modelIds.length;
+    const column = new Map(heads.modelIds.map((id, j) => [id, j]));
+    return asked.map(({ executed }, i) => {
+      const j = column.get(executed);
+      // A model that answered nobody else: as good as the others on this prompt.
+      if (j === undefined) return quality.subarray(i * m, i * m + m).reduce((a, b) => a + b, 0) / m;
+      return quality[i * m + j]!;
+    });
+  };
+  const weights = samples.map(({ kind, weight }) => (kind === 'verdict' ? weight : 0));
+  return teamAgreement(samples, forecast, seed, weights);
+}
+
+function learnedFrom(
+  samples: readonly Sample[],
+  weights: Float64Array | undefined,
+  agreement: Agreement | null,
+): LearnedFrom {
   const models = new Map<string, { samples: number; sum: number }>();
   for (const { executed, quality } of samples) {
     const entry = models.get(executed) ?? { samples: 0, sum: 0 };
@@ -207,6 +244,7 @@ function learnedFrom(samples: readonly Sample[], weights: Float64Array | undefin
       .map(([model, entry]) => ({ model, samples: entry.samples, quality: entry.sum / entry.samples }))
       .sort((a, b) => b.samples - a.samples || (a.model < b.model ? -1 : 1)),
     trainedThrough: samples.reduce<number | null>((t, s) => Math.max(t ?? 0, s.firstLabelledAt), null),
+    contradicting: (agreement?.teams ?? []).filter(({ contradicts }) => contradicts).map(({ tenant }) => tenant),
     weight: weights === undefined ? samples.length : weights.reduce((a, b) => a + b, 0),
   };
 }

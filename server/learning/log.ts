@@ -67,11 +67,9 @@ export const MOST_SAMPLES = 1_000_000;
 const PAGE = 250;
 const INDEX_PAGE = 1_000;
 
-/** Judged answers as they come from the database: JSON still text, so that a thread of its own can read it. */
+/** Judged answers as they come from the database, JSON and embeddings still text, so that a thread of its own can read them. */
 export interface LogPage {
   readonly rows: readonly JudgedRow[];
-  /** rows × d, row-major. */
-  readonly embeddings: Float32Array;
 }
 
 export interface LogScan {
@@ -91,9 +89,9 @@ export function scanLog(
   const sieve = new Sieve(encoderId, limit);
   async function* pages(): AsyncGenerator<LogPage> {
     sieve.leftOut.notAnswered = await judgedWithoutAnswer(db);
-    for await (const found of everyPage<FoundRow>((after) => judgedPage(db, encoderId, size, after), size)) {
-      const kept = found.filter((row) => sieve.keeps(row, row.embedding?.length ?? null));
-      if (kept.length > 0) yield pageOf(kept, sieve.bytes);
+    for await (const found of everyPage<JudgedRow>((after) => judgedPage(db, encoderId, size, after), size)) {
+      const rows = found.filter((row) => sieve.keeps(row));
+      if (rows.length > 0) yield { rows };
       if (sieve.limited) return;
       await setImmediate();
     }
@@ -125,14 +123,14 @@ export async function indexLog(
   const ids: string[] = [];
   const page = (after?: Place) =>
     db
-      .select({ ...PLACE, bytes: sql<number | null>`octet_length(${decisions.embedding})` })
+      .select(PLACE)
       .from(outcomes)
       .innerJoin(decisions, eq(decisions.id, outcomes.decisionId))
       .where(following(after))
       .orderBy(...NEWEST_FIRST)
       .limit(INDEX_PAGE);
   for await (const found of everyPage(page, INDEX_PAGE)) {
-    for (const row of found) if (sieve.keeps(row, row.bytes)) ids.push(row.id);
+    for (const row of found) if (sieve.keeps(row)) ids.push(row.id);
     if (sieve.limited) break;
     await setImmediate();
   }
@@ -144,25 +142,24 @@ class Sieve {
   readonly leftOut = { notAnswered: 0, sandbox: 0, notRouted: 0, otherEncoder: 0 };
   /** There was more than the limit. */
   limited = false;
-  /** Length of the embeddings kept. */
-  bytes = 0;
   readonly #encoderId: string;
   readonly #limit: number;
   #taken = 0;
+  /** Of the embeddings kept. */
+  #bytes = 0;
 
   constructor(encoderId: string, limit: number) {
     this.#encoderId = encoderId;
     this.#limit = limit;
   }
 
-  /** @param bytes length of the row's embedding; null: it has none */
-  keeps(row: Place & Pick<Judged, 'routed' | 'provider' | 'encoderId'>, bytes: number | null): boolean {
+  keeps({ bytes, ...row }: JudgedPlace): boolean {
     const embedding = bytes === null ? null : { length: bytes };
     let why = whyLeftOut({ ...row, executedModel: row.executed, embedding }, this.#encoderId);
     if (why === null) {
-      this.bytes ||= bytes!;
+      this.#bytes ||= bytes!;
       // An encoder has one dimension: what has another one is of none.
-      if (bytes !== this.bytes || bytes % 4 !== 0) why = 'otherEncoder';
+      if (bytes !== this.#bytes || bytes % 4 !== 0) why = 'otherEncoder';
     }
     if (why !== null) this.leftOut[why]++;
     else if (this.#taken >= this.#limit) this.limited = true;
@@ -185,8 +182,8 @@ async function* everyPage<T extends Place>(read: (after?: T) => PromiseLike<T[]>
   } while (after !== undefined);
 }
 
-type FoundRow = Awaited<ReturnType<typeof judgedPage>>[number];
-export type JudgedRow = Omit<FoundRow, 'embedding'>;
+export type JudgedRow = Awaited<ReturnType<typeof judgedPage>>[number];
+type JudgedPlace = Place & Pick<Judged, 'routed' | 'provider' | 'encoderId'> & { readonly bytes: number | null };
 
 /** Rows that follow this one, newest first. */
 const judgedPage = (db: SqlStore['db'], encoderId: string, size: number, after?: Place) =>
@@ -229,6 +226,7 @@ const PLACE = {
     where ${attempts.decisionId} = ${decisions.id} and ${attempts.model} = ${outcomes.modelId}
     order by ${attempts.ordinal} desc limit 1)`,
   encoderId: decisions.encoderId,
+  bytes: sql<number | null>`octet_length(${decisions.embedding})`,
 };
 
 const contentOf = (encoderId: string) => ({
@@ -238,9 +236,9 @@ const contentOf = (encoderId: string) => ({
   propensity: decisions.propensity,
   distribution: sql<string>`${decisions.distribution}::text`,
   facts: sql<string>`${decisions.facts}::text`,
-  // Of another encoder's, that there is one is enough.
-  embedding: sql<Uint8Array | null>`case when ${decisions.encoderId} = ${encoderId} then ${decisions.embedding}
-    when ${decisions.embedding} is not null then ''::bytea end`,
+  // As base64: what drivers make of bytes costs this thread more than all else of the row. None of another encoder.
+  embedding: sql<string>`case when ${decisions.encoderId} = ${encoderId}
+    then replace(encode(${decisions.embedding}, 'base64'), chr(10), '') else '' end`,
   quality: outcomes.quality,
   outputTokens: outcomes.outputTokens,
   costUsd: outcomes.costUsd,
@@ -258,32 +256,21 @@ const contentOf = (encoderId: string) => ({
   firstLabelledAt: outcomes.firstLabelledAt,
 });
 
-function pageOf(found: readonly FoundRow[], bytes: number): LogPage {
-  const embeddings = new Float32Array((found.length * bytes) / 4);
-  const into = new DataView(embeddings.buffer);
-  const rows = found.map(({ embedding, ...row }, i) => {
-    const from = new DataView(embedding!.buffer, embedding!.byteOffset, bytes);
-    // Stored little-endian, kept as this machine has it.
-    if (IS_LITTLE_ENDIAN) new Uint8Array(embeddings.buffer, i * bytes, bytes).set(embedding!);
-    else for (let at = 0; at < bytes; at += 4) into.setFloat32(i * bytes + at, from.getFloat32(at, true), false);
-    return row;
-  });
-  return { rows, embeddings };
-}
-
-const IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
-
-/** A page's judged answers; embeddings are views of the page's. */
-export function samplesOf({ rows, embeddings }: LogPage): Sample[] {
-  const d = embeddings.length / rows.length;
+/** A page's judged answers; embeddings are views of one array. */
+export function samplesOf({ rows }: LogPage): Sample[] {
+  const d = rows[0]!.bytes! / 4;
+  const embeddings = new Float32Array(rows.length * d);
   return rows.map((row, i) => {
-    const { session: _s, routed: _, provider: _p, encoderId: _e, distribution, facts, tags, ...rest } = row;
+    const { session: _s, routed: _r, provider: _p, encoderId: _e, bytes: _b, distribution, facts, tags, ...rest } = row;
+    const embedding = embeddings.subarray(i * d, i * d + d);
+    const from = Buffer.from(row.embedding, 'base64');
+    for (let a = 0; a < d; a++) embedding[a] = from.readFloatLE(4 * a);
     return {
       ...rest,
       distribution: JSON.parse(distribution) as Sample['distribution'],
       facts: JSON.parse(facts) as DecisionFacts,
       tags: JSON.parse(tags) as string[],
-      embedding: embeddings.subarray(i * d, i * d + d),
+      embedding,
       createdAt: row.createdAt.getTime(),
       firstLabelledAt: row.firstLabelledAt.getTime(),
       group: groupOf(row),
@@ -363,22 +350,11 @@ export async function rankedLines(
   return ids.flatMap((id) => lines.get(id) ?? []);
 }
 
-function lineOf(row: FoundRow & { readonly ranked: string }): string {
-  const {
-    distribution,
-    facts,
-    tags,
-    ranked,
-    embedding,
-    session: _s,
-    routed: _,
-    provider: _p,
-    encoderId: _e,
-    ...rest
-  } = row;
+function lineOf(row: JudgedRow & { readonly ranked: string }): string {
+  const { session: _s, routed: _r, provider: _p, encoderId: _e, bytes: _b, ...rest } = row;
+  const { distribution, facts, tags, ranked, ...flat } = rest;
   const plain = JSON.stringify({
-    ...rest,
-    embedding: Buffer.from(embedding!).toString('base64'),
+    ...flat,
     createdAt: row.createdAt.getTime(),
     firstLabelledAt: row.firstLabelledAt.getTime(),
     group: groupOf(row),

@@ -20,6 +20,9 @@ export function verdictText(report: RetrainReport): string {
     const count = leftOut[reason as LeftOut];
     if (count > 0) lines.push(`  ${count} left out: ${why}`);
   }
+  if (report.contradicting.length > 0) {
+    lines.push(`  Verdicts of ${report.contradicting.join(', ')} run against everybody else’s: they count a twentieth`);
+  }
   if (report.limited) lines.push('  The log holds more; the newest were read');
   if (report.models.length > 0) {
     const shown = report.models.slice(0, MODELS_SHOWN);

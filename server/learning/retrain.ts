@@ -76,6 +76,8 @@ export interface RetrainReport {
   readonly samples: number;
   readonly unseen: number;
   readonly sessions: number;
+  /** Teams whose verdicts run against everybody else's, and count a twentieth. */
+  readonly contradicting: readonly string[];
   /** How many judged answers each model has, most first. */
   readonly models: readonly { readonly model: string; readonly samples: number; readonly quality: number }[];
   /** Judged answers left out, by reason. */
@@ -132,7 +134,7 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
   await labelOutcomes(store);
   const ground = await groundOf(context);
   const { promoted, incumbentDir, baseDir } = ground;
-  const { maxSamples, halfLifeDays, maxTeamShare, maxKeyShare } = context.learning ?? LearningConfig.parse({});
+  const { maxSamples, halfLifeDays, hints, maxTeamShare, maxKeyShare } = context.learning ?? LearningConfig.parse({});
   await step('fitting and comparing', 0.1);
   const fitting = context.fit ?? fitInThread;
   const fitted = (saveUnder: string) =>
@@ -150,7 +152,7 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
         saveUnder,
         saveUnsure: rollout.trialOnInsufficient,
         encoder,
-        learning: { halfLifeDays, maxTeamShare, maxKeyShare },
+        learning: { halfLifeDays, hints, maxTeamShare, maxKeyShare },
       },
       fitInput(store, { encoderId: ground.encoderId, maxSamples, texts: encoder }),
       { signal, onProgress: (_, share) => void step('fitting and comparing', 0.1 + 0.8 * share).catch(() => {}) },
@@ -167,6 +169,7 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
     samples: result.learned.samples,
     unseen: result.unseen,
     sessions: result.learned.sessions,
+    contradicting: result.learned.contradicting,
     models: result.learned.models,
     leftOut: result.leftOut,
     limited: result.limited,

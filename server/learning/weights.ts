@@ -8,9 +8,13 @@ import type { Sample } from './log.ts';
 export interface WeightOptions {
   /** Days after which an answer counts half; null: never less. */
   readonly halfLifeDays: number | null;
+  /** Learn from hints, too. They only ever say that something went wrong, so everything looks worse than it is. Default false. */
+  readonly hints?: boolean | undefined;
   /** Most of all weight that one of several teams, or keys, may have, in (0, 1]. */
   readonly maxTeamShare: number;
   readonly maxKeyShare: number;
+  /** What to multiply each sample by for what its team says against all others (feedback/agreement.ts). Default: 1. */
+  readonly agreement?: ArrayLike<number> | undefined;
   /** Models that behave otherwise since a moment. Default: none. */
   readonly changes?: readonly ModelChange[] | undefined;
   /** P(somebody judges), of each sample in order, in (0, 1] (observation.ts). Default: not known, so that it counts for nothing. */
@@ -32,20 +36,21 @@ const MOST_INVERSE = 5;
 /**
  * Weight of each sample, in [0, ∞):
  *
- *     wᵢ = verdict × 2^(−age / half-life) × change × observed × influence,   then scaled so that Σ wᵢ ≤ n
+ *     wᵢ = verdict × agreement × 2^(−age / half-life) × change × observed × influence,   then scaled so that Σ wᵢ ≤ n
  *
  * Explored answers count like others: see README.md, where it was measured.
  * @param now milliseconds since 1970, from which ages count. The newest answer's time rather than the clock's gives
  *            the same log the same weights.
  */
 export function fitWeights(samples: readonly Sample[], options: WeightOptions, now: number): Float64Array {
-  const { halfLifeDays, maxTeamShare, maxKeyShare, changes = [], observed } = options;
+  const { halfLifeDays, maxTeamShare, maxKeyShare, changes = [], observed, agreement, hints = false } = options;
   const inverse = observed === undefined ? null : inverseObservation(samples, observed);
   const changedAt = lastChanges(changes);
   const weights = Float64Array.from(
     samples,
     (sample, i) =>
-      sample.weight *
+      (sample.kind === 'hint' && !hints ? 0 : sample.weight) *
+      (agreement?.[i] ?? 1) *
       timeDecay(now - sample.createdAt, halfLifeDays) *
       sinceChange(sample, changedAt) *
       (inverse?.[i] ?? 1),

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RouteOptions } from '../../router/router.ts';
 import { Callers, isAmong } from '../../server/callers.ts';
-import { ClientKey } from '../../server/config/index.ts';
+import { ClientKey, SCOPES } from '../../server/config/index.ts';
 import {
   candidate,
   completion,
@@ -62,6 +62,9 @@ describe('a key', () => {
       name: null,
       tenant: 'default',
       tags: [],
+      // Whoever reaches a gateway without keys is its operator.
+      scopes: new Set(SCOPES),
+      feedbackWeight: 1,
     });
   });
 });

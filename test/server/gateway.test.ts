@@ -615,7 +615,9 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
 
   test.each([true, false])('hangs up on the host when the client hangs up (stream: %s)', async (stream) => {
     let hungUp = false;
+    let asked = false;
     const { gateway } = await start((_, response) => {
+      asked = true;
       response.on('close', () => {
         hungUp = true;
       });
@@ -631,7 +633,7 @@ describe.each(storeKinds)('the gateway on $name', (kind) => {
       signal: leaving.signal,
     });
     if (stream) await (await answer).body!.getReader().read();
-    else await new Promise((resolve) => setTimeout(resolve, 100));
+    else await until(() => asked);
     leaving.abort();
     await answer.catch(() => {});
     await until(() => hungUp && gateway.attempts.length === 1);

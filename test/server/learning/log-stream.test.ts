@@ -123,6 +123,9 @@ async function contextOf(kind = storeKinds[0]!) {
   const opened = await kind.open();
   open.push(opened);
   for (const entry of entries) opened.store.record(entry);
+  // A busy machine does not take all of them in one go.
+  do await opened.store.flush();
+  while (opened.store.writer.spooled);
   return { store: opened.store, dataDir: opened.options.dataDir, candidates };
 }
 

@@ -21,6 +21,7 @@ const report: RetrainReport = {
   artifact: null,
   samples: 80,
   unseen: 80,
+  contradicting: [],
   sessions: 40,
   models: [
     { model: 'lab/short', samples: 50, quality: 1 },

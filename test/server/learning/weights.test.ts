@@ -74,11 +74,14 @@ test('all reasons multiply', () => {
     told(3, { weight: 0.2, kind: 'hint' }),
   ];
   const changes = [{ model: 'b/y', changedAt: NOW - DAY }];
-  const weights = fitWeights(samples, { ...plain, halfLifeDays: 30, changes }, NOW);
-  // 1; 0.5 × 0.5; 0.25 × 0.1; 0.2
-  [1, 0.25, 0.025, 0.2].forEach((w, i) => {
-    expect(weights[i]).toBeCloseTo(w);
-  });
+  const agreement = [1, 1, 1, 0.5];
+  const weighed = (more: object) =>
+    [...fitWeights(samples, { ...plain, halfLifeDays: 30, changes, agreement, ...more }, NOW)].map(
+      (w) => +w.toFixed(6),
+    );
+  // 1; 0.5 × 0.5; 0.25 × 0.1; a hint says nothing unless it is asked for, and then 0.2 × 0.5
+  expect(weighed({})).toEqual([1, 0.25, 0.025, 0]);
+  expect(weighed({ hints: true })).toEqual([1, 0.25, 0.025, 0.1]);
 });
 
 test('a team that gives most of the feedback is held to its share', () => {
