@@ -9,9 +9,11 @@ export function decisionsRoute(app: FastifyInstance, gateway: Gateway): void {
   app.get<{ Params: { id: string } }>('/v1/decisions/:id', async (request) => {
     const found = await findDecision(gateway, request.params.id);
     if (!isCallers(found.decision, request.caller)) throw notFound(request.params.id);
-    const { embedding, ...decision } = found.decision;
+    const { embedding, trial, arm, armProbability, shadow, ...decision } = found.decision;
     return {
       ...decision,
+      // Which side of a trial it was on is nothing that whoever judges the answer needs to know.
+      ...(request.caller.scopes.has('learn') && { trial, arm, armProbability, shadow }),
       embeddingDimension: embedding?.length ?? null,
       attempts: found.attempts,
       feedback: found.feedback,

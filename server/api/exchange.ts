@@ -48,7 +48,8 @@ export async function exchangeFor(gateway: Gateway, incoming: Incoming, auto: Au
   const { request, json, wishes } = incoming;
   const session = sessionIdOf(wishes.routing.session, request.headers, json);
   const exchange = auto === null ? named(gateway, incoming, session) : await routed(gateway, incoming, session, auto);
-  gateway.hints.see(exchange.record, { json, text: wishes.text, headers: request.headers });
+  const { feedbackWeight: weight } = incoming.caller;
+  gateway.hints.see(exchange.record, { json, text: wishes.text, headers: request.headers, weight });
   return exchange;
 }
 
@@ -246,8 +247,8 @@ function common(gateway: Gateway, { request, json, wishes, caller, surface }: In
     key: caller.name,
     surface,
     tags: [...new Set([...caller.tags, ...(wishes.routing.tags ?? [])])],
-    // A person's id is no name for a conversation that may be kept as it is.
-    session: session.told === user ? endUser : session.told,
+    // A person is no conversation: questions of one are as many draws.
+    session: user !== null && session.told === user ? null : session.told,
     requestedModel: json.model,
     executedModel: null,
     endUser,

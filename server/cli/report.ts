@@ -36,7 +36,7 @@ What it tells
                 predicted tokens, and how the predicted quality differs
 
 The log is that of the gateway in the data folder, running or not, or of the
-PostgreSQL database. It holds no prompt and no key. The newest ${MAX_USAGE_ROWS.toLocaleString('en-US')}
+PostgreSQL database. It holds no key, and no prompt unless privacy.mode says so. The newest ${MAX_USAGE_ROWS.toLocaleString('en-US')}
 requests are read. Intervals resample sessions; under 30 requests there is none.
 
 Examples

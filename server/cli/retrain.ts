@@ -5,7 +5,7 @@ import { readConfig } from '../config/index.ts';
 import type { HistoryReport, RollbackReport } from '../learning/admin.ts';
 import { historyText, rollbackText, verdictText } from '../learning/report.ts';
 import type { RetrainReport } from '../learning/retrain.ts';
-import { natural } from './numbers.ts';
+import { natural, positive } from './numbers.ts';
 import { progressLine } from './progress.ts';
 import { type LearningAccess, learningAccess } from './retrain-access.ts';
 import { follow, jobsText } from './retrain-follow.ts';
@@ -27,13 +27,15 @@ interface Options {
   databaseUrl?: string;
   catalog?: string;
   artifact?: string;
+  encoder?: boolean;
 }
 
 export function retrainCommand(): Command {
   return new Command('retrain')
     .description('learn from logged decisions and their feedback; promote the result only if it is not worse')
     .option('--dry-run', 'judge only: promote nothing, write nothing down')
-    .option('--min-feedback <n>', 'judged answers needed before anything is promoted (default: 50)', natural)
+    .option('--min-feedback <n>', 'judged answers needed before anything is promoted (default: 50)', positive)
+    .option('--encoder', 'learn the encoder anew, too, from the prompts that are kept (privacy.mode)')
     .option('--detach', 'ask for it and do not wait; see --jobs')
     .option('--jobs', 'list the latest retrainings, and how far they are')
     .option('--rollback', 'end the trial under way, or put the router back in force that was before the present one')
@@ -87,7 +89,7 @@ interface Told {
 }
 
 async function answer(access: LearningAccess, options: Options): Promise<Told | null> {
-  const { dryRun, minFeedback, seed } = options;
+  const { dryRun, minFeedback, seed, encoder } = options;
   if (options.rollback || options.stop) {
     const report = (await access.rollback(options.stop ? { stop: true } : {})) as RollbackReport;
     return { report, text: rollbackText(report) };
@@ -107,13 +109,13 @@ async function answer(access: LearningAccess, options: Options): Promise<Told | 
   if (dryRun) {
     const { say, clear } = progress(options);
     say('reading the log, refitting, comparing');
-    const report = (await access.retrain({ dryRun, minFeedback, seed }).finally(clear)) as RetrainReport;
+    const report = (await access.retrain({ dryRun, minFeedback, seed, encoder }).finally(clear)) as RetrainReport;
     return { report, text: verdictText(report) };
   }
   if (options.detach && access.doneBy === 'here') {
     throw new RoutingError('INVALID_CONFIG', 'no gateway runs that could do it: start one, or leave --detach out');
   }
-  const { job, isNew } = await access.request({ minFeedback, seed });
+  const { job, isNew } = await access.request({ minFeedback, seed, encoder });
   if (options.detach) {
     const text = `\n  Job ${job.id} is waiting${isNew ? '' : ', as it was before'}. See it: pointsman retrain --jobs\n`;
     return { report: { job, isNew }, text };

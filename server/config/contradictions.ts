@@ -18,6 +18,7 @@ export function contradictions(config: GatewayConfig): Problem[] {
   checkAliases(config, say);
   checkFallbacks(config, say);
   checkClientKeys(config, say);
+  checkTeams(config, say);
   checkReach(config, say);
   checkVerifiers(config, say);
   checkAudit(config, say);
@@ -140,6 +141,20 @@ function checkClientKeys({ keys }: GatewayConfig, say: Said): void {
     const other = digests.get(digest);
     if (other !== undefined) say(path, `${name}: the same key as ${other}`);
     else digests.set(digest, name);
+  }
+}
+
+/** A misspelt team would go without its protection, and nobody would notice. */
+function checkTeams({ keys, teams, rollout, verifiers }: GatewayConfig, say: Said): void {
+  if (keys.length === 0) return;
+  const known = [...new Set(keys.map(({ tenant }) => tenant))];
+  const check = (name: string, path: (string | number)[]) => {
+    if (!known.includes(name)) say(path, `no key is of the tenant ${name}${hint(name, known)}`);
+  };
+  for (const name of Object.keys(teams)) check(name, ['teams', name]);
+  for (const [i, name] of rollout.canaryTeams.entries()) check(name, ['rollout', 'canaryTeams', i]);
+  for (const [v, verifier] of verifiers.entries()) {
+    for (const [i, name] of (verifier.teams ?? []).entries()) check(name, ['verifiers', v, 'teams', i]);
   }
 }
 

@@ -134,7 +134,7 @@ export interface TrialTerms {
   readonly teams: readonly string[];
 }
 
-export type JobKind = 'retrain' | 'retrain-encoder';
+export type JobKind = 'retrain';
 export type JobState = 'queued' | 'running' | 'done' | 'failed';
 export type SpendingPurpose = 'exploration' | 'audit';
 export type AlarmKind = 'input' | 'calibration' | 'model-change' | 'price' | 'latency';

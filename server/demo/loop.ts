@@ -47,7 +47,7 @@ export type Say = (step: string, done?: number, of?: number) => void;
  * Wider than the shipped policy on both counts: there is little time to learn, and only what lies within
  * twice the tolerance of the best is explored. The exploration goes on while the result is measured.
  */
-const POLICY = { tolerance: 0.15, exploration: 0.25 };
+const POLICY = { tolerance: 0.15, exploration: 0.5 };
 
 /** How long a promoted router may take to decide. */
 const SWAP_WAIT_MS = 15_000;
@@ -77,6 +77,10 @@ export async function runLoop<T extends Asked>(
         dataDir: join(dataDir, 'data'),
         catalog,
         policy: POLICY,
+        // It would take models down that do worse than forecast before the retraining is asked: here that one thing is shown.
+        drift: { enabled: false },
+        // What the log cannot tell would be tried on a part of the requests, which takes longer than a demo.
+        rollout: { trialOnInsufficient: false },
         providers: Object.fromEntries(Object.entries(upstreams.baseUrls).map(([name, baseUrl]) => [name, { baseUrl }])),
         logLevel: 'silent',
       },

@@ -101,7 +101,7 @@ export function recordedText(outcome: RecordedOutcome): string {
     '',
     'What this is: models and prompts are real, and so are qualities and lengths of the answers, as they were recorded.',
     'No model is called: a local stand-in replies with a placeholder of the recorded length. Gateway, log, feedback,',
-    'retraining and hot swap are the real ones; the policy explores more than the shipped one (25 % of requests, not 2 %)',
+    'retraining and hot swap are the real ones; the policy explores more than the shipped one (half of the requests, not 2 %)',
     'and is looser (tolerance 0.15, not 0.02), before and after alike.',
     ...(world.seen > 0
       ? [`No fresh prompt belongs to a group that the shipped router has learned from (${world.seen} prompts do).`]

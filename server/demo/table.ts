@@ -89,7 +89,7 @@ export function demoText(outcome: DemoOutcome): string {
     'What this is: the tasks are generated and their answers can be checked. The models are four small local',
     'programs of really different skill, with prices like those of hosted models; each gets only the text of a',
     'prompt and computes its answer, right or wrong. Gateway, log, feedback, retraining and hot swap are the real',
-    'ones; to learn within a minute the policy explores more than the shipped one (25 % of requests, not 2 %) and',
+    'ones; to learn within a minute the policy explores more than the shipped one (half of the requests, not 2 %) and',
     'is looser (tolerance 0.15, not 0.02). It shows that the loop works; what it saves for you, only your own',
     'traffic can tell.',
     `Choices are drawn at random, so figures differ a little from run to run. Took ${outcome.seconds.toFixed(0)} s; nothing is left behind.`,

@@ -107,6 +107,9 @@ export function alarmText({
     latency: `${about}: the first word takes ${times(details.ratio)} as long as it did`,
     input: `${about}: other prompts come than before (${Number(details.distance).toFixed(2)} standard deviations)`,
   };
+  if (details.onlyTeam !== undefined) {
+    return `${said[kind]}; so say the verdicts of ${details.onlyTeam} alone, and forecasts stay as they are`;
+  }
   return shift < 0 ? `${said[kind]}; its forecasts are taken down by ${points(-shift)}` : said[kind];
 }
 

@@ -1,4 +1,4 @@
-/** Notices that a level has moved: what calls cost beside their forecasts, how long a deployment takes. */
+/** Notices that a level has risen: what calls cost beside their forecasts, how long a deployment takes. */
 
 export interface LevelShiftOptions {
   /** Values that say what is usual, the first that come. Default 300. */
@@ -26,7 +26,8 @@ const SURE = 6;
  *
  *     z = (U − n m / 2) / √(n m (n + m + 1) / 12)
  *
- * so that a few hangs do not pass for a new level. Told when |z| ≥ 6 and the medians differ by `factor`. Looked at once
+ * so that a few hangs do not pass for a new level. Told when z ≥ 6 and the medians differ by `factor`; a level that fell
+ * as clearly is the new reference. Looked at once
  * every quarter of a window.
  * @see Mann & Whitney, "On a Test of Whether one of Two Random Variables is Stochastically Larger than the Other",
  *      Annals of Mathematical Statistics 1947
@@ -62,7 +63,10 @@ export class LevelShiftDetector {
     const z = rankSumZ(values, this.#reference);
     const { factor } = this.#size;
     const moved = z > 0 ? ratio >= factor : ratio <= 1 / factor;
-    if (Math.abs(z) >= SURE && moved) this.#shift = { ratio, z, since: this.#window[0]!.at };
+    if (Math.abs(z) < SURE || !moved) return;
+    if (z > 0) this.#shift = { ratio, z, since: this.#window[0]!.at };
+    // Cheaper or faster than before is what is usual from now on.
+    else this.#reference.splice(0, this.#reference.length, ...values);
   }
 }
 

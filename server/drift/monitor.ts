@@ -10,6 +10,9 @@ export interface JudgedAnswer {
   /** In [0, 1], as the artifact forecast it: without what an alarm took off since. */
   readonly predicted: number;
   readonly observed: number;
+  /** Whose verdict it is, and what it weighs, in (0, 1]. Default: nobody in particular, 1. */
+  readonly team?: string | null;
+  readonly weight?: number;
   /** When it was decided, milliseconds since 1970. */
   readonly at: number;
 }
@@ -47,14 +50,21 @@ const UNSURE = 0.05;
 export class DriftMonitor {
   readonly #models = new Map<string, ChangeDetector>();
   readonly #all = new ChangeDetector();
+  /** By model, the latest. */
+  readonly #said = new Map<string, Said[]>();
   readonly #costs = new Map<string, LevelShiftDetector>();
   readonly #latencies = new Map<string, LevelShiftDetector>();
   readonly #inputs = new InputShiftDetector();
 
-  judged({ model, predicted, observed, at }: JudgedAnswer): void {
-    if (!(predicted >= 0 && predicted <= 1 && observed >= 0 && observed <= 1)) return;
-    of(this.#models, model, () => new ChangeDetector()).add(predicted, observed, at);
-    this.#all.add(predicted, observed, at);
+  judged({ model, predicted, observed, at, team = null, weight = 1 }: JudgedAnswer): void {
+    if (!(predicted >= 0 && predicted <= 1 && observed >= 0 && observed <= 1 && weight > 0 && weight <= 1)) return;
+    // What weighs little moves little.
+    const heard = predicted + weight * (observed - predicted);
+    of(this.#models, model, () => new ChangeDetector()).add(predicted, heard, at);
+    this.#all.add(predicted, heard, at);
+    const said = of(this.#said, model, () => []);
+    said.push({ team, residual: heard - predicted, at });
+    if (said.length > REMEMBERED) said.shift();
   }
 
   called({ model, deployment, costUsd, predictedCostUsd, firstByteMs, at }: AnsweredCall): void {
@@ -72,7 +82,9 @@ export class DriftMonitor {
   /** Everything found so far, each once. */
   found(): FoundAlarm[] {
     const alarms: FoundAlarm[] = [];
-    for (const [model, { change }] of this.#models) if (change !== null) alarms.push(modelAlarm(model, change));
+    for (const [model, { change }] of this.#models) {
+      if (change !== null) alarms.push(modelAlarm(model, change, oneTeamsWord(this.#said.get(model)!, change)));
+    }
     const { change } = this.#all;
     if (change !== null)
       alarms.push(calibrationAlarm(null, change, 0, Math.max(UNSURE, Math.abs(change.meanResidual))));
@@ -106,7 +118,42 @@ export class DriftMonitor {
   }
 }
 
-function modelAlarm(model: string, change: Change): FoundAlarm {
+interface Said {
+  readonly team: string | null;
+  readonly residual: number;
+  readonly at: number;
+}
+
+/** Verdicts of a model that are looked back on. */
+const REMEMBERED = 5_000;
+/** Fewer verdicts of the others say neither yes nor no. */
+const FEW = 20;
+
+/**
+ * The team without which nothing would have been noticed, where others have judged the model, too: it may be right, but
+ * it does not steer theirs. The change holds when, whichever team is left out, the others' verdicts since lie a standard
+ * error or more on the same side.
+ */
+function oneTeamsWord(said: readonly Said[], { since, direction }: Change): string | null {
+  const teams = new Set(said.map(({ team }) => team));
+  if (teams.size < 2) return null;
+  const latest = said.filter(({ at }) => at >= since);
+  for (const team of teams) {
+    const others = latest.filter((one) => one.team !== team).map(({ residual }) => residual);
+    const mean = others.reduce((a, b) => a + b, 0) / others.length;
+    const variance = others.reduce((sum, r) => sum + (r - mean) ** 2, 0) / Math.max(1, others.length - 1);
+    const error = Math.sqrt(variance / others.length);
+    const agrees = direction === 'worse' ? mean + error < 0 : mean - error > 0;
+    if (others.length < FEW || !agrees) return team ?? '';
+  }
+  return null;
+}
+
+function modelAlarm(model: string, change: Change, onlyTeam: string | null): FoundAlarm {
+  if (onlyTeam !== null) {
+    const details = { ...told(change), onlyTeam };
+    return { kind: 'calibration', subject: model, details, shift: 0, widen: 0, changedAt: null };
+  }
   const { answers, meanResidual, error, since } = change;
   // What is better than forecast earns traffic by retraining; what is worse loses it now.
   const shift = Math.min(0, (meanResidual * answers) / (answers + PRIOR));

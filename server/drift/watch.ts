@@ -111,6 +111,8 @@ export class DriftWatch {
         model: decisions.executedModel,
         predicted: ranked('quality'),
         observed: feedback.score,
+        team: feedback.tenant,
+        weight: feedback.weight,
         at: decisions.createdAt,
       })
       .from(feedback)
@@ -131,7 +133,7 @@ export class DriftWatch {
         .filter((alarm) => alarm.artifact === artifact && alarm.subject !== null)
         .map((alarm) => [alarm.subject!, alarm]),
     );
-    for (const { id, model, predicted, observed, at } of verdicts.reverse()) {
+    for (const { id, model, predicted, observed, at, team, weight } of verdicts.reverse()) {
       // The first verdict of a decision counts: many on one are no more evidence.
       if (predicted === null || !this.#isNew(id)) continue;
       const alarm = taken.get(model!);
@@ -139,7 +141,14 @@ export class DriftWatch {
       const isTakenDown =
         alarm !== undefined && at >= alarm.raisedAt && (alarm.clearedAt === null || at < alarm.clearedAt);
       const raw = isTakenDown ? predicted - alarm.shift : predicted;
-      this.#monitor.judged({ model: model!, predicted: Math.min(1, Math.max(0, raw)), observed, at: at.getTime() });
+      this.#monitor.judged({
+        model: model!,
+        predicted: Math.min(1, Math.max(0, raw)),
+        observed,
+        at: at.getTime(),
+        team,
+        weight,
+      });
     }
     const calls = await db
       .select({

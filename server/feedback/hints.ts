@@ -54,6 +54,8 @@ export interface SeenRequest {
   /** The body without what is the gateway's own. */
   readonly text: string;
   readonly headers: IncomingHttpHeaders;
+  /** What verdicts of the caller's key weigh, in [0, 1]: its hints are no stronger. Default 1. */
+  readonly weight?: number;
 }
 
 export class Hints {
@@ -72,7 +74,7 @@ export class Hints {
 
   /** Looks at a request when its own call is on its way; never throws, and nobody waits for it. */
   see(record: DecisionRecord, request: SeenRequest): void {
-    if (!this.#isOn() || record.surface === 'embeddings') return;
+    if (!this.#isOn() || record.surface === 'embeddings' || request.weight === 0) return;
     const work = setImmediate()
       .then(() => this.#look(record, request))
       // A hint that is lost costs nothing, least of all an answer.
@@ -86,8 +88,9 @@ export class Hints {
     await Promise.all(this.#underWay);
   }
 
-  async #look(record: DecisionRecord, { json, text, headers }: SeenRequest): Promise<void> {
-    const { tenant, key, session } = record;
+  async #look(record: DecisionRecord, { json, text, headers, weight = 1 }: SeenRequest): Promise<void> {
+    const { tenant, key } = record;
+    const session = record.session ?? record.endUser ?? null;
     const asked = askedIn(json, text, session);
     // Of one caller, and of one of its users, if it tells them apart.
     const named = (...what: readonly (string | null)[]) => JSON.stringify([tenant, key, ...what]);
@@ -121,11 +124,16 @@ export class Hints {
       if (before !== undefined && follows(seen, before) && !asked.isPersons && seen.errors > before.errors)
         hints.push(['tool_call_failed', before]);
     }
-    for (const [hint, { id, routed }] of hints) if (routed) await this.#note(hint, id, record);
+    for (const [hint, { id, routed }] of hints) if (routed) await this.#note(hint, id, record, weight);
   }
 
   /** On a decision of the same caller that was answered, whole: what a client's SDK sends again after an error is no hint. */
-  async #note(hint: Hint, id: string, { tenant, key, model, createdAt }: DecisionRecord): Promise<void> {
+  async #note(
+    hint: Hint,
+    id: string,
+    { tenant, key, model, createdAt }: DecisionRecord,
+    weight: number,
+  ): Promise<void> {
     if (this.#lookups >= MOST_LOOKUPS) return;
     this.#lookups++;
     const found = await this.#store.getDecision(id).finally(() => this.#lookups--);
@@ -145,7 +153,7 @@ export class Hints {
         source: `hint:${hint}`,
         createdAt,
         kind: 'hint',
-        weight: HINT_WEIGHT,
+        weight: HINT_WEIGHT * weight,
         tenant,
         key,
       },

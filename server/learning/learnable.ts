@@ -4,7 +4,7 @@ import { sandbox } from '../providers/sandbox.ts';
 export const WHY_LEFT_OUT = {
   notAnswered: 'no model had answered',
   sandbox: 'answered by the sandbox, no model was called',
-  notRouted: 'the client had named the model',
+  notRouted: 'the client had named the model, or no embedding of the prompt is kept',
   otherEncoder: 'embedded by another encoder',
 } as const;
 export type LeftOut = keyof typeof WHY_LEFT_OUT;

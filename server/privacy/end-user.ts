@@ -24,11 +24,23 @@ export class EndUsers {
   }
 }
 
+/** Claude Code names a person and a conversation in one: `user_…_account_…_session_…`, lately a JSON object in a text. */
+export function withoutSession(user: string): string {
+  const plain = /^(.+)_session_[\w-]{8,}$/.exec(user)?.[1];
+  if (plain !== undefined || !user.startsWith('{')) return plain ?? user;
+  try {
+    const { session_id: _, ...person } = JSON.parse(user) as Record<string, unknown>;
+    return JSON.stringify(person);
+  } catch {
+    return user;
+  }
+}
+
 /** `user` and `safety_identifier` of OpenAI's clients, `metadata.user_id` of Anthropic's. */
 export function endUserIn(json: Readonly<Record<string, unknown>>): string | null {
   const metadata = isObject(json.metadata) ? json.metadata : {};
   for (const value of [json.safety_identifier, json.user, metadata.user_id]) {
-    if (typeof value === 'string' && value !== '') return value;
+    if (typeof value === 'string' && value !== '') return withoutSession(value);
   }
   return null;
 }

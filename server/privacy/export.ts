@@ -81,13 +81,16 @@ function grouped<T extends { readonly decisionId: string }>(rows: readonly T[]):
   return groups;
 }
 
+/** The end of the year 9999: no row is later, and not every database knows what is. */
+const LAST_MS = 253_402_300_799_999;
+
 const cursorOf = ({ createdAt, id }: { createdAt: Date; id: string }): string =>
   Buffer.from(`${createdAt.getTime()} ${id}`).toString('base64url');
 
 function placeOf(cursor: string): { createdAt: Date; id: string } {
-  const [, time, id] = /^(\d{1,16}) (.{1,200})$/.exec(Buffer.from(cursor, 'base64url').toString('utf8')) ?? [];
+  const [, time, id] = /^(\d{1,15}) (.{1,200})$/.exec(Buffer.from(cursor, 'base64url').toString('utf8')) ?? [];
   const createdAt = new Date(Number(time));
-  if (id === undefined || Number.isNaN(createdAt.getTime())) {
+  if (id === undefined || !(createdAt.getTime() <= LAST_MS)) {
     throw new RoutingError('INVALID_REQUEST', 'cursor: give the x-pointsman-next-cursor of the page before, as it is');
   }
   return { createdAt, id };

@@ -14,6 +14,7 @@ import type { Named } from '../models.ts';
 import type { Answer, Conversation } from '../protocols/conversation.ts';
 import { SURFACES } from '../protocols/index.ts';
 import { uniform } from '../random.ts';
+import { teamOf } from '../teams.ts';
 import { judgeFor } from './judge.ts';
 import { judgeRequest, RUBRIC_VERSION, readScore } from './rubric.ts';
 import { rowId } from './verdict-row.ts';
@@ -39,6 +40,8 @@ export function auditDraw(
   random: () => number = uniform,
 ): Drawn {
   const { share, budgetUsdPerDay } = gateway.config.audit;
+  // A team that keeps nothing of its prompts has them judged by nobody else either.
+  if (teamOf(gateway.config, caller.tenant).privacy === 'facts') return NOT_AUDITED;
   if (share === 0 || gateway.isSandbox || images + audio + files > 0) return NOT_AUDITED;
   if (judgeFor(gateway.setup, caller) === null || gateway.spending.today('audit') >= budgetUsdPerDay)
     return NOT_AUDITED;

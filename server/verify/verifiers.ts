@@ -48,7 +48,7 @@ function workOf(
             if (score === null) counts.none++;
             else {
               counts.verdicts++;
-              note(gateway, record, verifier, score);
+              note(gateway, finished, verifier, score);
             }
           } catch (error) {
             if (signal.aborted) throw error;
@@ -129,8 +129,10 @@ function askEndpoint({ name, url }: Of<'http'>, finished: Answered, { gateway, s
   return scoreFrom(url, question, { egress: gateway.setup.egress, signal });
 }
 
-function note({ store }: Gateway, record: DecisionRecord, { name, weight }: VerifierConfig, score: number): void {
-  const source = `verifier:${name}`;
+/** What is looked for is the client's word (its schema, what it expects): it weighs no more than the key's own verdicts. */
+function note({ store }: Gateway, { record, caller }: Finished, verifier: VerifierConfig, score: number): void {
+  const source = `verifier:${verifier.name}`;
+  const weight = verifier.weight * caller.feedbackWeight;
   const { id: decisionId, tenant, key } = record;
   const id = rowId(decisionId, source);
   store.record({

@@ -69,6 +69,38 @@ describe('a key', () => {
   });
 });
 
+test('a key without the scope of calling calls nobody, and one with it alone does nothing else', async () => {
+  const served = await gatewayOver([candidate('one/cheap')], {
+    config: {
+      keys: [
+        { name: 'auditor', key: 'the-auditors-key-0123', scopes: ['export', 'learn'] },
+        { name: 'caller', key: 'the-callers-key-01234', scopes: ['call'] },
+      ],
+    },
+  });
+  const ask = async (key: string, path: string, method = 'POST') =>
+    (await fetch(`${served.url}${path}`, { method, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, ...(method === 'POST' && { body: '{}' }) })).status; // biome-ignore format: one request
+  for (const path of [
+    '/v1/chat/completions',
+    '/v1/messages',
+    '/v1/responses',
+    '/v1/embeddings',
+    '/v1/route',
+    '/v1/files',
+    '/v1/moderations',
+    '/v1/messages/count_tokens',
+  ]) {
+    expect([path, await ask('the-auditors-key-0123', path)]).toEqual([path, 403]);
+    expect([path, await ask('the-callers-key-01234', path)]).not.toEqual([path, 403]);
+  }
+  for (const path of ['/v1/feedback', '/v1/erase']) {
+    expect([path, await ask('the-callers-key-01234', path)]).toEqual([path, 403]);
+  }
+  expect(await ask('the-callers-key-01234', '/v1/export/decisions', 'GET')).toBe(403);
+  expect(await ask('the-auditors-key-0123', '/v1/models', 'GET')).toBe(200);
+  await served.close();
+});
+
 describe('patterns of models', () => {
   /** What is meant, said in a regular expression. */
   const oracle = (model: string, pattern: string) =>

@@ -1,7 +1,10 @@
 /** Learning as a part of the gateway: retrainings are asked for, done, followed and taken back here. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { RoutingError } from '../../../datasets/errors.ts';
+import { asked } from '../../db/connection.ts';
+import { texts } from '../../db/schema.ts';
 import type { SqlStore } from '../../db/store.ts';
 import type { HistoryReport, RollbackReport } from '../admin.ts';
 import type { LearningContext } from '../retrain.ts';
@@ -16,6 +19,8 @@ export const JobOptions = z.strictObject({
   maxQualityLoss: z.number().min(0).max(1).optional(),
   maxUnknown: z.number().min(0).max(1).optional(),
   seed: z.number().int().optional(),
+  /** Learn the encoder anew, too, from the prompts that are kept. Default: `learning.encoder`, once there are enough of them. */
+  encoder: z.boolean().optional(),
 });
 export type JobOptions = z.infer<typeof JobOptions>;
 
@@ -81,7 +86,10 @@ export function openLearning(parts: LearningParts): Learning {
     if (job.kind !== 'retrain')
       throw new RoutingError('INVALID_REQUEST', `job ${job.id}: no job is called ${job.kind}`);
     const { retrain } = await import('../retrain.ts');
-    const report = await retrain(context(), optionsOf(job.options), { jobId: job.id, step, signal });
+    const now = context();
+    const wanted = optionsOf(job.options);
+    const encoder = wanted.encoder ?? ((now.learning?.encoder ?? false) && (await hasTexts(store)));
+    const report = await retrain(now, { ...wanted, encoder }, { jobId: job.id, step, signal });
     // It is taken up a moment later all the same.
     await onChange().catch(onProblem);
     return report;
@@ -145,6 +153,14 @@ export function openLearning(parts: LearningParts): Learning {
       await worker?.stop();
     },
   };
+}
+
+/** Whether prompts enough are kept for an encoder; where they are not, heads are refitted as always. */
+async function hasTexts({ db }: SqlStore): Promise<boolean> {
+  const { LEAST_WITH_TEXT } = await import('../encoder-fit.ts');
+  const some = db.select({ id: texts.decisionId }).from(texts).limit(LEAST_WITH_TEXT).as('some');
+  const [row] = await asked(db.select({ n: sql<number>`count(*)::int` }).from(some));
+  return row!.n >= LEAST_WITH_TEXT;
 }
 
 const NEVER = { everyHours: null, afterOutcomes: null, onDrift: false };

@@ -71,7 +71,8 @@ export async function triggerFacts({ db }: Pick<SqlStore, 'db'>, options: Trigge
       db
         .select({ at: max(alarms.raisedAt) })
         .from(alarms)
-        .where(isNull(alarms.clearedAt)),
+        // Slower is no reason to learn anew.
+        .where(and(isNull(alarms.clearedAt), ne(alarms.kind, 'latency'))),
     ),
     asked(db.execute<{ now: Date | string }>(sql`select clock_timestamp() as now`)),
   ]);

@@ -25,9 +25,10 @@ const sinceOf = ({ createdAt }: RunningTrial): Date => new Date(createdAt.getTim
 export async function trialUnits({ db }: Db, trial: RunningTrial): Promise<Unit[]> {
   const rows = await asked(
     db.execute(sql`
-      select arm, max(arm_probability) as probability, sum(quality * weight) / sum(weight) as quality
+      select arm, max(arm_probability) as probability, sum(quality * weight) / sum(weight) as quality,
+             min(tenant) as team, max(weight) as weight
       from (
-        select d.arm, d.arm_probability, coalesce(d.facts->>'trialUnit', d.id) as unit,
+        select d.arm, d.arm_probability, d.tenant, coalesce(d.facts->>'trialUnit', d.id) as unit,
                coalesce(o.quality, 0) as quality, coalesce(o.weight, 1) as weight,
                coalesce(o.first_labelled_at, d.created_at) as at
         from ${decisions} d
@@ -43,11 +44,13 @@ export async function trialUnits({ db }: Db, trial: RunningTrial): Promise<Unit[
       group by unit, arm
       order by min(at), unit`),
   );
-  return (rows as Record<string, unknown>[]).map(({ arm, probability, quality }) => ({
+  return (rows as Record<string, unknown>[]).map(({ arm, probability, quality, team, weight }) => ({
     arm: arm as Arm,
     armProbability: Number(probability),
     // A mean of numbers in [0, 1], up to the rounding of its sums.
     quality: Math.min(1, Math.max(0, Number(quality))),
+    team: String(team),
+    weight: Math.min(1, Number(weight)),
   }));
 }
 

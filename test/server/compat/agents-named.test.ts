@@ -162,6 +162,10 @@ describe('a model that the agent names gets the agent’s own bytes, but for the
       sendStream(response, ['ok']),
     );
     expect(got.body).toBe(body.replace(id, 'llama-4'));
-    expect(gateway.decisions[0]).toMatchObject({ session: 'google-oauth2|117', facts: { step: 'plan' } });
+    expect(gateway.decisions[0]).toMatchObject({
+      session: null,
+      endUser: expect.stringMatching(/^[0-9a-f]{32}$/),
+      facts: { step: 'plan' },
+    });
   });
 });

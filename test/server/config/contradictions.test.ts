@@ -111,3 +111,14 @@ describe('what cannot be meant is refused at its line', () => {
     expect(lines[0]).toContain(message);
   });
 });
+
+test('a team that no key is of is told: it would go without its protection', () => {
+  const keys = `keys: [{name: k, key: ${KEY}, tenant: search}]`;
+  expect(said(`${keys}\nteams: {search: {protected: true}}\nrollout: {canaryTeams: [search]}`)).toEqual([]);
+  expect(said(`${keys}\nteams: {serach: {protected: true}}\nrollout: {canaryTeams: [sales]}`)).toEqual([
+    expect.stringMatching(/^2:.*teams\.serach.*no key is of the tenant serach.*search/),
+    expect.stringMatching(/^3:.*rollout\.canaryTeams.*no key is of the tenant sales/),
+  ]);
+  // Without keys there is one team, and whoever names others is getting ready for keys.
+  expect(said('teams: {serach: {protected: true}}')).toEqual([]);
+});

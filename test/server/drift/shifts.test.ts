@@ -34,7 +34,9 @@ test('a deployment that takes twice as long is told, with the day it began', () 
     expect(shift!.since).toBeGreaterThan(850);
     expect(shift!.since).toBeLessThan(1150);
   }
-  expect(latencies(2000, (i) => (i < 1000 ? 1 : 0.4), 1).shift!.ratio).toBeLessThan(0.67);
+  // Faster is no alarm, but slower than that is.
+  expect(latencies(2000, (i) => (i < 1000 ? 1 : 0.4), 1).shift).toBeNull();
+  expect(latencies(3000, (i) => (i < 1000 || i > 2000 ? 1 : 0.4), 1).shift!.ratio).toBeGreaterThan(1.5);
 });
 
 test('a level that only varies, or moves by less than the factor, is not told', () => {

@@ -2,8 +2,8 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../datasets/index.ts';
 import { GatewayConfig } from '../../../server/config/index.ts';
-import { adjustmentsOf, clearAlarm, listAlarms, raiseAlarm } from '../../../server/drift/alarms.ts';
-import type { FoundAlarm } from '../../../server/drift/monitor.ts';
+import { adjustmentsOf, alarmText, clearAlarm, listAlarms, raiseAlarm } from '../../../server/drift/alarms.ts';
+import { DriftMonitor, type FoundAlarm } from '../../../server/drift/monitor.ts';
 import { DriftWatch } from '../../../server/drift/watch.ts';
 import { Gateway } from '../../../server/gateway.ts';
 import { aDecision, anAttempt, someFeedback } from '../db/records.ts';
@@ -77,6 +77,57 @@ function watching(gateway: Gateway, { store }: OpenedStore) {
   });
   return { watch, alarms, problems };
 }
+
+describe('the word of one team', () => {
+  /** Fifty good answers for each team, then what `later` says of each. */
+  const monitored = (later: (monitor: DriftMonitor) => void) => {
+    const monitor = new DriftMonitor();
+    for (let i = 0; i < 200; i++) {
+      monitor.judged({
+        model: 'm',
+        predicted: 0.8,
+        observed: i % 5 === 0 ? 0 : 1,
+        at: i,
+        team: i % 2 === 0 ? 'a' : 'b',
+      });
+    }
+    later(monitor);
+    return monitor.found().find(({ subject }) => subject === 'm');
+  };
+
+  test('does not take a model down for the others, who say otherwise or nothing', () => {
+    const alarm = monitored((monitor) => {
+      for (let i = 200; i < 600; i++) monitor.judged({ model: 'm', predicted: 0.8, observed: 0, at: i, team: 'b' });
+    });
+    expect(alarm).toMatchObject({ shift: 0, widen: 0, details: { onlyTeam: 'b' } });
+    expect(alarmText(alarm!)).toMatch(/so say the verdicts of b alone/);
+  });
+
+  test('does when the others find the same', () => {
+    const alarm = monitored((monitor) => {
+      for (let i = 200; i < 600; i++) {
+        monitor.judged({
+          model: 'm',
+          predicted: 0.8,
+          observed: i % 3 === 0 ? 1 : 0,
+          at: i,
+          team: i % 2 === 0 ? 'a' : 'b',
+        });
+      }
+    });
+    expect(alarm!.details).not.toHaveProperty('onlyTeam');
+    expect(alarm!.shift).toBeLessThan(-0.3);
+  });
+
+  test('moves nothing where the key’s verdicts weigh next to nothing', () => {
+    const alarm = monitored((monitor) => {
+      for (let i = 200; i < 600; i++) {
+        monitor.judged({ model: 'm', predicted: 0.8, observed: 0, at: i, team: 'b', weight: 0.01 });
+      }
+    });
+    expect(alarm).toBeUndefined();
+  });
+});
 
 test('alarms are listed and cleared by keys that may see to learning', async () => {
   const database = await storeKinds[0]!.open();

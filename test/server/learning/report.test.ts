@@ -61,7 +61,7 @@ test('columns stay in line under the longest model id', () => {
 
 test('says what was left out and why, and nothing of reasons that did not occur', () => {
   const lines = verdictText(report).match(/.*left out.*/g);
-  expect(lines).toEqual(['  3 left out: the client had named the model']);
+  expect(lines).toEqual(['  3 left out: the client had named the model, or no embedding of the prompt is kept']);
 });
 
 test('shows every question of the gate with what came of it, and the power', () => {

@@ -2,6 +2,7 @@
 
 import { sql } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { GatewayConfig } from '../../../../server/config/index.ts';
 import { type Learning, openLearning } from '../../../../server/learning/jobs/learning.ts';
 import { addPromotion } from '../../../../server/learning/promotions.ts';
 import { type OpenedStore, storeKinds } from '../../db/stores.ts';
@@ -88,6 +89,33 @@ describe.each(storeKinds)('$name', (kind) => {
       active: null,
       history: [{ kind: 'refused', jobId: '1' }],
     });
+  }, 90_000);
+
+  test('an encoder is learned where it is asked for, or configured with prompts enough, and else heads as always', async () => {
+    await learning.stop();
+    const { store, options } = opened;
+    const learningOptions = GatewayConfig.parse({ learning: { encoder: true } }).learning;
+    learning = openLearning({
+      store,
+      databaseUrl: options.databaseUrl,
+      context: () => ({
+        store,
+        dataDir: options.dataDir,
+        baseDir: base.dir,
+        candidates: base.candidates,
+        learning: learningOptions,
+      }),
+      triggers: false,
+      worker: { sweepMs: 200 },
+    });
+    learning.start();
+    const verdictOf = async (asked: object) => {
+      const { job } = await learning.request(asked);
+      const { result } = await learning.ended(job.id);
+      return (result as { reasons: string[] }).reasons.join();
+    };
+    expect(await verdictOf({})).toMatch(/0 judged answers since the router in force was fitted/);
+    expect(await verdictOf({ encoder: true })).toMatch(/0 judged answers whose prompt is kept, 500 are needed/);
   }, 90_000);
 
   test('rolls back, and says when there is nothing to take back', async () => {

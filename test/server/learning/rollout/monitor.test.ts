@@ -82,6 +82,44 @@ describe('a canary', () => {
   });
 });
 
+describe('one of several teams', () => {
+  const unit = (team: string, arm: 'candidate' | 'incumbent', quality: number, weight = 1) => ({
+    arm,
+    armProbability: 0.5,
+    quality,
+    team,
+    weight,
+  });
+
+  test('has no more units than the others together and twenty, once others are there', () => {
+    const tally = new TrialTally();
+    // Fair, and judged by both; then one that turns against the candidate, as often as it likes.
+    for (let i = 0; i < 100; i++) {
+      for (const team of ['a', 'b']) tally.add(unit(team, i % 2 === 0 ? 'candidate' : 'incumbent', 0.8));
+    }
+    for (let i = 0; i < 1000; i++) {
+      tally.add(unit('b', i % 2 === 0 ? 'candidate' : 'incumbent', i % 2 === 0 ? 0 : 1));
+    }
+    const { candidate, incumbent } = tally.numbers;
+    expect(candidate.units + incumbent.units).toBe(220);
+  });
+
+  test('that is alone has all of them', () => {
+    const tally = new TrialTally();
+    for (let i = 0; i < 100; i++) tally.add(unit('a', i % 2 === 0 ? 'candidate' : 'incumbent', 1));
+    expect(tally.numbers.candidate.units + tally.numbers.incumbent.units).toBe(100);
+  });
+
+  test('whose verdicts weigh little moves little', () => {
+    const tally = new TrialTally();
+    tally.add(unit('a', 'incumbent', 1));
+    // (½ + 1) / 2 = .75 so far, of which .1 · 0 + .9 · .75 is heard.
+    tally.add(unit('a', 'candidate', 0, 0.1));
+    expect(tally.numbers.candidate.quality).toBeCloseTo(0.675);
+    expect(tally.numbers.incumbent.quality).toBe(1);
+  });
+});
+
 describe('the watch over a promotion', () => {
   test('takes it back as soon as all of the bounds lie below 0', () => {
     expect(watch(numbers({ difference: -0.2, low: -0.4, high: -0.001 })).kind).toBe('roll-back');
