@@ -196,7 +196,10 @@ export class Gateway {
     const within = asked.allowed ?? router.candidates.map(({ id }) => id);
     if (unreachable) asked = { ...asked, allowed: within.filter((id) => !models.isOutOfReach(id, caller)) };
     const unhealthy = this.#resting(router, caller);
-    if (this.adjustments.size > 0) asked = { adjustments: this.adjustments, ...asked };
+    // What was seen is beside the forecasts of the router in force; one on trial has learned of it, or is to be seen for itself.
+    if (this.adjustments.size > 0 && router === this.holder.current) {
+      asked = { adjustments: this.adjustments, ...asked };
+    }
     const decision = await router.route(request, { ...asked, draw, unhealthy }).catch((error) => {
       // Only resting models are left: better one that failed lately than none at all.
       if (unhealthy.length === 0 || error?.code !== 'NO_CANDIDATE') throw error;

@@ -221,6 +221,28 @@ test('a database that is away is told and looked at again', async () => {
   expect(problems).toHaveLength(2);
 });
 
+test('what was seen of the router in force is not taken off the forecasts of one on trial', async () => {
+  const seen: unknown[] = [];
+  const watched = (name: string) => {
+    const router = fakeRouter([candidate('a/small')], name);
+    const route: typeof router.route = (request, options) => {
+      seen.push([name, options?.adjustments?.get('a/small')?.shift]);
+      return router.route(request, options);
+    };
+    return { ...router, route };
+  };
+  const gateway = gatewayFor(candidate('a/small'));
+  gateway.holder.current = watched('in force');
+  gateway.adjustments = new Map([['a/small', { shift: -0.2, widen: 0 }]]);
+  const request = { messages: [{ role: 'user', content: 'hi' }] };
+  await gateway.decide(request);
+  await gateway.decide(request, {}, undefined, 0.5, watched('on trial'));
+  expect(seen).toEqual([
+    ['in force', -0.2],
+    ['on trial', undefined],
+  ]);
+});
+
 test('adjustments are those of open alarms of the artifact in force', () => {
   const alarm = { ordinal: 1, raisedAt: new Date(), clearedAt: null, details: {}, changedAt: null } as const;
   const open = [
