@@ -14,11 +14,26 @@ export interface FlippedOptions {
   readonly exploration: number;
   /** Teams of equal traffic; the first one lies. */
   readonly teams: number;
-  /** Weight of each logged answer by the team whose it was. */
-  readonly weightsOf: (teams: readonly string[]) => Float64Array;
+  /** Weight of each logged answer; `forecast` learns from some of them and forecasts others. */
+  readonly weightsOf: (answers: readonly TeamAnswer[], forecast: TeamForecast) => Float64Array;
   readonly seed: number;
   readonly onProgress?: (step: string) => void;
 }
+
+/** A logged answer as far as influence goes by it. */
+export interface TeamAnswer {
+  readonly tenant: string;
+  readonly key: null;
+  /** The prompt: drawn twice, it is no two witnesses. */
+  readonly group: string;
+  /** As the team judges it, in [0, 1]. */
+  readonly quality: number;
+  readonly weight: 1;
+  /** Place in the log. */
+  readonly at: number;
+}
+
+export type TeamForecast = (learnedFrom: readonly TeamAnswer[], asked: readonly TeamAnswer[]) => number[];
 
 export interface FlippedRun {
   /** Utility (quality − λ cost) of the test prompts by the router fitted on honest labels minus that with the lies. */
@@ -26,7 +41,7 @@ export interface FlippedRun {
   readonly movedShare: number;
 }
 
-/** Both routers are fitted on the same log, with the same weights; only the liar's labels differ. */
+/** Both routers are fitted on the same log, each with the weights that its labels give; only the liar's labels differ. */
 export function runFlipped(world: World, options: FlippedOptions): FlippedRun {
   const { start, decisions, exploration, teams, weightsOf, seed, onProgress = () => {} } = options;
   const { train, test } = splitOf(world, seed);
@@ -36,31 +51,48 @@ export function runFlipped(world: World, options: FlippedOptions): FlippedRun {
   // One refit in between, so that the log is that of a router which has learned something.
   const half = decisions >> 1;
   const log = decideAll(world, order.slice(0, half), believe(start, world), rule, random);
-  const learned = (table: ReturnType<typeof loggedTable>, weights?: Float64Array): Beliefs =>
-    believe(
-      refitHeads(
-        start,
-        table,
-        embeddingsAt(
-          world,
-          log.map(({ row }) => row),
-        ),
-        { seed, likeOf: () => undefined, ...(weights && { weights }) },
-      ),
+  const learned = (table: ReturnType<typeof loggedTable>, weights?: Float64Array, some = log): Beliefs => {
+    const z = embeddingsAt(
       world,
+      some.map(({ row }) => row),
     );
+    return believe(refitHeads(start, table, z, { seed, likeOf: () => undefined, ...(weights && { weights }) }), world);
+  };
   onProgress(`refit on ${half} honest labels`);
   log.push(...decideAll(world, order.slice(half), learned(loggedTable(world, log)), rule, random));
   const team = log.map(() => `team ${Math.floor(random() * teams)}`);
-  const weights = weightsOf(team);
+  const m = world.part.table.modelIds.length;
+  /** What is learned from the log where team 0 judges as told. */
+  const learnedWhere = (lies: boolean): Beliefs => {
+    const table = loggedTable(world, log);
+    const flip = (i: number) => lies && team[i] === 'team 0';
+    log.forEach(({ column }, i) => {
+      if (flip(i)) table.quality[i * m + column] = 1 - table.quality[i * m + column]!;
+    });
+    const answers = log.map(
+      ({ row, column }, at): TeamAnswer => ({
+        tenant: team[at]!,
+        key: null,
+        group: String(row),
+        quality: table.quality[at * m + column]!,
+        weight: 1,
+        at,
+      }),
+    );
+    const forecast: TeamForecast = (learnedFrom, asked) => {
+      const some = learnedFrom.map(({ at }) => log[at]!);
+      const part = loggedTable(world, some);
+      learnedFrom.forEach(({ quality }, i) => {
+        part.quality[i * m + some[i]!.column] = quality;
+      });
+      const { quality } = learned(part, undefined, some);
+      return asked.map(({ at }) => quality[log[at]!.row * m + log[at]!.column]!);
+    };
+    return learned(table, weightsOf(answers, forecast));
+  };
   onProgress(`refit on ${decisions} honest labels, and with those of one team of ${teams} flipped`);
-  const honest = learned(loggedTable(world, log), weights);
-  const table = loggedTable(world, log);
-  const m = table.modelIds.length;
-  log.forEach(({ column }, i) => {
-    if (team[i] === 'team 0') table.quality[i * m + column] = 1 - table.quality[i * m + column]!;
-  });
-  const lied = learned(table, weights);
+  const honest = learnedWhere(false);
+  const lied = learnedWhere(true);
   const before = greedyShares(world, test, honest);
   const moved = greedyShares(world, test, lied).reduce((sum, s, j) => sum + Math.max(0, s - before[j]!), 0);
   return { cost: utilityOf(world, test, honest) - utilityOf(world, test, lied), movedShare: moved };

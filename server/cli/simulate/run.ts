@@ -4,7 +4,13 @@ import { blankHeads } from '../../../eval/replay/learner.ts';
 import { type BanditRun, banditTargets, runBandit } from '../../../eval/simulate/bandit.ts';
 import { embeddingsAt } from '../../../eval/simulate/bandit-log.ts';
 import { changeTargets, priceTargets, runChange, runPriceCut, splitOf } from '../../../eval/simulate/change.ts';
-import { type FlippedRun, flippedTargets, runFlipped } from '../../../eval/simulate/flipped.ts';
+import {
+  type FlippedRun,
+  flippedTargets,
+  runFlipped,
+  type TeamAnswer,
+  type TeamForecast,
+} from '../../../eval/simulate/flipped.ts';
 import { missingTargets, runMissing } from '../../../eval/simulate/missing.ts';
 import { type NewcomerRun, newcomerTargets, runNewcomer } from '../../../eval/simulate/newcomer.ts';
 import { type Beliefs, believe } from '../../../eval/simulate/route.ts';
@@ -13,6 +19,7 @@ import { type World, worldOf } from '../../../eval/simulate/world.ts';
 import type { Heads } from '../../../router/heads/heads.ts';
 import { fitHeads } from '../../../router/training/fit-heads.ts';
 import { refitHeads } from '../../../router/training/refit-heads.ts';
+import { teamAgreement } from '../../feedback/agreement.ts';
 import { influenceWeights } from '../../feedback/influence.ts';
 import { type GateCell, gateTargets, runGate } from './gate.ts';
 import { gateWorld } from './gate-worlds.ts';
@@ -239,9 +246,9 @@ function startsOf(world: World): Record<string, Heads> {
   };
 }
 
-/** As a retraining weighs them, with the caps that a gateway has unless told otherwise. */
-const teamWeights = (teams: readonly string[]): Float64Array =>
-  influenceWeights(
-    teams.map((tenant) => ({ tenant, key: null, weight: 1 })),
-    { maxTeamShare: 0.5, maxKeyShare: 0.25 },
-  );
+/** As a retraining weighs them: teams that contradict all others down, and the caps that a gateway has unless told otherwise. */
+function teamWeights(answers: readonly TeamAnswer[], forecast: TeamForecast): Float64Array {
+  const { multipliers } = teamAgreement(answers, forecast, 1);
+  const capped = influenceWeights(answers, { maxTeamShare: 0.5, maxKeyShare: 0.25 }, multipliers);
+  return multipliers.map((w, i) => w * capped[i]!);
+}

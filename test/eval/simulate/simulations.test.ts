@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { blankHeads } from '../../../eval/replay/learner.ts';
 import { banditTargets, runBandit } from '../../../eval/simulate/bandit.ts';
 import { changeTargets, type ModelWatch, runChange, runPriceCut, splitOf } from '../../../eval/simulate/change.ts';
-import { runFlipped } from '../../../eval/simulate/flipped.ts';
+import { runFlipped, type TeamAnswer } from '../../../eval/simulate/flipped.ts';
 import { missingTargets, runMissing } from '../../../eval/simulate/missing.ts';
 import { runNewcomer } from '../../../eval/simulate/newcomer.ts';
 import { readingOn } from '../../../eval/simulate/route.ts';
@@ -108,8 +108,10 @@ test('audits correct what the unhappy say; without them there are only bounds', 
 
 test('flipped labels of one team cost nothing where its answers have no weight', () => {
   const options = { start: cold, decisions: 600, exploration: 0.1, teams: 3, seed: 1 };
-  const silenced = (teams: readonly string[]) => Float64Array.from(teams, (team) => (team === 'team 0' ? 0 : 1));
+  const silenced = (answers: readonly TeamAnswer[]) =>
+    Float64Array.from(answers, ({ tenant }) => (tenant === 'team 0' ? 0 : 1));
   expect(runFlipped(world, { ...options, weightsOf: silenced }).cost).toBe(0);
-  const heard = (teams: readonly string[]) => Float64Array.from(teams, (team) => (team === 'team 0' ? 20 : 1));
+  const heard = (answers: readonly TeamAnswer[]) =>
+    Float64Array.from(answers, ({ tenant }) => (tenant === 'team 0' ? 20 : 1));
   expect(runFlipped(world, { ...options, weightsOf: heard }).cost).toBeGreaterThan(0.01);
 });
