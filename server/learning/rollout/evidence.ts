@@ -1,4 +1,5 @@
 /** What the database holds of a trial: its judged conversations, or what was decided in the shadow. */
+import { createHash } from 'node:crypto';
 import { and, count, gte, max, sql } from 'drizzle-orm';
 import { asked } from '../../db/connection.ts';
 import type { Arm } from '../../db/records.ts';
@@ -18,7 +19,8 @@ const sinceOf = ({ createdAt }: RunningTrial): Date => new Date(createdAt.getTim
 /**
  * Conversations of a trial in the order in which they were first judged, which later verdicts do not change. A
  * conversation's quality is the mean of its answers, by the weight of the verdicts on them. Hints do not count; an answer
- * that no model gave, for no fault of the client's, is one of quality 0 that needs no verdict.
+ * that no model gave, for no fault of the client's, is one of quality 0 that needs no verdict. Where the heaviest verdict
+ * weighs w, the conversation counts with probability w, by a draw from its id: what is left is as it was, only less.
  *
  * @throws `DATABASE_UNAVAILABLE`
  */
@@ -26,7 +28,7 @@ export async function trialUnits({ db }: Db, trial: RunningTrial): Promise<Unit[
   const rows = await asked(
     db.execute(sql`
       select arm, max(arm_probability) as probability, sum(quality * weight) / sum(weight) as quality,
-             min(tenant) as team, max(weight) as weight
+             min(tenant) as team, max(weight) as weight, unit
       from (
         select d.arm, d.arm_probability, d.tenant, coalesce(d.facts->>'trialUnit', d.id) as unit,
                coalesce(o.quality, 0) as quality, coalesce(o.weight, 1) as weight,
@@ -44,15 +46,19 @@ export async function trialUnits({ db }: Db, trial: RunningTrial): Promise<Unit[
       group by unit, arm
       order by min(at), unit`),
   );
-  return (rows as Record<string, unknown>[]).map(({ arm, probability, quality, team, weight }) => ({
+  const heard = (rows as Record<string, unknown>[]).filter(({ unit, weight }) => drawOf(String(unit)) < Number(weight));
+  return heard.map(({ arm, probability, quality, team }) => ({
     arm: arm as Arm,
     armProbability: Number(probability),
     // A mean of numbers in [0, 1], up to the rounding of its sums.
     quality: Math.min(1, Math.max(0, Number(quality))),
     team: String(team),
-    weight: Math.min(1, Number(weight)),
   }));
 }
+
+/** In [0, 1), by the unit alone: the same at every look, and on either side of the trial. */
+const drawOf = (unit: string): number =>
+  createHash('sha256').update(`heard\n${unit}`).digest().readUIntBE(0, 6) / 2 ** 48;
 
 /** @throws `DATABASE_UNAVAILABLE` */
 export async function shadowNumbers({ db }: Db, trial: RunningTrial): Promise<ShadowNumbers> {

@@ -13,8 +13,6 @@ export interface Unit {
   readonly quality: number;
   /** Whose it was. Default: the only team's. */
   readonly team?: string;
-  /** Greatest weight of the verdicts on it, in (0, 1]. Default 1. */
-  readonly weight?: number;
 }
 
 export interface Side {
@@ -61,31 +59,25 @@ export type Move =
 const MOST_AHEAD = 20;
 
 /**
- * What a trial has shown, a unit at a time. A verdict that weighs little is drawn to what answers were worth so far,
- * q′ = w q + (1 − w) q̄, and of several teams none has more units than the others
- * together and {@link MOST_AHEAD}: what is beyond is passed over. Both
- * go by what was known before the unit, alike for both arms, so that the bounds hold.
+ * What a trial has shown, a unit at a time. Of several teams none has more units than the others together and
+ * {@link MOST_AHEAD}: what is beyond is passed over, by what was known before the unit, so that the bounds hold.
  */
 export class TrialTally {
   readonly #ofTeam = new Map<string, number>();
   #taken = 0;
-  #worth = 0.5;
   readonly #bounds = new ArmDifference();
   readonly #sums = { candidate: { units: 0, sum: 0 }, incumbent: { units: 0, sum: 0 } };
 
   /** In an order that later units do not change: that in which they were judged. */
-  add({ arm, armProbability, quality, team = '', weight = 1 }: Unit): void {
+  add({ arm, armProbability, quality, team = '' }: Unit): void {
     const own = (this.#ofTeam.get(team) ?? 0) + 1;
     const isAlone = this.#ofTeam.size === 0 || (this.#ofTeam.size === 1 && this.#ofTeam.has(team));
     if (!isAlone && own > this.#taken - (own - 1) + MOST_AHEAD) return;
-    const before = this.#worth / (this.#taken + 1);
-    const heard = weight * quality + (1 - weight) * before;
     this.#ofTeam.set(team, own);
     this.#taken++;
-    this.#worth += heard;
-    this.#bounds.add(heard, arm === 'candidate', armProbability);
+    this.#bounds.add(quality, arm === 'candidate', armProbability);
     this.#sums[arm].units++;
-    this.#sums[arm].sum += heard;
+    this.#sums[arm].sum += quality;
   }
 
   get numbers(): TrialNumbers {

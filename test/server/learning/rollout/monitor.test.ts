@@ -83,12 +83,11 @@ describe('a canary', () => {
 });
 
 describe('one of several teams', () => {
-  const unit = (team: string, arm: 'candidate' | 'incumbent', quality: number, weight = 1) => ({
+  const unit = (team: string, arm: 'candidate' | 'incumbent', quality: number) => ({
     arm,
     armProbability: 0.5,
     quality,
     team,
-    weight,
   });
 
   test('has no more units than the others together and twenty, once others are there', () => {
@@ -108,15 +107,6 @@ describe('one of several teams', () => {
     const tally = new TrialTally();
     for (let i = 0; i < 100; i++) tally.add(unit('a', i % 2 === 0 ? 'candidate' : 'incumbent', 1));
     expect(tally.numbers.candidate.units + tally.numbers.incumbent.units).toBe(100);
-  });
-
-  test('whose verdicts weigh little moves little', () => {
-    const tally = new TrialTally();
-    tally.add(unit('a', 'incumbent', 1));
-    // (½ + 1) / 2 = .75 so far, of which .1 · 0 + .9 · .75 is heard.
-    tally.add(unit('a', 'candidate', 0, 0.1));
-    expect(tally.numbers.candidate.quality).toBeCloseTo(0.675);
-    expect(tally.numbers.incumbent.quality).toBe(1);
   });
 });
 

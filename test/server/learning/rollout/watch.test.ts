@@ -57,7 +57,7 @@ describe.each(storeKinds)('$name', (kind) => {
     count: number,
     share: number,
     quality: (arm: string) => number,
-    seed = 1,
+    { seed = 1, weight = 1 } = {},
   ) => {
     const random = seededRandom(seed);
     for (let i = 0; i < count; i++) {
@@ -79,6 +79,7 @@ describe.each(storeKinds)('$name', (kind) => {
           id: `f${id}`,
           decisionId: id,
           score: random() < quality(arm) ? 1 : 0,
+          weight,
           createdAt: new Date(),
         }),
       });
@@ -127,7 +128,7 @@ describe.each(storeKinds)('$name', (kind) => {
     const { watch } = await replica({ maxOutcomes: 100 });
     await converse(ordinal, 99, 0.5, () => 0.7);
     expect(await watch.look()).toBeNull();
-    await converse(ordinal, 1, 0.5, () => 0.7, 2);
+    await converse(ordinal, 1, 0.5, () => 0.7, { seed: 2 });
     expect(await watch.look()).toMatchObject({ kind: 'stopped', verdict: { turnedDown: false } });
     expect(await wasTurnedDown(store, A)).toBe(false);
   });
@@ -170,7 +171,7 @@ describe.each(storeKinds)('$name', (kind) => {
     trials.current = null;
     await converse(ordinal, 120, 0.5, () => 0.8);
     expect(await watch.look()).toBeNull();
-    await converse(ordinal, 250, 0.5, (arm) => (arm === 'candidate' ? 0 : 1), 3);
+    await converse(ordinal, 250, 0.5, (arm) => (arm === 'candidate' ? 0 : 1), { seed: 3 });
     expect(await watch.look()).toMatchObject({ kind: 'stopped' });
   });
 
@@ -196,7 +197,7 @@ describe.each(storeKinds)('$name', (kind) => {
         }),
         attempt: anAttempt({ id: `a${id}`, decisionId: id, status }),
         ...(verdict !== null && {
-          feedback: someFeedback({ id: `f${id}`, decisionId: id, createdAt: new Date(), ...verdict }),
+          feedback: someFeedback({ id: `f${id}`, decisionId: id, createdAt: new Date(), weight: 1, ...verdict }),
         }),
       });
     turn('1', 'talk', {}, { score: 1 });
@@ -213,8 +214,20 @@ describe.each(storeKinds)('$name', (kind) => {
     await watch.look();
     const units = await trialUnits(store, trial);
     expect(units.length).toBe(2);
-    expect(units).toContainEqual({ arm: 'candidate', armProbability: 0.1, quality: 0.75 });
-    expect(units).toContainEqual({ arm: 'incumbent', armProbability: 0.9, quality: 0 });
+    expect(units).toContainEqual({ arm: 'candidate', armProbability: 0.1, quality: 0.75, team: 'default' });
+    expect(units).toContainEqual({ arm: 'incumbent', armProbability: 0.9, quality: 0, team: 'default' });
+  });
+
+  test('conversations whose verdicts weigh little count as often as they weigh, and are not made milder', async () => {
+    const { ordinal } = await begin('insufficient');
+    await converse(ordinal, 400, 0.5, (arm) => (arm === 'candidate' ? 0 : 1), { weight: 0.1 });
+    const { watch } = await replica();
+    await watch.look();
+    const trial = { ordinal, createdAt: new Date() } as never;
+    const units = await trialUnits(store, trial);
+    // 40 of 400, give or take four standard deviations of 6.
+    expect(Math.abs(units.length - 40)).toBeLessThan(24);
+    expect(units.every(({ arm, quality }) => quality === (arm === 'candidate' ? 0 : 1))).toBe(true);
   });
 
   test('a shadow advances to the canary, without the feedback of anybody', async () => {
