@@ -97,6 +97,8 @@ function clients(running: readonly RunningGateway[], seed: number) {
   return async (count: number) => {
     const answers: { model: string; artifact: string | null }[] = [];
     while (answers.length < count) answers.push(...(await Promise.all(Array.from({ length: 8 }, ask))));
+    // Rows are written behind the answers; who learns on another replica reads what is in the database.
+    await Promise.all(running.map(({ store }) => store.flush()));
     return answers;
   };
 }
