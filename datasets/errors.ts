@@ -33,6 +33,10 @@ export const ERROR_CODES = [
   'NOT_FOUND',
   'CONFLICT', // the same id again with other content, or a state that does not allow it
   'LIMIT_REACHED', // no more of these are taken
+  'RATE_LIMITED', // more requests or tokens a minute than the key, team or model may have
+  'BUDGET_EXCEEDED', // a budget in USD is spent
+  'POLICY_REFUSED', // a rule of the policy in force leaves no place where this may be answered
+  'GUARDRAIL_BLOCKED', // a guardrail found in the prompt or the answer what must not pass
   'UPSTREAM_ERROR', // provider answered with an error
   'UPSTREAM_TIMEOUT', // provider did not answer in time
   'UPSTREAM_INVALID', // provider answered something that is not its protocol

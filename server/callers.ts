@@ -3,11 +3,20 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { RoutingError } from '../datasets/index.ts';
 import { type ClientKey, SCOPES, type Scope } from './config/index.ts';
+import type { Role } from './db/records.ts';
+import { NO_RULES, type Rules } from './governance/policies/rules.ts';
 
 export interface Caller {
   /** The key's name, never the key; null where no keys are set up. */
   readonly name: string | null;
+  /** Its team. */
   readonly tenant: string;
+  /** Id of a key that is kept in the database; null for one of the configuration, for people and for nobody's. */
+  readonly keyId: string | null;
+  readonly project: string | null;
+  readonly role: Role;
+  /** What the policy in force says of its requests: every outbound call made for them goes by it. */
+  readonly rules: Rules;
   /** Patterns of the models it may use; undefined: all. */
   readonly models?: readonly string[] | undefined;
   /** Bounds that its requests can only narrow. */
@@ -22,6 +31,10 @@ export interface Caller {
 export const ANYBODY: Caller = {
   name: null,
   tenant: 'default',
+  keyId: null,
+  project: null,
+  role: 'admin',
+  rules: NO_RULES,
   tags: [],
   scopes: new Set(SCOPES),
   feedbackWeight: 1,
@@ -33,9 +46,14 @@ export class Callers {
 
   constructor(keys: readonly ClientKey[]) {
     this.#byHash = new Map(
-      keys.map(({ key, sha256, name, tenant, models, routing, tags, scopes, feedbackWeight }) => [
+      keys.map(({ key, sha256, name, tenant, project, models, routing, tags, scopes, feedbackWeight }) => [
         sha256?.toLowerCase() ?? hash(key ?? ''),
-        { name, tenant, models, routing, tags, scopes: new Set(scopes), feedbackWeight },
+        {
+          ...{ name, tenant, keyId: null, project: project ?? null, models, routing, tags, feedbackWeight },
+          scopes: new Set(scopes),
+          role: roleOf(scopes),
+          rules: NO_RULES,
+        },
       ]),
     );
   }
@@ -61,6 +79,13 @@ export class Callers {
     if (caller === undefined) throw new RoutingError('UNAUTHORIZED', 'this API key is not known here');
     return caller;
   }
+}
+
+/** A key of the configuration has scopes; its role is the one that they come to. */
+function roleOf(scopes: readonly Scope[]): Role {
+  if (scopes.includes('admin')) return 'admin';
+  if (scopes.includes('manage')) return 'manager';
+  return scopes.includes('call') ? 'member' : 'read-only';
 }
 
 /** @throws `FORBIDDEN` naming the scope that the key lacks */

@@ -22,6 +22,7 @@ import { Breaker } from './forward/breaker.ts';
 import type { Media } from './forward/media.ts';
 import type { Target } from './forward/target.ts';
 import type { RequestLife } from './forward/watch.ts';
+import { Governance } from './governance/governance.ts';
 import { HeldObjects, type HeldStore } from './held-objects.ts';
 import { Trials } from './learning/rollout/trials.ts';
 import { type Models, modelsOf } from './models.ts';
@@ -98,6 +99,8 @@ export class Gateway {
   readonly hints: Hints;
   /** Makes hashes of the clients' own users. */
   readonly endUsers: EndUsers;
+  /** Keys, policies, limits, guardrails, the response cache, and what is told of it all. */
+  readonly governance: Governance;
   readonly #drift = new Drift();
   #setup: Setup;
 
@@ -124,6 +127,7 @@ export class Gateway {
     this.exploration = new Exploration(this, this.newcomers);
     this.endUsers = new EndUsers(secret);
     this.afterwards.push(keepText(this));
+    this.governance = new Governance();
   }
 
   get setup(): Setup {
@@ -229,7 +233,7 @@ export class Gateway {
 
   async close(): Promise<void> {
     await this.afterwork.stop(0);
-    await Promise.all([this.spending.stop(), this.newcomers?.stop()]);
+    await Promise.all([this.spending.stop(), this.newcomers?.stop(), this.governance.stop()]);
     const { router } = this.trials.current ?? {};
     const parts = [this.holder.current, ...(router === undefined ? [] : [router]), ...this.#setup.providers.values()];
     await Promise.all(parts.map((part) => part.close()));

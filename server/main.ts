@@ -76,6 +76,7 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
       };
       const { learning, admin } = learningOf(router, store, config.databaseUrl, () => built);
       const built: GatewayApp = buildApp({ ...parts, admin, learning });
+      await built.gateway.governance.start();
       const url = await listen(built, config.host, config.port);
       store.lock?.announce(url);
       const kept = upkeep({ built, router, store, config, problems, sources: { ...sources, env }, stored });

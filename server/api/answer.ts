@@ -1,6 +1,9 @@
 /** Answers a request in its client's protocol: calls, fails over, streams, and writes down what happened. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { AttemptRecord } from '../db/store.ts';
+import type { RoutingError } from '../../datasets/index.ts';
+import { codeOf } from '../afterwards.ts';
+import type { GuardHit } from '../db/records.ts';
+import type { AttemptRecord, DecisionRecord } from '../db/store.ts';
 import { type Checked, forwardChecked } from '../escalation/index.ts';
 import type { Asked } from '../forward/exchange.ts';
 import { UpstreamFailure } from '../forward/failure.ts';
@@ -9,6 +12,8 @@ import { relay, startStream } from '../forward/relay.ts';
 import { isObject } from '../forward/usage.ts';
 import { GivenUp, RequestLife } from '../forward/watch.ts';
 import type { Gateway } from '../gateway.ts';
+import type { Keeping, Kept } from '../governance/cache/response-cache.ts';
+import type { Account } from '../governance/limits/limits.ts';
 import { shadow } from '../learning/rollout/shadow.ts';
 import { observe } from '../observe.ts';
 import type { Conversation } from '../protocols/conversation.ts';
@@ -16,7 +21,7 @@ import { SURFACES, type Surface } from '../protocols/index.ts';
 import { leaveOutOwnAnswer } from '../verify/index.ts';
 import { type AnswerFollower, followerOf } from './after-answer.ts';
 import { errorReply, surfaceError } from './errors.ts';
-import type { Exchange, Incoming } from './exchange.ts';
+import { type Exchange, type Incoming, keptRecord } from './exchange.ts';
 import { watchAnswer } from './held.ts';
 import { withoutOwn } from './knobs.ts';
 import { ascii, idHeaders, sumUp, type Telling } from './told.ts';
@@ -38,6 +43,10 @@ interface Underway {
   readonly telling: Telling;
   readonly reply: FastifyReply;
   readonly life: RequestLife;
+  /** Takes the record of each call. */
+  readonly note: (attempt: AttemptRecord) => void;
+  /** Takes the answer down, for the next request that is the same; null: nobody does. */
+  readonly keeping: Keeping | null;
   /** Those who look at the answer when it is out; null: nobody. */
   readonly follower: AnswerFollower | null;
 }
@@ -46,18 +55,26 @@ export async function answer(
   gateway: Gateway,
   incoming: Incoming,
   exchange: Exchange,
+  account: Account,
   reply: FastifyReply,
 ): Promise<void> {
   const { record } = exchange;
   const surface = SURFACES[incoming.surface];
   const life = watchClient(gateway, reply);
+  const note = (attempt: AttemptRecord) => {
+    gateway.store.record({ attempt });
+    account.note(attempt);
+    incoming.trace.attempt(attempt);
+  };
+  const keeping = gateway.governance.cache.keeping(incoming, record);
   gateway.pending.set(record.id, record);
   try {
     const { expected, alias } = exchange;
     const asked = askedOf(gateway, incoming, exchange, surface);
     const telling = { record, expected, alias, explain: incoming.wishes.explain };
     const follower = followerOf(gateway, incoming, exchange, asked, reply);
-    await answerOnce({ gateway, incoming, exchange, surface, asked, telling, reply, life, follower });
+    const underway = { gateway, incoming, exchange, surface, asked, telling, reply, life, follower, note, keeping };
+    incoming.trace.end(await answerOnce(underway), record);
   } finally {
     life.end();
     gateway.lives.delete(life);
@@ -94,10 +111,10 @@ function askedOf(
   };
 }
 
-async function answerOnce(underway: Underway): Promise<void> {
+/** @returns the code of the error that the client was told; null: it has its answer */
+async function answerOnce(underway: Underway): Promise<string | null> {
   const { gateway, incoming, exchange, asked, life } = underway;
   const { record, targets, expected } = exchange;
-  const { store } = gateway;
   const early = asked.stream ? pingEarly(underway) : undefined;
   const { surface } = incoming;
   // Beside the call, not before it: nobody waits for what is only watched.
@@ -108,7 +125,7 @@ async function answerOnce(underway: Underway): Promise<void> {
   let checked: Checked | undefined;
   try {
     const note = (attempt: AttemptRecord) => {
-      store.record({ attempt });
+      underway.note(attempt);
       logRefusedKey(incoming.request, attempt, targets);
     };
     const request = { decisionId: record.id, asked, inputTokens: expected.inputTokens, life: life.signal };
@@ -120,15 +137,15 @@ async function answerOnce(underway: Underway): Promise<void> {
     early?.stop();
     await shadowed;
     await giveUp(underway, error);
-    return;
+    return codeOf(error);
   }
   early?.stop();
   await observed;
   await shadowed;
   record.executedModel = call.target.id;
   leaveOutOwnAnswer(gateway, record, incoming.caller);
-  if (call.answer.kind === 'json') await sendJson({ ...underway, telling: { ...underway.telling, checked } }, call);
-  else await sendStream(underway, call);
+  if (call.answer.kind !== 'json') return sendStream(underway, call);
+  return sendJson({ ...underway, telling: { ...underway.telling, checked } }, call);
 }
 
 /** Nobody answered. */
@@ -153,37 +170,88 @@ async function giveUp({ gateway, incoming, exchange, surface, reply }: Underway,
     .send(surfaceError(surface, told, record.id));
 }
 
-async function sendJson(underway: Underway, call: OpenCall): Promise<void> {
-  const { gateway, incoming, exchange, telling, reply, follower } = underway;
+async function sendJson(underway: Underway, call: OpenCall): Promise<string | null> {
+  const { gateway, incoming, exchange, telling, reply, follower, note, keeping } = underway;
   const { answer } = call;
   if (answer.kind !== 'json') throw new Error('a stream where a whole answer is due');
   const { record } = exchange;
   const headers = sumUp(gateway, telling, call, answer);
   const { usage, outputChars } = answer;
-  gateway.store.record({
-    decision: record,
-    attempt: call.finish({ status: 'ok', usage, outputChars, httpStatus: 200 }),
-  });
+  const attempt = call.finish({ status: 'ok', usage, outputChars, httpStatus: 200 });
+  note(attempt);
+  const { caller, surface, json: request } = incoming;
+  const passed = await gateway.governance.guards
+    .after({ caller, surface, request, text: answer.text, log: incoming.request.log })
+    .catch((error) => error as RoutingError & { readonly hits?: readonly GuardHit[] });
+  noteHits(record, passed.hits);
+  gateway.store.record({ decision: record });
+  if (passed instanceof Error) {
+    await gateway.store.saved();
+    throw passed;
+  }
   const kept = watchAnswer(gateway, incoming, call.target);
   kept?.answer(answer.text);
   await kept?.noted();
   await afterAnswer(underway, call, usage?.outputTokens ?? 0, usage?.inputTokens);
   follower?.answered(call, answer.whole, answer.text.length);
-  reply.headers(headers).type('application/json; charset=utf-8').send(answer.text);
+  keeping?.add(passed.text);
+  keeping?.done(factsOf(attempt));
+  incoming.trace.firstByte();
+  reply.headers(headers).type('application/json; charset=utf-8').send(passed.text);
+  return null;
 }
 
-async function sendStream(underway: Underway, call: OpenCall): Promise<void> {
-  const { gateway, incoming, exchange, surface, asked, telling, reply, follower } = underway;
+/** What a guardrail found in the answer, beside what it found in the prompt. */
+function noteHits(record: DecisionRecord, hits: readonly GuardHit[] = []): void {
+  if (hits.length > 0) record.guards = [...(record.guards ?? []), ...hits];
+}
+
+/** What an answer that is kept is told of. */
+const factsOf = (attempt: AttemptRecord): Omit<Kept, 'body' | 'createdAt'> => ({
+  model: attempt.model,
+  provider: attempt.provider,
+  costUsd: attempt.costUsd ?? 0,
+  inputTokens: attempt.inputTokens ?? 0,
+  outputTokens: attempt.outputTokens ?? 0,
+});
+
+/** The answer that an earlier request got, to the same one of the same tenant. */
+export async function answerKept(gateway: Gateway, incoming: Incoming, kept: Kept, reply: FastifyReply): Promise<void> {
+  const record = keptRecord(gateway, incoming, kept.model);
+  gateway.store.record({ decision: record });
+  await gateway.store.saved();
+  const isStream = incoming.json.stream === true;
+  incoming.trace.firstByte();
+  reply
+    .headers({
+      ...idHeaders(record),
+      'x-pointsman-model': ascii(kept.model),
+      'x-pointsman-provider': ascii(kept.provider),
+      'x-pointsman-reason': record.reason,
+      'x-pointsman-cache': 'hit',
+      age: String(Math.max(0, Math.floor((Date.now() - kept.createdAt.getTime()) / 1000))),
+    })
+    .type(isStream ? 'text/event-stream; charset=utf-8' : 'application/json; charset=utf-8')
+    .send(kept.body);
+  incoming.trace.end(null, record);
+}
+
+async function sendStream(underway: Underway, call: OpenCall): Promise<string | null> {
+  const { gateway, incoming, exchange, surface, asked, telling, reply, follower, note, keeping } = underway;
   const { answer } = call;
   if (answer.kind !== 'stream') throw new Error('a whole answer where a stream is due');
   const { record } = exchange;
   const headers = sumUp(gateway, telling, call, undefined);
   gateway.store.record({ decision: record });
+  const { caller, json: request } = incoming;
+  const { log } = incoming.request;
+  const guard = gateway.governance.guards.stream({ caller, surface: incoming.surface, request, log });
   reply.hijack();
-  startStream(reply.raw, headers);
+  startStream(reply.raw, { ...governed(reply), ...headers });
   const { stream, passes } = answer;
   const kept = watchAnswer(gateway, incoming, call.target);
   let isWritten = false;
+  let attempt: AttemptRecord | undefined;
   const failure = await relay(stream, reply.raw, {
     surface,
     passes,
@@ -200,6 +268,11 @@ async function sendStream(underway: Underway, call: OpenCall): Promise<void> {
       kept?.frame(frame);
       follower?.see(events);
     },
+    guard,
+    onText(text) {
+      incoming.trace.firstByte();
+      keeping?.add(text);
+    },
     beforeEnd: async (broken) => {
       if (isWritten) return;
       isWritten = true;
@@ -207,14 +280,24 @@ async function sendStream(underway: Underway, call: OpenCall): Promise<void> {
       const clientLeft = broken?.cause instanceof GivenUp && broken.cause.clientLeft;
       const status = broken === null ? 'ok' : clientLeft ? 'cancelled' : 'partial';
       const { usage, outputChars } = stream;
-      gateway.store.record({
-        attempt: call.finish({ status, usage, outputChars, httpStatus: 200, failure: broken }),
-      });
+      attempt = call.finish({ status, usage, outputChars, httpStatus: 200, failure: broken });
+      note(attempt);
       await afterAnswer(underway, call, usage?.outputTokens ?? 0, usage?.inputTokens);
     },
   });
   follower?.streamed(call, failure === null);
+  if (failure === null && attempt !== undefined) keeping?.done(factsOf(attempt));
   if (failure !== null) logFailure(incoming.request, exchange, failure);
+  return failure === null ? null : failure.code;
+}
+
+/** Headers that were set before it was known who answers: a stream's are written past the framework. */
+function governed(reply: FastifyReply): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value !== undefined) headers[name] = String(value);
+  }
+  return headers;
 }
 
 /** What comes after an answer and before its last byte: the conversation's pin, and the record on disk. */
@@ -244,7 +327,11 @@ function pingEarly({ gateway, exchange, surface, reply }: Underway): { stop(): v
     if (!begun) {
       begun = true;
       reply.hijack();
-      startStream(reply.raw, { ...idHeaders(exchange.record), 'x-pointsman-routed': String(exchange.record.routed) });
+      startStream(reply.raw, {
+        ...governed(reply),
+        ...idHeaders(exchange.record),
+        'x-pointsman-routed': String(exchange.record.routed),
+      });
     }
     reply.raw.write(surface.ping);
   }, gateway.config.pingMs);

@@ -11,6 +11,7 @@ import { isObject } from '../forward/usage.ts';
 import { GivenUp, RequestLife } from '../forward/watch.ts';
 import type { Gateway } from '../gateway.ts';
 import { readBody } from './body.ts';
+import { enter } from './enter.ts';
 
 const Body = z.looseObject({
   model: z.string('name a model, or "auto"').min(1),
@@ -27,7 +28,10 @@ export function countTokensRoute(app: FastifyInstance, gateway: Gateway): void {
     // A bound on the answer is not part of such a request, but of those that the router reads.
     const estimate = readRequest({ max_tokens: 1, ...value }, 'messages').facts.inputTokens;
     reply.header('x-request-id', request.id);
-    if (models.autoOf(value.model) === null) {
+    const isAuto = models.autoOf(value.model) !== null;
+    const asked = { surface: 'count_tokens', requestedModel: value.model, isAuto, chars: 0 };
+    request.caller = enter(gateway, request, reply, asked).caller;
+    if (!isAuto) {
       const [target] = models.resolve(value.model, request.caller).targets;
       const counted = await countedBy(target!, text);
       if (counted !== null) return { input_tokens: counted };

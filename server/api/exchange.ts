@@ -7,6 +7,7 @@ import { type RoutableRequest, readRequest } from '../../router/request.ts';
 import type { RouteOptions, Router } from '../../router/router.ts';
 import type { Caller } from '../callers.ts';
 import { isAmong } from '../callers.ts';
+import type { GuardHit } from '../db/records.ts';
 import type { DecisionRecord } from '../db/store.ts';
 import type { Target } from '../forward/target.ts';
 import type { Gateway } from '../gateway.ts';
@@ -16,6 +17,7 @@ import { endUserIn } from '../privacy/end-user.ts';
 import type { SurfaceName } from '../protocols/index.ts';
 import { cachedPrefix, type Pin } from '../sessions.ts';
 import { teamOf } from '../teams.ts';
+import type { Trace } from '../telemetry/telemetry.ts';
 import { auditDraw } from '../verify/index.ts';
 import { type HeldBy, heldAmongTargets, heldElsewhere } from './held.ts';
 import { blameRequest, routeOptionsOf, type Wishes } from './knobs.ts';
@@ -39,7 +41,13 @@ export interface Incoming {
   readonly surface: SurfaceName;
   readonly json: Readonly<Record<string, unknown>> & { readonly model: string };
   readonly wishes: Wishes;
+  /** Bound by the rules and limits that hold for this request. */
   readonly caller: Caller;
+  /** Tags of the key, and those that the client added. */
+  readonly tags: readonly string[];
+  readonly trace: Trace;
+  /** What guardrails found in it. */
+  readonly hits: readonly GuardHit[];
   /** An object that a provider holds for this conversation: only the same key of it can go on. */
   readonly heldBy?: HeldBy | undefined;
 }
@@ -51,6 +59,20 @@ export async function exchangeFor(gateway: Gateway, incoming: Incoming, auto: Au
   const { feedbackWeight: weight } = incoming.caller;
   gateway.hints.see(exchange.record, { json, text: wishes.text, headers: request.headers, weight });
   return exchange;
+}
+
+/** Of an answer that was given before, and is given again: nothing was decided, and no provider is called. */
+export function keptRecord(gateway: Gateway, incoming: Incoming, model: string): DecisionRecord {
+  const session = sessionIdOf(incoming.wishes.routing.session, incoming.request.headers, incoming.json);
+  return {
+    ...common(gateway, incoming, session),
+    ...undecided(gateway, model),
+    routed: false,
+    reason: 'cached',
+    executedModel: model,
+    facts: factsOf(incoming.json, incoming.surface) ?? {},
+    cached: true,
+  };
 }
 
 async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, auto: Auto): Promise<Exchange> {
@@ -207,27 +229,10 @@ function named(gateway: Gateway, incoming: Incoming, session: SessionId): Exchan
   return {
     record: {
       ...common(gateway, incoming, session),
+      ...undecided(gateway, model.id),
       routed: false,
-      model: model.id,
       reason: 'requested',
-      propensity: 1,
-      explored: false,
-      explorable: false,
-      floor: 0,
-      distribution: [{ model: model.id, probability: 1 }],
-      ranked: [],
-      filtered: [],
       facts: facts ?? {},
-      difficulty: null,
-      outOfDomain: null,
-      artifact: null,
-      encoderId: null,
-      embedding: null,
-      priceDate: gateway.setup.models.priceDateOf(model.id),
-      baselineModel: null,
-      baselineCostUsd: null,
-      routerMs: null,
-      observed: null,
     },
     targets,
     expected: { inputTokens: facts?.inputTokens ?? 0, outputTokens: 0 },
@@ -237,7 +242,29 @@ function named(gateway: Gateway, incoming: Incoming, session: SessionId): Exchan
   };
 }
 
-function common(gateway: Gateway, { request, json, wishes, caller, surface }: Incoming, session: SessionId) {
+/** What a decision that the router did not make says of it. */
+const undecided = (gateway: Gateway, model: string) => ({
+  model,
+  propensity: 1,
+  explored: false,
+  explorable: false,
+  floor: 0,
+  distribution: [{ model, probability: 1 }],
+  ranked: [],
+  filtered: [],
+  difficulty: null,
+  outOfDomain: null,
+  artifact: null,
+  encoderId: null,
+  embedding: null,
+  priceDate: gateway.setup.models.priceDateOf(model),
+  baselineModel: null,
+  baselineCostUsd: null,
+  routerMs: null,
+  observed: null,
+});
+
+function common(gateway: Gateway, { request, json, tags, caller, surface, hits }: Incoming, session: SessionId) {
   const user = endUserIn(json);
   const endUser = user === null ? null : gateway.endUsers.hash(caller.tenant, user);
   return {
@@ -246,12 +273,16 @@ function common(gateway: Gateway, { request, json, wishes, caller, surface }: In
     tenant: caller.tenant,
     key: caller.name,
     surface,
-    tags: [...new Set([...caller.tags, ...(wishes.routing.tags ?? [])])],
+    tags: [...tags],
     // A person is no conversation: questions of one are as many draws.
     session: user !== null && session.told === user ? null : session.told,
     requestedModel: json.model,
     executedModel: null,
     endUser,
+    keyId: caller.keyId,
+    project: caller.project,
+    policyVersion: caller.rules.version,
+    guards: hits.length === 0 ? null : [...hits],
   };
 }
 

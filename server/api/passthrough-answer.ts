@@ -2,10 +2,12 @@
  * The reply of a provider as it is, on its way to the client: streamed with back-pressure, ended when the client
  * leaves, and written down before its last byte.
  */
-import type { DecisionRecord } from '../db/store.ts';
+import { codeOf } from '../afterwards.ts';
+import type { AttemptRecord, DecisionRecord } from '../db/store.ts';
 import { asFailure } from '../forward/attempt.ts';
 import { fromStatus, UpstreamFailure } from '../forward/failure.ts';
 import { dropIfStuck } from '../forward/relay.ts';
+import type { Target } from '../forward/target.ts';
 import type { Usage } from '../forward/usage.ts';
 import { type AttemptClock, GivenUp } from '../forward/watch.ts';
 import { readChatError } from '../protocols/chat/errors.ts';
@@ -13,12 +15,36 @@ import { SURFACES } from '../protocols/index.ts';
 import type { ProviderReply } from '../providers/provider.ts';
 import { watchClient } from './answer.ts';
 import { errorReply } from './errors.ts';
-import { Calls, type Opened, objectIn, type Passage, readWhole } from './passthrough-call.ts';
+import { Calls, type Opened, objectIn, type Passage, readWhole, type Underway } from './passthrough-call.ts';
 import { meterFor, usageIn } from './passthrough-meter.ts';
 import { ascii, idHeaders } from './told.ts';
 
 /** Sends the answer, or the error; throws nothing of the provider's doing. */
-export async function pass(passage: Passage): Promise<void> {
+export async function pass(passed: Passage): Promise<void> {
+  const { gateway, request, surface, entrant, targets } = passed;
+  const { limits, telemetry } = gateway.governance;
+  const trace = telemetry.begin(request, surface);
+  const [{ id, provider }] = targets as [Target];
+  // What it costs is known when its provider has told: nothing but its being made is set aside.
+  const expected = { model: id, provider: provider.name, inputTokens: 0, outputTokens: 0, costUsd: 0 };
+  const account = await limits.reserve(entrant, expected);
+  const note = (attempt: AttemptRecord) => {
+    gateway.store.record({ attempt });
+    account.note(attempt);
+    trace.attempt(attempt);
+  };
+  try {
+    await passOn({ ...passed, note });
+    trace.end(null);
+  } catch (error) {
+    trace.end(codeOf(error));
+    throw error;
+  } finally {
+    account.close();
+  }
+}
+
+async function passOn(passage: Underway): Promise<void> {
   const { gateway, reply } = passage;
   const life = watchClient(gateway, reply);
   const record = recordOf(passage);
@@ -48,14 +74,15 @@ export async function pass(passage: Passage): Promise<void> {
 }
 
 /** The provider's own error, in its own words. */
-async function sendRefusal(passage: Passage, record: DecisionRecord, opened: Opened): Promise<void> {
+async function sendRefusal(passage: Underway, record: DecisionRecord, opened: Opened): Promise<void> {
   const { gateway, request, reply } = passage;
   const { target, clock, errorBody } = opened;
   clock.end();
   const { status } = opened.reply;
   const text = errorBody!.toString('utf8');
   const failure = fromStatus(target.provider, status, text, { readError: readChatError });
-  gateway.store.record({ decision: record, attempt: opened.finish('error', null, failure) });
+  gateway.store.record({ decision: record });
+  passage.note(opened.finish('error', null, failure));
   await gateway.store.saved();
   if (status === 401) {
     const check = target.credential.from && ascii(target.credential.from);
@@ -68,7 +95,7 @@ async function sendRefusal(passage: Passage, record: DecisionRecord, opened: Ope
 }
 
 /** A JSON answer that is looked into, or changed, before it goes on. */
-async function sendWhole(passage: Passage, record: DecisionRecord, opened: Opened, calls: Calls): Promise<void> {
+async function sendWhole(passage: Underway, record: DecisionRecord, opened: Opened, calls: Calls): Promise<void> {
   const { gateway, reply, metered, answered } = passage;
   const { target, clock } = opened;
   let text: string;
@@ -88,13 +115,14 @@ async function sendWhole(passage: Passage, record: DecisionRecord, opened: Opene
     });
   } catch (error) {
     const failure = asFailure(target.provider.name, error, clock.signal);
-    gateway.store.record({ attempt: opened.finish('error', null, failure) });
+    passage.note(opened.finish('error', null, failure));
     throw error instanceof UpstreamFailure || clock.signal.aborted ? failure : error;
   } finally {
     clock.end();
   }
   record.executedModel = target.id;
-  gateway.store.record({ decision: record, attempt: opened.finish('ok', usage) });
+  gateway.store.record({ decision: record });
+  passage.note(opened.finish('ok', usage));
   await gateway.store.saved();
   reply
     .code(opened.reply.status)
@@ -103,7 +131,7 @@ async function sendWhole(passage: Passage, record: DecisionRecord, opened: Opene
 }
 
 /** Byte by byte as it comes. */
-async function sendOn(passage: Passage, record: DecisionRecord, opened: Opened): Promise<void> {
+async function sendOn(passage: Underway, record: DecisionRecord, opened: Opened): Promise<void> {
   const { gateway, reply, metered } = passage;
   const { target, clock, reply: upstream } = opened;
   const meter = meterFor(metered ? upstream.contentType : '');
@@ -134,7 +162,8 @@ async function sendOn(passage: Passage, record: DecisionRecord, opened: Opened):
   }
   const clientLeft = failure?.cause instanceof GivenUp && failure.cause.clientLeft;
   const status = failure === null ? 'ok' : clientLeft ? 'cancelled' : 'partial';
-  gateway.store.record({ decision: record, attempt: opened.finish(status, meter.usage(), failure) });
+  gateway.store.record({ decision: record });
+  passage.note(opened.finish(status, meter.usage(), failure));
   await gateway.store.saved();
   if (failure === null) {
     begin(passage, record, opened);
@@ -213,8 +242,8 @@ function headerOf({ headers = {}, contentType, retryAfter }: ProviderReply, name
 const isJson = ({ contentType }: ProviderReply): boolean => /^application\/json\b/i.test(contentType);
 
 /** Written down like any request, with nothing to learn a choice from. */
-function recordOf({ gateway, request, surface, targets, requestedModel }: Passage): DecisionRecord {
-  const { caller } = request;
+function recordOf({ gateway, request, surface, targets, requestedModel, entrant }: Passage): DecisionRecord {
+  const { caller, tags } = entrant;
   const model = targets[0]!.id;
   return {
     id: request.id,
@@ -222,7 +251,10 @@ function recordOf({ gateway, request, surface, targets, requestedModel }: Passag
     tenant: caller.tenant,
     key: caller.name,
     surface,
-    tags: [...caller.tags],
+    tags: [...tags],
+    keyId: caller.keyId,
+    project: caller.project,
+    policyVersion: caller.rules.version,
     session: null,
     requestedModel,
     routed: false,

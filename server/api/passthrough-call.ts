@@ -9,6 +9,7 @@ import type { Target } from '../forward/target.ts';
 import { isObject, type Usage } from '../forward/usage.ts';
 import { AttemptClock, GivenUp, type RequestLife } from '../forward/watch.ts';
 import type { Gateway } from '../gateway.ts';
+import type { Entrant } from '../governance/limits/limits.ts';
 import { readChatError } from '../protocols/chat/errors.ts';
 import type { ProviderReply } from '../providers/provider.ts';
 
@@ -19,6 +20,8 @@ export interface Passage {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
   readonly surface: PassedSurface;
+  /** As it was let in. */
+  readonly entrant: Entrant;
   /** Tried in order; never empty. `upstreamModel` is empty where no model is asked. */
   readonly targets: readonly Target[];
   readonly requestedModel: string;
@@ -33,6 +36,11 @@ export interface Passage {
   readonly metered: boolean;
   /** Sees a JSON answer before its client does. @returns the text to send in its place; null: the answer's own */
   readonly answered?: (answer: PassedAnswer) => Promise<string | null>;
+}
+
+/** A passage whose calls are written down. */
+export interface Underway extends Passage {
+  note(attempt: AttemptRecord): void;
 }
 
 export interface PassedAnswer {
@@ -63,12 +71,12 @@ const ERROR_BYTES = 1024 * 1024;
 
 /** The calls of one request, each written down. */
 export class Calls {
-  readonly #passage: Passage;
+  readonly #passage: Underway;
   readonly #record: DecisionRecord;
   readonly #life: RequestLife;
   #made = 0;
 
-  constructor(passage: Passage, record: DecisionRecord, life: RequestLife) {
+  constructor(passage: Underway, record: DecisionRecord, life: RequestLife) {
     this.#passage = passage;
     this.#record = record;
     this.#life = life;
@@ -119,7 +127,7 @@ export class Calls {
   }
 
   #write(attempt: AttemptRecord): void {
-    this.#passage.gateway.store.record({ attempt });
+    this.#passage.note(attempt);
   }
 
   #refusal({ target, reply, errorBody }: Opened): UpstreamFailure {

@@ -9,10 +9,12 @@ import { isAmong } from '../callers.ts';
 import type { Target } from '../forward/target.ts';
 import { isObject } from '../forward/usage.ts';
 import type { Gateway } from '../gateway.ts';
+import type { Entrant } from '../governance/limits/limits.ts';
 import { accountOf, type HeldObject } from '../held-objects.ts';
 import { credentialsFor, shorten } from '../models.ts';
 import type { Provider } from '../providers/index.ts';
 import { readBody } from './body.ts';
+import { enter } from './enter.ts';
 import { FieldError } from './errors.ts';
 import { heldAs, heldAt } from './held.ts';
 import { pass } from './passthrough-answer.ts';
@@ -23,15 +25,29 @@ import { usageIn } from './passthrough-meter.ts';
 const Batch = z.looseObject({ input_file_id: z.string('name the file that the batch is in').min(1) });
 
 /** @param app takes multipart forms, unread */
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** As it was let in, where it is about something that a provider holds. */
+    entrant: Entrant;
+  }
+}
+
 export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
   const passing = (request: FastifyRequest, reply: FastifyReply, surface: PassedSurface, target: Target) => ({
     gateway,
     request,
     reply,
     surface,
+    entrant: request.entrant,
     targets: [target],
     requestedModel: target.id,
     metered: false,
+  });
+  app.addHook('preHandler', async (request, reply) => {
+    const surface = request.routeOptions.url?.split('/')[2] ?? '';
+    const { entrant } = enter(gateway, request, reply, { surface, requestedModel: '', isAuto: false, chars: 0 });
+    request.caller = entrant.caller;
+    request.entrant = entrant;
   });
 
   app.post('/v1/files', async (request, reply) => {

@@ -9,6 +9,7 @@ import { editMembers } from '../forward/edit-json.ts';
 import type { Target } from '../forward/target.ts';
 import type { Gateway } from '../gateway.ts';
 import { readBody } from './body.ts';
+import { enter } from './enter.ts';
 import { FieldError } from './errors.ts';
 import { pass } from './passthrough-answer.ts';
 import { acceptOf, type PassedSurface } from './passthrough-call.ts';
@@ -50,7 +51,8 @@ export function passThroughRoutes(app: FastifyInstance, gateway: Gateway): void 
         return reply;
       });
     }
-    objectRoutes(scope, gateway);
+    // In a scope of its own: its hook is for these alone.
+    scope.register(async (inner) => objectRoutes(inner, gateway));
   });
 }
 
@@ -68,6 +70,8 @@ interface ToModel {
 
 async function passToModel({ gateway, request, reply, surface, path, model, type, body }: ToModel): Promise<void> {
   const { models } = gateway.setup;
+  const entered = enter(gateway, request, reply, { surface, requestedModel: model, isAuto: false, chars: 0 });
+  request.caller = entered.caller;
   if (models.autoOf(model) !== null) throw new FieldError('model', `${surface} is not routed: name a model`);
   const { id, alias, targets: all } = models.resolve(model, request.caller);
   const targets = gateway.healthyFirst(all.filter(({ provider }) => provider.raw !== undefined));
@@ -78,6 +82,7 @@ async function passToModel({ gateway, request, reply, surface, path, model, type
     request,
     reply,
     surface,
+    entrant: entered.entrant,
     targets,
     requestedModel: model,
     alias,

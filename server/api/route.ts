@@ -9,6 +9,7 @@ import type { Gateway } from '../gateway.ts';
 import type { Auto } from '../models.ts';
 import { teamOf } from '../teams.ts';
 import { readBody } from './body.ts';
+import { enter } from './enter.ts';
 import { FieldError } from './errors.ts';
 import { refuseAuto } from './exchange.ts';
 import { blameRequest, readWishes, routeOptionsOf } from './knobs.ts';
@@ -22,19 +23,23 @@ const RouteBody = z.looseObject({
 const PLAIN_AUTO: Auto = { kind: 'auto', dial: undefined, alias: null };
 
 export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
-  app.post('/v1/route', async (request) => {
+  app.post('/v1/route', async (request, reply) => {
     const { text, value: body } = readBody(RouteBody, request.body);
     if (body.messages === undefined && body.input === undefined) {
       throw new FieldError('messages', 'send what you would send to be answered: messages, or input');
     }
     const { models } = gateway.setup;
     const auto = body.model == null ? PLAIN_AUTO : models.autoOf(body.model);
+    const wishes = readWishes(text, body, request.headers, auto);
+    const requestedModel = body.model ?? 'auto';
+    const asked = { surface: 'route', requestedModel, isAuto: auto !== null, chars: text.length };
+    request.caller = enter(gateway, request, reply, { ...asked, added: wishes.routing.tags }).caller;
     if (auto === null) {
       const { id, alias } = models.resolve(body.model!, request.caller);
       return { model: id, routed: false, reason: 'requested', ...(alias !== null && { alias }) };
     }
     refuseAuto(request.caller, body.model ?? 'auto');
-    const { routing } = readWishes(text, body, request.headers, auto);
+    const { routing } = wishes;
     const candidates = gateway.holder.current.candidates.map(({ id }) => id);
     const explores = gateway.exploration.routeOptions(teamOf(gateway.config, request.caller.tenant));
     const { decision, routerMs } = await gateway

@@ -1,12 +1,17 @@
 /** `POST /v1/chat/completions`, `/v1/responses`, `/v1/messages` and `/v1/embeddings`: one way for all of them. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { costUsd } from '../../datasets/catalog/price.ts';
+import { codeOf } from '../afterwards.ts';
 import type { Gateway } from '../gateway.ts';
+import type { Expectation } from '../governance/limits/limits.ts';
 import type { SurfaceName } from '../protocols/index.ts';
-import { answer } from './answer.ts';
+import type { Trace } from '../telemetry/telemetry.ts';
+import { answer, answerKept } from './answer.ts';
 import { readBody } from './body.ts';
+import { enter } from './enter.ts';
 import { FieldError } from './errors.ts';
-import { exchangeFor } from './exchange.ts';
+import { type Exchange, exchangeFor, type Incoming } from './exchange.ts';
 import { heldBy } from './held.ts';
 import { readWishes } from './knobs.ts';
 
@@ -61,15 +66,56 @@ async function handle(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
+  const trace = gateway.governance.telemetry.begin(request, surface);
+  try {
+    await handleTraced(gateway, surface, request, reply, trace);
+  } catch (error) {
+    trace.end(codeOf(error));
+    throw error;
+  }
+}
+
+async function handleTraced(
+  gateway: Gateway,
+  surface: SurfaceName,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  trace: Trace,
+): Promise<void> {
+  const { governance } = gateway;
   const { text, value } = readBody<z.infer<(typeof BODIES)['chat']>>(BODIES[surface] as never, request.body);
   const auto = gateway.setup.models.autoOf(value.model);
   if (auto !== null && surface === 'embeddings') {
     throw new FieldError('model', 'embeddings of different models do not compare: name the one that you want');
   }
   const wishes = readWishes(text, value, request.headers, auto);
-  const { caller } = request;
+  const asked = { surface, requestedModel: value.model, isAuto: auto !== null, chars: text.length };
+  const { caller, tags, entrant } = enter(gateway, request, reply, { ...asked, added: wishes.routing.tags });
   const held = await heldBy(gateway, surface, { text, json: value, caller });
-  const incoming = { request, surface, json: value, wishes, caller, heldBy: held };
+  const guarded = { caller, surface, json: value, text: wishes.text, log: request.log };
+  const { json, text: passed, hits } = await governance.guards.before(guarded);
+  const incoming: Incoming = {
+    ...{ request, surface, json, caller, tags, hits, trace, heldBy: held },
+    wishes: { ...wishes, text: passed },
+  };
+  const kept = await governance.cache.find(incoming);
+  if (kept !== null) {
+    await answerKept(gateway, incoming, kept, reply);
+    return;
+  }
   const exchange = await exchangeFor(gateway, incoming, auto);
-  await answer(gateway, incoming, exchange, reply);
+  const account = await governance.limits.reserve(entrant, expectationOf(exchange));
+  reply.headers(account.headers);
+  try {
+    await answer(gateway, incoming, exchange, account, reply);
+  } finally {
+    account.close();
+  }
+}
+
+/** By the first of the places that may be called. */
+function expectationOf({ targets, expected }: Exchange): Expectation {
+  const { id, provider, candidate } = targets[0]!;
+  const costsNothing = candidate === undefined || provider.sandbox === true;
+  return { model: id, provider: provider.name, ...expected, costUsd: costsNothing ? 0 : costUsd(candidate, expected) };
 }

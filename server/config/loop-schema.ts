@@ -8,7 +8,18 @@ export const PrivacyMode = z.enum(PRIVACY_MODES);
 export type PrivacyMode = z.infer<typeof PrivacyMode>;
 
 /** What a key may do. */
-export const SCOPES = ['call', 'feedback', 'feedback:team', 'export', 'export:embeddings', 'erase', 'learn'] as const;
+export const SCOPES = [
+  'call',
+  'feedback',
+  'feedback:team',
+  'export',
+  'export:embeddings',
+  'erase',
+  'learn',
+  'usage',
+  'manage',
+  'admin',
+] as const;
 export const Scope = z.enum(SCOPES);
 export type Scope = z.infer<typeof Scope>;
 

@@ -13,6 +13,9 @@ const AT_START = [
   'encoder',
   'spoolLimitMb',
   'bodyLimitMb',
+  'auth',
+  'telemetry',
+  'dashboard',
 ] as const satisfies (keyof GatewayConfig)[];
 
 const atStart: ReadonlySet<string> = new Set(AT_START);

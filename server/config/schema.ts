@@ -1,6 +1,11 @@
 /** What the operator may set: every option, its range and its default. The types are these schemas. */
 import { z } from 'zod';
 import { Knobs } from '../../router/policy/policy.ts';
+import { AuthMode, OidcConfig } from '../governance/access/config.ts';
+import { CacheConfig } from '../governance/cache/config.ts';
+import { LimitsConfig } from '../governance/limits/config.ts';
+import { PoliciesConfig } from '../governance/policies/config.ts';
+import { TelemetryConfig } from '../telemetry/config.ts';
 import {
   AuditConfig,
   DriftConfig,
@@ -130,11 +135,12 @@ export const ClientKey = z.strictObject({
     .optional()
     .describe('Bounds on what its requests may ask of the router: they can narrow these, not widen them.'),
   tags: z.array(z.string().min(1).max(100)).default([]).describe('Tags that its requests always carry.'),
+  project: z.string().min(1).max(100).optional().describe('The project of its team that it is for.'),
   scopes: z
     .array(Scope)
     .default(['call', 'feedback'])
     .describe(
-      'What it may do: call models; judge answers of its own, or of its whole team (feedback:team); export its team’s log, with embeddings or without; erase a user of its team; see and steer learning (learn).',
+      'What it may do: call models; judge answers of its own, or of its whole team (feedback:team); export its team’s log, with embeddings or without; erase a user of its team; see and steer learning (learn); see usage and decisions of its team (usage); manage keys and budgets of its team (manage), or everything (admin).',
     ),
   feedbackWeight: z
     .number()
@@ -324,6 +330,13 @@ export const GatewayConfig = z.strictObject({
   learning: LearningConfig.prefault({}).describe('When and from what the router is retrained.'),
   rollout: RolloutConfig.prefault({}).describe('How a retrained router comes into force.'),
   drift: DriftConfig.prefault({}).describe('What is watched for change.'),
+  auth: AuthMode,
+  oidc: OidcConfig.prefault({}).describe('How people sign in to the dashboard, beside by a key (OpenID Connect).'),
+  limits: LimitsConfig.prefault({}).describe('Budgets in USD, and rates a minute.'),
+  policies: PoliciesConfig.prefault({}).describe('What teams and tags may use, guardrails, caching.'),
+  cache: CacheConfig.prefault({}).describe('Answers kept for the very same request, where a policy says so.'),
+  telemetry: TelemetryConfig.prefault({}).describe('Traces and metrics for OpenTelemetry.'),
+  dashboard: Flag.default(true).describe('Serve the dashboard at /dashboard.'),
   caFile: z
     .string()
     .min(1)

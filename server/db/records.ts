@@ -55,7 +55,32 @@ export interface DecisionRecord {
   /** Probability with which the answer was drawn for an audit; null: no audits are made. */
   auditProbability?: number | null;
   audited?: boolean;
+  /** Id of the client key, where it is one of the database; default null. */
+  keyId?: string | null;
+  project?: string | null;
+  /** Version of the policy document that the request was under; default null. */
+  policyVersion?: number | null;
+  /** What guardrails found; default null. */
+  guards?: GuardHit[] | null;
+  /** Answered from the response cache; default false. */
+  cached?: boolean;
 }
+
+/** What a guardrail found in a request or its answer: how often, and what was done. No text of either. */
+export interface GuardHit {
+  guard: string;
+  /** What it found, in words of the guard's own: `email`, `card`, `injection`. */
+  found: string;
+  where: 'prompt' | 'answer';
+  action: 'masked' | 'blocked' | 'noticed';
+  count: number;
+}
+
+/** What somebody may do, each more than those after it: all, all of a team, call and see one's own, see alone. */
+export type Role = 'admin' | 'manager' | 'member' | 'read-only';
+
+export type LimitKind = 'budget' | 'rate';
+export type LimitScope = 'all' | 'team' | 'project' | 'key' | 'model' | 'provider' | 'tag';
 
 /** The side of a trial: the router on trial, or the one in force. */
 export type Arm = 'candidate' | 'incumbent';

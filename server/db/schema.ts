@@ -21,11 +21,15 @@ import type {
   Arm,
   AttemptRecord,
   FeedbackKind,
+  GuardHit,
   JobKind,
   JobState,
+  LimitKind,
+  LimitScope,
   ObservedChoice,
   OutcomeKind,
   PromotionKind,
+  Role,
   SpendingPurpose,
   TrialTerms,
 } from './records.ts';
@@ -111,6 +115,15 @@ export const decisions = pgTable(
     /** Probability with which the answer was drawn for an audit, in [0, 1]; null: no audits were made. */
     auditProbability: doublePrecision('audit_probability'),
     audited: boolean('audited').notNull().default(false),
+    /** Id of the client key that is kept in the database; null for one of the configuration, and for nobody's. */
+    keyId: text('key_id'),
+    project: cleanText('project'),
+    /** Version of the policy document that the request was under; null: none. */
+    policyVersion: bigint('policy_version', { mode: 'number' }),
+    /** What guardrails found, by rule and what was done; counts alone. */
+    guards: exactJson('guards').$type<GuardHit[]>(),
+    /** Answered from the response cache: no provider was called. */
+    cached: boolean('cached').notNull().default(false),
   },
   (t) => [
     index('decisions_created_at').on(t.createdAt),
@@ -361,6 +374,166 @@ export const candidates = pgTable('candidates', {
   explored: count('explored').notNull(),
   retiredAt: moment('retired_at'),
 });
+
+/** Virtual keys of clients (governance/access). */
+export const clientKeys = pgTable(
+  'client_keys',
+  {
+    id: text('id').primaryKey(),
+    /** HMAC-SHA-256 of the key, in hex; the key itself is nowhere. */
+    digest: text('digest').notNull().unique(),
+    /** How `digest` was made: `pm` with this gateway's secret, `litellm` for keys taken over. */
+    scheme: text('scheme').notNull(),
+    /** Its first characters, to be told apart by. */
+    prefix: cleanText('prefix').notNull(),
+    name: cleanText('name').notNull(),
+    team: cleanText('team').notNull(),
+    project: cleanText('project'),
+    role: text('role').$type<Role>().notNull(),
+    /** What it may do beyond or short of its role; null: what the role may. */
+    scopes: exactJson('scopes').$type<string[] | null>(),
+    /** As `models`, `tags`, `routing` and `feedbackWeight` of a key of the configuration. */
+    settings: exactJson('settings').$type<object>().notNull(),
+    createdAt: moment('created_at').notNull(),
+    createdBy: cleanText('created_by').notNull(),
+    expiresAt: moment('expires_at'),
+    revokedAt: moment('revoked_at'),
+    /** The key that takes its place, from a rotation on. */
+    replacedBy: text('replaced_by'),
+    lastUsedAt: moment('last_used_at'),
+    /** When anything of the row changed: what replicas ask for. */
+    changedAt: moment('changed_at').notNull(),
+  },
+  (t) => [index('client_keys_changed_at').on(t.changedAt), index('client_keys_team').on(t.team)],
+);
+
+/** Teams that were made by people, beside those of the configuration. */
+export const teams = pgTable('teams', {
+  name: cleanText('name').primaryKey(),
+  description: cleanText('description').notNull().default(''),
+  projects: exactJson('projects').$type<string[]>().notNull().default([]),
+  /** As `teams.NAME` of the configuration, which wins. */
+  settings: exactJson('settings').$type<object>().notNull().default({}),
+  createdAt: moment('created_at').notNull(),
+  archivedAt: moment('archived_at'),
+  changedAt: moment('changed_at').notNull(),
+});
+
+/** People signed in to the dashboard. */
+export const webSessions = pgTable(
+  'web_sessions',
+  {
+    /** SHA-256 of the cookie's value. */
+    digest: text('digest').primaryKey(),
+    subject: cleanText('subject').notNull(),
+    name: cleanText('name').notNull(),
+    role: text('role').$type<Role>().notNull(),
+    /** Null: all teams. */
+    team: cleanText('team'),
+    /** The key that it was opened with, and ends with. */
+    keyId: text('key_id'),
+    createdAt: moment('created_at').notNull(),
+    expiresAt: moment('expires_at').notNull(),
+    endedAt: moment('ended_at'),
+  },
+  (t) => [index('web_sessions_expires_at').on(t.expiresAt)],
+);
+
+/** Who changed what. Append-only. */
+export const auditLog = pgTable(
+  'audit_log',
+  {
+    ordinal: bigint('ordinal', { mode: 'number' }).generatedAlwaysAsIdentity().primaryKey(),
+    at: moment('at').notNull(),
+    actor: cleanText('actor').notNull(),
+    /** `key`, `person`, `operator` (command line) or `gateway`. */
+    actorKind: text('actor_kind').notNull(),
+    /** E.g. `key.create`, `budget.update`. */
+    action: text('action').notNull(),
+    subject: cleanText('subject').notNull(),
+    team: cleanText('team'),
+    /** What changed; no secret. */
+    details: exactJson('details').notNull(),
+    requestId: text('request_id'),
+  },
+  (t) => [index('audit_log_at').on(t.at), index('audit_log_team').on(t.team)],
+);
+
+/** Budgets in USD and limits a minute, made by people, beside those of the configuration (governance/limits). */
+export const limits = pgTable('limits', {
+  id: text('id').primaryKey(),
+  kind: text('kind').$type<LimitKind>().notNull(),
+  /** What it holds for: `all`, `team`, `project`, `key`, `model`, `provider` or `tag`, and which. */
+  scope: text('scope').$type<LimitScope>().notNull(),
+  subject: cleanText('subject').notNull(),
+  terms: exactJson('terms').$type<object>().notNull(),
+  createdAt: moment('created_at').notNull(),
+  createdBy: cleanText('created_by').notNull(),
+  changedAt: moment('changed_at').notNull(),
+  removedAt: moment('removed_at'),
+});
+
+/** What of a limit is used in one of its periods, all replicas together. */
+export const limitUse = pgTable(
+  'limit_use',
+  {
+    limit: text('limit_id').notNull(),
+    /** Begin of the period, YYYY-MM-DD, YYYY-MM or a minute. */
+    period: text('period').notNull(),
+    /** Spent and settled. */
+    used: doublePrecision('used').notNull().default(0),
+    /** Handed to replicas and not settled. */
+    leased: doublePrecision('leased').notNull().default(0),
+    /** Thresholds that somebody was told of, in percent. */
+    told: exactJson('told').$type<number[]>().notNull().default([]),
+    updatedAt: moment('updated_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.limit, t.period] })],
+);
+
+/** Parts of a limit in the hands of a replica. One that it has not shown life for falls back when it expires. */
+export const limitLeases = pgTable(
+  'limit_leases',
+  {
+    id: text('id').primaryKey(),
+    limit: text('limit_id').notNull(),
+    period: text('period').notNull(),
+    replica: text('replica').notNull(),
+    granted: doublePrecision('granted').notNull(),
+    /** Spent of it, as last told. */
+    used: doublePrecision('used').notNull().default(0),
+    expiresAt: moment('expires_at').notNull(),
+  },
+  (t) => [index('limit_leases_limit').on(t.limit, t.period), index('limit_leases_expires_at').on(t.expiresAt)],
+);
+
+/** Versions of the policy document (governance/policies); the last one activated is in force. */
+export const policies = pgTable('policies', {
+  version: bigint('version', { mode: 'number' }).generatedAlwaysAsIdentity().primaryKey(),
+  createdAt: moment('created_at').notNull(),
+  createdBy: cleanText('created_by').notNull(),
+  comment: cleanText('comment').notNull().default(''),
+  document: exactJson('document').notNull(),
+  sha256: text('sha256').notNull(),
+  activatedAt: moment('activated_at'),
+  activatedBy: cleanText('activated_by'),
+});
+
+/** Answers kept for the same request of the same tenant (governance/cache). */
+export const cachedAnswers = pgTable(
+  'cached_answers',
+  {
+    /** A hash of all that matters, keyed by tenant. */
+    key: text('key').primaryKey(),
+    tenant: cleanText('tenant').notNull(),
+    createdAt: moment('created_at').notNull(),
+    expiresAt: moment('expires_at').notNull(),
+    /** Model, provider, tokens and cost of the answer, and its form. */
+    facts: exactJson('facts').$type<object>().notNull(),
+    body: bytes('body').notNull(),
+  },
+  (t) => [index('cached_answers_expires_at').on(t.expiresAt), index('cached_answers_tenant').on(t.tenant)],
+);
 
 /** {@link storableText} in all of a JSON value. */
 export function storable(value: unknown): unknown {

@@ -3,6 +3,7 @@
  * gets no proper end, and a slow client is waited for instead of buffered for.
  */
 import type { ServerResponse } from 'node:http';
+import type { StreamGuard } from '../governance/guards/guards.ts';
 import type { Maker } from '../protocols/conversation.ts';
 import type { AnswerHead, AnswerWriter, Surface } from '../protocols/index.ts';
 import type { AnswerStream, Piece } from './answer-stream.ts';
@@ -24,6 +25,10 @@ export interface RelayOptions {
   readonly errorFrame: (failure: UpstreamFailure, writer: AnswerWriter | null) => string;
   /** Sees each piece before the client does. */
   readonly onPiece?: ((piece: Piece) => void) | undefined;
+  /** Looks at what passes, and holds back what may be part of something longer; null: it passes as it comes. */
+  readonly guard?: StreamGuard | null | undefined;
+  /** Sees what goes to the client, before it does. */
+  readonly onText?: ((text: string) => void) | undefined;
   /** Resolves when what happened is written down: only then are the last bytes sent. */
   readonly beforeEnd: (failure: UpstreamFailure | null) => Promise<void>;
 }
@@ -46,7 +51,8 @@ export async function relay(
 ): Promise<UpstreamFailure | null> {
   const { surface, passes, head, wantsUsage, pingMs, beforeEnd } = options;
   const passing = { modelId: head.modelId, wantsUsage, maker: options.maker };
-  const writer: AnswerWriter | null = passes ? null : surface.writer(head, passing);
+  const guard = options.guard ?? null;
+  const writer: AnswerWriter | null = passes && guard === null ? null : surface.writer(head, passing);
   // A client that is slow to take what it has needs no sign of life.
   const ping = setInterval(() => !response.writableNeedDrain && response.write(surface.ping), pingMs);
   let failure: UpstreamFailure | null = null;
@@ -57,15 +63,23 @@ export async function relay(
       const piece: Piece | null = await stream.next();
       if (piece === null) break;
       options.onPiece?.(piece);
-      const text = writer === null ? surface.passFrame(piece.frame, piece.events, passing) : writer.write(piece.events);
+      const text =
+        writer === null
+          ? surface.passFrame(piece.frame, piece.events, passing)
+          : writer.write(guard === null ? piece.events : guard.see(piece.events));
       if (text === null || text === '') continue;
       ping.refresh();
       if (piece.last) last = text;
-      else await send(response, text, stream);
+      else {
+        options.onText?.(text);
+        await send(response, text, stream);
+      }
     }
     clearInterval(ping);
-    last += writer === null ? surface.passEnd : writer.end();
+    const held = guard === null ? '' : (writer?.write(guard.end()) ?? '');
+    last += held + (writer === null ? surface.passEnd : writer.end());
     await beforeEnd(null);
+    options.onText?.(last);
     // Not waited for: no clock runs any more, and a client that takes nothing is dropped below.
     if (!response.destroyed) response.write(last);
   } catch (error) {

@@ -59,6 +59,11 @@ export const aDecision = (over: Partial<DecisionRecord> = {}): DecisionRecord =>
   shadow: null,
   auditProbability: 1 / 3,
   audited: true,
+  keyId: 'k1',
+  project: 'ranking',
+  policyVersion: 4,
+  guards: [{ guard: 'pii', found: 'email', where: 'prompt', action: 'masked', count: 2 }],
+  cached: true,
   ...over,
 });
 

@@ -1,0 +1,61 @@
+/** Options of limits: budgets in USD and rates a minute; part of `config/schema.ts`. */
+import { z } from 'zod';
+import { HttpUrl } from '../../config/values.ts';
+
+const name = z.string().min(1).max(200);
+
+/** Whom a limit is for. None named: all requests together. Several named: requests of which all hold. */
+const whose = {
+  team: name.optional().describe('Requests of this team; * stands for each team by itself.'),
+  project: name.optional().describe('Requests of this project of the team.'),
+  key: name.optional().describe('Requests with the key of this name; * stands for each key by itself.'),
+  model: name.optional().describe('Requests to this model, * standing for anything.'),
+  tag: name.optional().describe('Requests with this tag.'),
+};
+
+export const BudgetConfig = z.strictObject({
+  name: name.describe('What it is called in messages, reports and headers.'),
+  ...whose,
+  usd: z.number().positive().max(1e12).describe('What may be spent in a period, USD at list price.'),
+  period: z.enum(['day', 'month']).default('month').describe('A day or a month, UTC.'),
+  softShare: z
+    .number()
+    .positive()
+    .max(1)
+    .default(0.8)
+    .describe(
+      'From this share of it on auto chooses cheaper models, in (0, 1]; 1: never. Named models stay what they are.',
+    ),
+  softDial: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(2)
+    .describe('The highest dial (0 cheapest … 10 best) that auto may have then.'),
+  notifyAt: z
+    .array(z.number().positive().max(1000))
+    .default([50, 80, 100])
+    .describe('Percent of it at which the webhook is told, once a period each.'),
+});
+export type BudgetConfig = z.infer<typeof BudgetConfig>;
+
+export const RateConfig = z.strictObject({
+  name: name.describe('What it is called in messages.'),
+  ...whose,
+  requestsPerMinute: z.number().int().positive().max(1e9).optional().describe('Requests a minute.'),
+  tokensPerMinute: z
+    .number()
+    .int()
+    .positive()
+    .max(1e12)
+    .optional()
+    .describe('Tokens a minute, of prompts and answers.'),
+});
+export type RateConfig = z.infer<typeof RateConfig>;
+
+export const LimitsConfig = z.strictObject({
+  budgets: z.array(BudgetConfig).default([]).describe('Budgets in USD; more can be made with pointsman budgets.'),
+  rates: z.array(RateConfig).default([]).describe('Requests and tokens a minute.'),
+  webhookUrl: HttpUrl.optional().describe('Told of thresholds by POST; its host must be in egress.allow.'),
+});
+export type LimitsConfig = z.infer<typeof LimitsConfig>;
