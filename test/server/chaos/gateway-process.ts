@@ -32,6 +32,10 @@ export interface GatewayOptions {
   readonly databaseUrl?: string;
   /** Hosts hang now and then, and must be given up soon. Default: no. */
   readonly impatient?: boolean;
+  /** More options of the configuration. */
+  readonly more?: object;
+  /** More of the environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Memory {
@@ -49,7 +53,13 @@ export class GatewayProcess {
   #output = '';
   url = '';
 
-  constructor(upstream: MisbehavingUpstream, { databaseUrl, impatient = false }: GatewayOptions = {}) {
+  readonly #env: Readonly<Record<string, string>>;
+
+  constructor(
+    upstream: MisbehavingUpstream,
+    { databaseUrl, impatient = false, more = {}, env = {} }: GatewayOptions = {},
+  ) {
+    this.#env = env;
     const hosts = [...new Set(MODELS.map((id) => id.split('/')[0]!))];
     const prices = [0.1, 0.5, 1, 2];
     const catalog = {
@@ -73,6 +83,7 @@ export class GatewayProcess {
       answerLimitMb: 1,
       logLevel: 'error',
       ...(databaseUrl !== undefined && { databaseUrl }),
+      ...more,
     };
     writeFileSync(config.catalog, JSON.stringify(catalog));
     writeFileSync(join(this.#folder, 'pointsman.yaml'), JSON.stringify(config));
@@ -87,7 +98,7 @@ export class GatewayProcess {
     const args = ['--expose-gc', '--import', 'tsx', '--import', preload, 'server/cli/main.ts'];
     const child = spawn(process.execPath, [...args, 'start', '--config', join(this.#folder, 'pointsman.yaml')], {
       cwd: root,
-      env: { PATH: process.env.PATH, CHAOS_MEMORY_FILE: this.#memoryFile },
+      env: { PATH: process.env.PATH, CHAOS_MEMORY_FILE: this.#memoryFile, ...this.#env },
     });
     this.#child = child;
     this.#exit = new Promise((resolve) => child.once('exit', (code) => resolve(code)));
