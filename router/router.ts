@@ -36,6 +36,8 @@ export interface RouteOptions {
   readonly critical?: boolean;
   /** Only these model ids. */
   readonly allowed?: readonly string[];
+  /** Not these: a rule says so. */
+  readonly forbidden?: readonly string[];
   /** Not these: no key, breaker open. */
   readonly unhealthy?: readonly string[];
   /** Uniform number in [0, 1) that decides exploration; default: a random one. Others are refused. */
@@ -162,6 +164,7 @@ export function createRouter(
       const mix = solve(knobs);
       const { text, facts } = readRequest(request, options.shape);
       const allowed = options.allowed && new Set(options.allowed);
+      const forbidden = options.forbidden && new Set(options.forbidden);
       const unhealthy = options.unhealthy && new Set(options.unhealthy);
       const critical = options.critical === true;
       const explores = options.explore !== false && !critical && session === undefined && knobs.exploration > 0;
@@ -174,7 +177,8 @@ export function createRouter(
       for (const seat of seats) {
         const { candidate, like } = seat;
         let reason: FilterReason | null = null;
-        if (allowed && !allowed.has(candidate.id)) reason = 'not_allowed';
+        if (forbidden?.has(candidate.id)) reason = 'policy';
+        else if (allowed && !allowed.has(candidate.id)) reason = 'not_allowed';
         else if (unhealthy?.has(candidate.id)) reason = 'unhealthy';
         else
           reason =

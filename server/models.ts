@@ -6,6 +6,8 @@ import type { Caller } from './callers.ts';
 import { ANYBODY, isAmong } from './callers.ts';
 import type { DeploymentConfig, GatewayConfig } from './config/index.ts';
 import { deploymentOf, type Target } from './forward/target.ts';
+import { placeOf, refused } from './governance/policies/place.ts';
+import { NO_RULES, type Place, type Refusal, type Rules } from './governance/policies/rules.ts';
 import { nearest } from './nearest.ts';
 import { type Credential, KINDS, type Provider, type Providers, sandbox } from './providers/index.ts';
 
@@ -42,6 +44,16 @@ const ROUTE_LLM = /^router-[a-z_]+-(0(?:\.\d+)?|1(?:\.0+)?)$/;
 
 export type Models = ReturnType<typeof modelsOf>;
 
+/** Where a model can be had. */
+interface Placed {
+  readonly provider: Provider;
+  /** As the provider names it. */
+  readonly model: string;
+  readonly weight: number;
+  /** The same as rules see it. */
+  readonly place: Place;
+}
+
 type Config = Pick<GatewayConfig, 'aliases' | 'fallbacks' | 'models' | 'baseline' | 'retire'>;
 
 /** @throws `INVALID_CONFIG` for a baseline that the catalog does not have, or a deployment whose provider is off */
@@ -52,8 +64,22 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
   const chat = routable(usable, config);
   const baseline = baselineOf(config.baseline, catalog, chat);
 
+  const placed = new Map<string, readonly Placed[]>();
+
   /** Places of a model: those written down, else the one that its id names. */
-  function placesOf(id: string): { provider: Provider; model: string; weight: number }[] {
+  function placesOf(id: string): readonly Placed[] {
+    const remembered = placed.get(id);
+    if (remembered !== undefined) return remembered;
+    const places = foundPlacesOf(id).map(({ provider, model, weight }) => ({
+      ...{ provider, model, weight },
+      place: placeOf({ id, provider, upstreamModel: model }),
+    }));
+    // Others are names that clients make up.
+    if (known.has(id) || Object.hasOwn(config.models, id)) placed.set(id, places);
+    return places;
+  }
+
+  function foundPlacesOf(id: string): Omit<Placed, 'place'>[] {
     const listed: readonly DeploymentConfig[] = Object.hasOwn(config.models, id) ? config.models[id]! : [];
     const places = listed.flatMap(({ provider: name, model, weight }) => {
       const provider = providers.get(name);
@@ -64,10 +90,11 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
     return own === undefined ? [] : [{ provider: own, model: upstreamModelOf(id), weight: 1 }];
   }
 
-  /** Every (place, key) of a model that this tenant may use, in an order drawn by weight. */
-  function targetsOf(id: string, { tenant }: Caller, random: () => number): Target[] {
+  /** Every (place, key) of a model that this tenant and the rules for its request may use, in an order drawn by weight. */
+  function targetsOf(id: string, { tenant, rules }: Caller, random: () => number): Target[] {
     const candidate = known.get(id);
-    const targets = placesOf(id).flatMap(({ provider, model, weight }) =>
+    const places = placesOf(id).filter(({ place }) => rules.allows(place));
+    const targets = places.flatMap(({ provider, model, weight }) =>
       credentialsFor(provider, tenant).map((credential) => ({
         weight: weight * credential.weight,
         target: {
@@ -89,16 +116,51 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
   }
 
   /** By tenant: models that can be had at no place with a key of this tenant's or of everybody's. */
-  const outOfReach = new Map<string, ReadonlySet<string>>();
+  const keyless = new Map<string, ReadonlySet<string>>();
+  /** By rules and tenant: models that can be had at none of its places, and the rule that keeps the first of them out. */
+  const forbidden = new WeakMap<Rules, Map<string, ReadonlyMap<string, Refusal>>>();
 
-  function isOutOfReach(id: string, { tenant }: Caller): boolean {
-    let ids = outOfReach.get(tenant);
+  function hasNoKey(id: string, { tenant }: Caller): boolean {
+    let ids = keyless.get(tenant);
     if (ids === undefined) {
       const none = ({ provider }: { provider: Provider }) => credentialsFor(provider, tenant).length === 0;
       ids = new Set(usable.map((model) => model.id).filter((one) => placesOf(one).every(none)));
-      outOfReach.set(tenant, ids);
+      keyless.set(tenant, ids);
     }
     return ids.has(id);
+  }
+
+  /** Of a model with a key: the rule that keeps out the places that there are. */
+  function refusalAt(id: string, { tenant, rules }: Caller): Refusal | null {
+    const places = placesOf(id).filter(({ provider }) => credentialsFor(provider, tenant).length > 0);
+    const refusals = places.map(({ place }) => rules.refusalOf(place));
+    return refusals.includes(null) ? null : (refusals[0] ?? null);
+  }
+
+  function forbiddenTo(caller: Caller): ReadonlyMap<string, Refusal> {
+    const { tenant, rules } = caller;
+    const byTenant = forbidden.get(rules) ?? new Map<string, ReadonlyMap<string, Refusal>>();
+    forbidden.set(rules, byTenant);
+    let ids = byTenant.get(tenant);
+    if (ids === undefined) {
+      const refusals = usable.map(({ id }) => [id, refusalAt(id, caller)] as const);
+      ids = new Map(refusals.filter((one): one is [string, Refusal] => one[1] !== null));
+      byTenant.set(tenant, ids);
+    }
+    return ids;
+  }
+
+  /** A rule alone keeps a model of the catalog out. */
+  const isForbidden = (id: string, caller: Caller): boolean => caller.rules !== NO_RULES && forbiddenTo(caller).has(id);
+
+  const isOutOfReach = (id: string, caller: Caller): boolean => hasNoKey(id, caller) || isForbidden(id, caller);
+
+  /** Why the rules refuse a model that could be had without them; null: they do not. */
+  function refusalOf(id: string, caller: Caller): RoutingError | null {
+    const refusal = refusalAt(id, caller);
+    if (refusal === null) return null;
+    const { place } = placesOf(id).find((one) => caller.rules.refusalOf(one.place)?.rule === refusal.rule)!;
+    return refused(caller.rules, place, refusal);
   }
 
   /** An alias may name models to go on with; a concrete id never does. */
@@ -146,6 +208,8 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
     /** Models that only the configuration knows: they can be called by name. */
     listed: Object.keys(config.models).filter((id) => !known.has(id) && placesOf(id).length > 0),
     isOutOfReach,
+    isForbidden,
+    refusalOf,
     /** What an alias stands for in the end. */
     meaning: unalias,
     priceDateOf: (id: string): string => known.get(id)?.priceDate ?? catalog.priceDate,
@@ -162,7 +226,7 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
 
     /**
      * A model that was named: `provider/model`, a catalog model's bare name, or an alias of either.
-     * @throws `UNKNOWN_MODEL` with the nearest known one, `PROVIDER_NOT_CONFIGURED`, `FORBIDDEN_MODEL`
+     * @throws `UNKNOWN_MODEL` with the nearest known one, `PROVIDER_NOT_CONFIGURED`, `FORBIDDEN_MODEL`, `POLICY_REFUSED`
      */
     resolve(model: string, caller: Caller = ANYBODY, random: () => number = Math.random): Named {
       const name = unalias(model);
@@ -174,6 +238,8 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
       }
       const targets = [...targetsOf(id, caller, random), ...fallbacksOf(model, id, caller, random)];
       if (targets.length > 0) return { kind: 'model', id, candidate: known.get(id), targets, alias };
+      const refusal = refusalOf(id, caller);
+      if (refusal !== null) throw refusal;
       const provider = providerOf(id);
       if (placesOf(id).length > 0) {
         throw new RoutingError(

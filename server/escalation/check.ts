@@ -3,6 +3,8 @@ import { RoutingError } from '../../datasets/index.ts';
 import type { GatewayConfig } from '../config/index.ts';
 import type { Egress } from '../egress/index.ts';
 import type { JsonAnswer } from '../forward/attempt.ts';
+import { ESCALATION_VERIFIER, mustAllowVerifier } from '../governance/policies/place.ts';
+import type { Rules } from '../governance/policies/rules.ts';
 import type { Conversation } from '../protocols/conversation.ts';
 import { checkShape, type Fault } from './answer-shape.ts';
 import { checkConfidence } from './confidence.ts';
@@ -12,6 +14,7 @@ import { askVerifier, type Question } from './verifier.ts';
 
 export interface Checking {
   readonly config: GatewayConfig['escalation'];
+  readonly rules: Rules;
   readonly egress: Pick<Egress, 'postJson'>;
   readonly conversation: Conversation;
   readonly question: Omit<Question, 'model' | 'answer'>;
@@ -42,8 +45,9 @@ export async function faultOf(answer: JsonAnswer, model: string, checking: Check
 }
 
 async function verified({ text }: JsonAnswer, model: string, checking: Checking): Promise<Fault | null> {
-  const { config, egress, question, signal } = checking;
+  const { config, egress, question, signal, rules } = checking;
   if (config.verifierUrl === undefined) return null;
+  mustAllowVerifier(rules, ESCALATION_VERIFIER);
   return askVerifier(
     config.verifierUrl,
     { ...question, model, answer: JSON.parse(text) as unknown },

@@ -4,6 +4,7 @@ import type { AttemptRecord, DecisionRecord } from '../db/records.ts';
 import { type ForwardRequest, forward, type OpenCall } from '../forward/forward.ts';
 import type { Target } from '../forward/target.ts';
 import type { Gateway } from '../gateway.ts';
+import { ESCALATION_VERIFIER } from '../governance/policies/place.ts';
 import type { Conversation } from '../protocols/conversation.ts';
 import { escalate } from './escalate.ts';
 import { type Plan, planFor } from './plan.ts';
@@ -39,16 +40,21 @@ export interface Checked {
 export async function forwardChecked(input: CheckedRequest): Promise<{ call: OpenCall; checked?: Checked }> {
   const { gateway, record, targets, request, note, log } = input;
   const { config, egress } = gateway.setup;
-  const planned = config.escalation.enabled ? conversationAndPlan(input, config.escalation) : null;
+  const { rules } = request;
+  const escalation = rules.allowsVerifier(ESCALATION_VERIFIER)
+    ? config.escalation
+    : { ...config.escalation, verifierUrl: undefined };
+  const planned = escalation.enabled ? conversationAndPlan(input, escalation) : null;
   if (planned === null) return { call: await forward(targets, request, config, note, gateway.breaker) };
   const { plan, conversation } = planned;
   const { json, surface } = request.asked;
-  const asksForConfidence = config.escalation.minTokenProbability > 0 && json.logprobs !== true;
+  const asksForConfidence = escalation.minTokenProbability > 0 && json.logprobs !== true;
   const asking = asksForConfidence ? { ...request, asked: { ...request.asked, confidence: true } } : request;
   const first = await forward(plan.targets, asking, config, note, gateway.breaker);
   const { call, ups, failed } = await escalate(first, {
     checking: {
-      config: config.escalation,
+      config: escalation,
+      rules,
       egress,
       conversation,
       question: { decisionId: record.id, surface: surface.name, request: json },

@@ -3,6 +3,7 @@ import type { Decision } from '../../router/decision.ts';
 import type { RouteOptions } from '../../router/router.ts';
 import type { GatewayConfig } from '../config/index.ts';
 import type { Spending } from '../db/spending.ts';
+import type { Rules } from '../governance/policies/rules.ts';
 import type { Team } from '../teams.ts';
 import type { Newcomers } from './newcomers.ts';
 
@@ -29,9 +30,9 @@ export class Exploration {
     return team.explores && (budgetUsdPerDay === null || spending.today('exploration') < budgetUsdPerDay);
   }
 
-  /** What the router is told of it for a request of this team. */
-  routeOptions(team: Team): Pick<RouteOptions, 'explore' | 'newcomers'> {
-    if (!this.allows(team)) return { explore: false };
+  /** What the router is told of it for a request of this team, under these rules. */
+  routeOptions(team: Team, { explores }: Pick<Rules, 'explores'>): Pick<RouteOptions, 'explore' | 'newcomers'> {
+    if (!explores || !this.allows(team)) return { explore: false };
     const ids = this.#current();
     return {
       explore: true,

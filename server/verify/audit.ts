@@ -41,7 +41,7 @@ export function auditDraw(
 ): Drawn {
   const { share, budgetUsdPerDay } = gateway.config.audit;
   // A team that keeps nothing of its prompts has them judged by nobody else either.
-  if (teamOf(gateway.config, caller.tenant).privacy === 'facts') return NOT_AUDITED;
+  if (teamOf(gateway, caller.tenant).privacy === 'facts') return NOT_AUDITED;
   if (share === 0 || gateway.isSandbox || images + audio + files > 0) return NOT_AUDITED;
   if (judgeFor(gateway.setup, caller) === null || gateway.spending.today('audit') >= budgetUsdPerDay)
     return NOT_AUDITED;
@@ -121,6 +121,7 @@ export class Audits implements Afterwork {
     { id, candidate, targets }: Named,
     {
       record,
+      caller,
       attempts,
       conversation,
       answer,
@@ -155,6 +156,7 @@ export class Audits implements Afterwork {
           asked,
           inputTokens: tokensOfChars(text.length),
           life: life.signal,
+          rules: caller.rules,
           purpose: 'audit',
           firstOrdinal: attempts,
         },
@@ -174,8 +176,9 @@ export class Audits implements Afterwork {
   }
 
   #note(attempt: AttemptRecord): void {
-    const { store, spending } = this.#gateway;
+    const { store, spending, governance } = this.#gateway;
     store.record({ attempt });
+    governance.telemetry.metrics.attempt(attempt);
     spending.add('audit', attempt.costUsd ?? 0);
   }
 }

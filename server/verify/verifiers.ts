@@ -1,5 +1,6 @@
 /** Runs the verifiers of the configuration over answers that are out, and writes their verdicts down. */
 import { type Afterwork, codeOf, type Finished } from '../afterwards.ts';
+import type { Caller } from '../callers.ts';
 import type { VerifierConfig } from '../config/index.ts';
 import type { DecisionRecord } from '../db/records.ts';
 import { judgeSchema } from '../escalation/response-schema.ts';
@@ -31,18 +32,24 @@ function workOf(
   isMine: (verifier: VerifierConfig) => boolean,
   patterns: Patterns,
 ): Afterwork {
-  const wanting = (record: DecisionRecord, expected: string | undefined) =>
-    gateway.config.verifiers.filter((verifier) => isMine(verifier) && applies(verifier, record, expected));
+  const wanting = (record: DecisionRecord, { rules }: Caller, expected: string | undefined) =>
+    gateway.config.verifiers.filter(
+      (verifier) =>
+        isMine(verifier) &&
+        applies(verifier, record, expected) &&
+        // What is computed here tells nobody.
+        (verifier.kind !== 'http' || rules.allowsVerifier(verifier.name)),
+    );
   const counts = { verdicts: 0, none: 0, failed: 0 };
   return {
     name,
     counts,
-    wants: (record, _, expected) => wanting(record, expected).length > 0,
+    wants: (record, caller, expected) => wanting(record, caller, expected).length > 0,
     async run(finished, signal) {
-      const { record, expected, conversation, answer, log } = finished;
+      const { record, caller, expected, conversation, answer, log } = finished;
       if (answer === null || conversation === null) return;
       await Promise.all(
-        wanting(record, expected).map(async (verifier) => {
+        wanting(record, caller, expected).map(async (verifier) => {
           try {
             const score = await scoreOf(verifier, { ...finished, conversation, answer }, { gateway, patterns, signal });
             if (score === null) counts.none++;
@@ -115,7 +122,7 @@ const scoreOfForm = (found: object | 'fits' | null): number | null =>
 const scoreOfTruth = (isTrue: boolean | null): number | null => (isTrue === null ? null : Number(isTrue));
 
 function askEndpoint({ name, url }: Of<'http'>, finished: Answered, { gateway, signal }: Means): Promise<number> {
-  const { record, surface, json, answer, target, expected } = finished;
+  const { record, caller, surface, json, answer, target, expected } = finished;
   const head = { id: record.id, modelId: target.id, createdAt: record.createdAt, request: json };
   const question = {
     verifier: name,
@@ -126,7 +133,7 @@ function askEndpoint({ name, url }: Of<'http'>, finished: Answered, { gateway, s
     answer: SURFACES[surface].writeAnswer(answer, head),
     ...(expected !== undefined && { expected }),
   };
-  return scoreFrom(url, question, { egress: gateway.setup.egress, signal });
+  return scoreFrom(url, question, { egress: gateway.setup.egress, signal, rules: caller.rules });
 }
 
 /** What is looked for is the client's word (its schema, what it expects): it weighs no more than the key's own verdicts. */

@@ -2,12 +2,24 @@
 
 /** A place where a model can be had. */
 export interface Place {
-  /** `provider/model`. */
-  readonly model: string;
+  /** `provider/model`; null where no one model is asked: files and what else a provider holds. */
+  readonly model: string | null;
   /** Name of the provider, as in the configuration. */
   readonly provider: string;
   /** Where it computes; null: nobody said, so a rule about regions keeps it out. */
   readonly region: string | null;
+  /** The model as `provider/name there`, where that differs: what is denied by that name is denied, too. */
+  readonly alsoCalled?: string | undefined;
+  /** Whatever model of the provider there is may be run: a batch is a file that nobody looks into. */
+  readonly everyModel?: boolean | undefined;
+}
+
+/** Why a place is out. */
+export interface Refusal {
+  /** The rule's name. */
+  readonly rule: string;
+  /** What of the place it minds. */
+  readonly about: 'model' | 'provider' | 'region';
 }
 
 /** Guardrails and caching as the document has them: read by `guards/` and `cache/`. */
@@ -19,9 +31,13 @@ export interface RuleParts {
 export interface Rules extends RuleParts {
   /** Version of the policy document; null: none is in force. */
   readonly version: number | null;
+  /** Names of the rules that apply, in the document's order. */
+  readonly applied: readonly string[];
   /** All that may be asked, whatever it is for. */
   allows(place: Place): boolean;
-  /** Whether a verifier or a webhook that sees prompts may be told, by its name. */
+  /** Null: the place is allowed. */
+  refusalOf(place: Place): Refusal | null;
+  /** Whether a verifier that sees prompts may be told, by its name. */
   allowsVerifier(name: string): boolean;
   /** False: nothing is left to chance. True: the team's own choice holds. */
   readonly explores: boolean;
@@ -32,7 +48,9 @@ export interface Rules extends RuleParts {
 /** Where no policy is in force. */
 export const NO_RULES: Rules = {
   version: null,
+  applied: [],
   allows: () => true,
+  refusalOf: () => null,
   allowsVerifier: () => true,
   explores: true,
   softens: true,
