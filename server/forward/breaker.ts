@@ -80,6 +80,18 @@ export class Breaker {
     return keysOf(place).some((key) => (this.#circuits.get(key)?.until ?? 0) > now);
   }
 
+  /** How much longer it is left alone, ms; 0: it is not. */
+  restMs(place: Place): number {
+    const now = this.#now();
+    return Math.max(0, ...keysOf(place).map((key) => (this.#circuits.get(key)?.until ?? 0) - now));
+  }
+
+  /** What is left alone now: deployments, `provider#key`, providers. */
+  get resting(): string[] {
+    const now = this.#now();
+    return [...this.#circuits].flatMap(([key, { until }]) => (until > now ? [key] : []));
+  }
+
   get isQuiet(): boolean {
     return this.#circuits.size === 0;
   }

@@ -2,6 +2,8 @@
 import { costUsd } from '../../datasets/catalog/price.ts';
 import type { GatewayConfig } from '../config/index.ts';
 import type { AttemptRecord } from '../db/records.ts';
+import { mustAllow, placeOf } from '../governance/policies/place.ts';
+import type { Rules } from '../governance/policies/rules.ts';
 import { type Answer, attempt } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import type { Asked } from './exchange.ts';
@@ -17,6 +19,8 @@ export interface ForwardRequest {
   /** Estimated tokens of the input: the price of a call whose usage is never reported. */
   readonly inputTokens: number;
   readonly life: AbortSignal;
+  /** By which they are let go: looked at again before each, whatever was filtered before. */
+  readonly rules: Rules;
   /** What the calls are for. */
   readonly purpose?: 'answer' | 'escalation' | 'audit' | undefined;
   /** Calls made for the same request before: their count goes on. */
@@ -106,8 +110,10 @@ export class Calls {
     }
   }
 
+  /** @throws `POLICY_REFUSED` */
   #start(target: Target, purpose: AttemptRecord['purpose']): Runner {
     const request = this.#request;
+    mustAllow(request.rules, placeOf(target));
     const limits = this.#limits;
     const ordinal = this.made++;
     const startedAt = new Date();

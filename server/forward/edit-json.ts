@@ -112,7 +112,7 @@ function skipSpace(text: string, from: number): number {
 }
 
 /** Index after the string that opens at `from`. */
-function endOfString(text: string, from: number): number {
+export function endOfString(text: string, from: number): number {
   let quote = text.indexOf('"', from + 1);
   for (;;) {
     let slashes = 0;

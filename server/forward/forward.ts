@@ -16,7 +16,7 @@ const FAILURES_BEFORE_LAST = 2;
 
 /**
  * @param record  takes the record of each failed attempt
- * @throws UpstreamFailure, the last one, when nobody answered
+ * @throws UpstreamFailure, the last one, when nobody answered; `POLICY_REFUSED` for a target that the rules do not allow
  */
 export async function forward(
   targets: readonly Target[],

@@ -3,12 +3,13 @@
  * gets no proper end, and a slow client is waited for instead of buffered for.
  */
 import type { ServerResponse } from 'node:http';
+import { GuardrailBlocked } from '../governance/guards/blocked.ts';
 import type { StreamGuard } from '../governance/guards/guards.ts';
 import type { Maker } from '../protocols/conversation.ts';
 import type { AnswerHead, AnswerWriter, Surface } from '../protocols/index.ts';
 import type { AnswerStream, Piece } from './answer-stream.ts';
 import { asFailure } from './attempt.ts';
-import type { UpstreamFailure } from './failure.ts';
+import { UpstreamFailure } from './failure.ts';
 
 export interface RelayOptions {
   readonly surface: Surface;
@@ -33,14 +34,19 @@ export interface RelayOptions {
   readonly beforeEnd: (failure: UpstreamFailure | null) => Promise<void>;
 }
 
+/** What keeps those in between from holding a stream back, or changing it. */
+export const STREAM_HEADERS = {
+  'cache-control': 'no-cache, no-transform',
+  // For proxies of the nginx kind.
+  'x-accel-buffering': 'no',
+} as const;
+
 /** Begins a stream of events, where that has not been done yet. */
 export function startStream(response: ServerResponse, headers: Readonly<Record<string, string>>): void {
   if (response.headersSent) return;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.setHeader('content-type', 'text/event-stream; charset=utf-8');
-  response.setHeader('cache-control', 'no-cache, no-transform');
-  // Proxies of the nginx kind would hold the stream back otherwise.
-  response.setHeader('x-accel-buffering', 'no');
+  for (const [name, value] of Object.entries(STREAM_HEADERS)) response.setHeader(name, value);
 }
 
 /** @returns the failure that ended the stream, or null when it ended properly */
@@ -52,7 +58,8 @@ export async function relay(
   const { surface, passes, head, wantsUsage, pingMs, beforeEnd } = options;
   const passing = { modelId: head.modelId, wantsUsage, maker: options.maker };
   const guard = options.guard ?? null;
-  const writer: AnswerWriter | null = passes && guard === null ? null : surface.writer(head, passing);
+  const writer: AnswerWriter | null = passes ? null : surface.writer(head, passing);
+  const guarded = async (text: string) => (guard === null ? text : guard.see(text));
   // A client that is slow to take what it has needs no sign of life.
   const ping = setInterval(() => !response.writableNeedDrain && response.write(surface.ping), pingMs);
   let failure: UpstreamFailure | null = null;
@@ -63,11 +70,11 @@ export async function relay(
       const piece: Piece | null = await stream.next();
       if (piece === null) break;
       options.onPiece?.(piece);
-      const text =
-        writer === null
-          ? surface.passFrame(piece.frame, piece.events, passing)
-          : writer.write(guard === null ? piece.events : guard.see(piece.events));
-      if (text === null || text === '') continue;
+      const frames =
+        writer === null ? surface.passFrame(piece.frame, piece.events, passing) : writer.write(piece.events);
+      if (frames === null || frames === '') continue;
+      const text = await guarded(frames);
+      if (text === '') continue;
       ping.refresh();
       if (piece.last) last = text;
       else {
@@ -76,14 +83,15 @@ export async function relay(
       }
     }
     clearInterval(ping);
-    const held = guard === null ? '' : (writer?.write(guard.end()) ?? '');
-    last += held + (writer === null ? surface.passEnd : writer.end());
+    last += await guarded(writer === null ? surface.passEnd : writer.end());
+    if (guard !== null) last += await guard.end();
     await beforeEnd(null);
     options.onText?.(last);
     // Not waited for: no clock runs any more, and a client that takes nothing is dropped below.
     if (!response.destroyed) response.write(last);
   } catch (error) {
-    failure = asFailure(options.providerName, error, stream.signal);
+    failure =
+      error instanceof GuardrailBlocked ? refused(error) : asFailure(options.providerName, error, stream.signal);
     clearInterval(ping);
     await beforeEnd(failure);
     if (!response.destroyed) response.write(options.errorFrame(failure, writer));
@@ -94,6 +102,13 @@ export async function relay(
     dropIfStuck(response);
   }
   return failure;
+}
+
+/** Our own doing: the provider answered as it should. */
+function refused(error: GuardrailBlocked): UpstreamFailure {
+  const { code, message } = error;
+  const told = { message, type: 'invalid_request_error', code, param: null };
+  return new UpstreamFailure(code, 'request', message, { httpStatus: 400, error: told, cause: error });
 }
 
 /** A client that takes nothing any more would hold its connection, and what was not sent, for ever. */

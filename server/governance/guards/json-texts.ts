@@ -1,0 +1,81 @@
+/** The strings of a JSON text where they stand, so that one can be replaced and every other byte stays as it is. */
+import { endOfString } from '../../forward/edit-json.ts';
+
+/** Member names and places in lists, from the outermost value inwards. */
+export type Path = readonly (string | number)[];
+
+export interface JsonText {
+  /** Of the literal, quotes included. */
+  readonly start: number;
+  readonly end: number;
+  /** As it reads: escapes resolved. Of a number, its digits. */
+  readonly value: string;
+  readonly isNumber: boolean;
+}
+
+/** Shorter numbers are nobody's. */
+const SHORTEST_NUMBER = 8;
+
+/**
+ * Every string, and every long number, that is wanted; of members of one name each, not only the last. Deep nesting takes
+ * no deep stack.
+ *
+ * @param json   valid JSON
+ * @param wanted what is made of it by its path, or null; the path changes once it is over
+ */
+export function textsIn<T>(json: string, wanted: (path: Path) => T | null): (JsonText & { readonly as: T })[] {
+  const found: (JsonText & { as: T })[] = [];
+  const path: (string | number)[] = [];
+  let isName = false;
+  let i = 0;
+  const inObject = () => typeof path.at(-1) === 'string';
+  while (i < json.length) {
+    const character = json[i]!;
+    if (character === '"') {
+      const end = endOfString(json, i);
+      if (isName) {
+        path[path.length - 1] = decoded(json.slice(i, end));
+        isName = false;
+      } else {
+        const as = wanted(path);
+        if (as !== null) found.push({ start: i, end, value: decoded(json.slice(i, end)), isNumber: false, as });
+      }
+      i = end;
+      continue;
+    }
+    if (character === '{') {
+      path.push('');
+      isName = true;
+    } else if (character === '[') path.push(0);
+    else if (character === '}' || character === ']') {
+      path.pop();
+      isName = false;
+    } else if (character === ',') {
+      if (inObject()) isName = true;
+      else path[path.length - 1] = (path.at(-1) as number) + 1;
+    } else if (character >= '0' && character <= '9') {
+      let end = i + 1;
+      while (end < json.length && '0123456789.eE+-'.includes(json[end]!)) end++;
+      const as = end - i < SHORTEST_NUMBER ? null : wanted(path);
+      if (as !== null) found.push({ start: i, end, value: json.slice(i, end), isNumber: true, as });
+      i = end;
+      continue;
+    }
+    i++;
+  }
+  return found;
+}
+
+const decoded = (literal: string): string =>
+  literal.includes('\\') ? (JSON.parse(literal) as string) : literal.slice(1, -1);
+
+/** The JSON text with other values in these places, which are in order. */
+export function withTexts(json: string, changed: readonly Pick<JsonText, 'start' | 'end' | 'value'>[]): string {
+  let out = '';
+  let copied = 0;
+  for (const { start, end, value } of changed) {
+    out += json.slice(copied, start) + JSON.stringify(value);
+    copied = end;
+  }
+  return out + json.slice(copied);
+}

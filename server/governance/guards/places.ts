@@ -1,0 +1,167 @@
+/** Which strings of a request or an answer are somebody's words, and whose; the others are names, ids and bytes. */
+import { isObject } from '../../forward/usage.ts';
+import type { SurfaceName } from '../../protocols/index.ts';
+import type { Path } from './json-texts.ts';
+import type { Voice } from './kinds/rules.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+export interface Place {
+  readonly voice: Voice;
+  /** JSON written into a string: looked at value by value. */
+  readonly isJson: boolean;
+}
+
+const place = (voice: Voice, isJson = false): Place => ({ voice, isJson });
+const PLACES = Object.fromEntries(
+  (['system', 'user', 'assistant', 'tool'] as const).map((voice) => [voice, [place(voice), place(voice, true)]]),
+) as unknown as Readonly<Record<Voice, readonly [Place, Place]>>;
+
+/** Members of turns that hold no words: names, ids, addresses, bytes, seals. */
+const NO_WORDS: ReadonlySet<string | number> = new Set([
+  ...['type', 'role', 'id', 'name', 'index', 'status', 'format', 'detail', 'ttl', 'media_type', 'mime_type', 'phase'],
+  ...[
+    'tool_call_id',
+    'tool_use_id',
+    'call_id',
+    'item_id',
+    'file_id',
+    'container_id',
+    'encrypted_index',
+    'server_label',
+  ],
+  ...['url', 'image_url', 'file_url', 'data', 'file_data', 'b64_json', 'result'],
+  ...['signature', 'encrypted_content', 'thought_signature'],
+]);
+
+/** `passed`: what goes to its provider as it is, such as a text to be spoken or painted. */
+export type GuardedSurface = SurfaceName | 'passed';
+
+/** By the path of a string in a request's JSON text. */
+export function promptPlaces(surface: GuardedSurface, json: Json): (path: Path) => Place | null {
+  const voiceAt = VOICES[surface];
+  return (path) => {
+    const voice = voiceAt(path, json);
+    if (voice === null) return null;
+    return wordsIn(path, voice, () => valueAt(json, path.slice(0, -1)));
+  };
+}
+
+/** By the path of a string in a whole answer. */
+export const answerPlaces =
+  (surface: SurfaceName, json: Json) =>
+  (path: Path): Place | null => {
+    const isAnswer =
+      surface === 'chat'
+        ? path[0] === 'choices' && path[2] === 'message'
+        : path[0] === (surface === 'responses' ? 'output' : 'content');
+    if (!isAnswer || surface === 'embeddings' || path.includes('logprobs')) return null;
+    return wordsIn(path, 'assistant', () => valueAt(json, path.slice(0, -1)));
+  };
+
+/** @param parent what the string is a member of */
+export function wordsIn(path: Path, voice: Voice, parent: () => unknown): Place | null {
+  // What a tool is given is its own: a member called `id` there may be anything.
+  if (path.indexOf('input', 1) > 0) return PLACES[voice][0];
+  const last = path.findLast((step) => typeof step === 'string')!;
+  if (last === 'arguments') return PLACES[voice][1];
+  if (!NO_WORDS.has(last)) return PLACES[voice][0];
+  // A document as plain text.
+  const holder = last === 'data' ? parent() : undefined;
+  return isObject(holder) && holder.type === 'text' ? PLACES[voice][0] : null;
+}
+
+type VoiceAt = (path: Path, json: Json) => Voice | null;
+
+const VOICES: Readonly<Record<GuardedSurface, VoiceAt>> = {
+  chat: (path, json) =>
+    path[0] === 'messages'
+      ? voiceOfRole(valueAt(json, ['messages', path[1] ?? 0, 'role']))
+      : path[0] === 'prediction'
+        ? 'user'
+        : described(path),
+  responses(path, json) {
+    if (path[0] === 'instructions') return 'system';
+    if (path[0] === 'prompt') return path[1] === 'variables' ? 'user' : null;
+    if (path[0] !== 'input') return described(path);
+    const item = path.length === 1 ? undefined : valueAt(json, ['input', path[1]!]);
+    if (!isObject(item)) return 'user';
+    const type = typeof item.type === 'string' ? item.type : '';
+    if (/_output$/.test(type)) return 'tool';
+    return /_call$|^reasoning$/.test(type) ? 'assistant' : voiceOfRole(item.role);
+  },
+  messages(path, json) {
+    if (path[0] === 'system') return 'system';
+    if (path[0] !== 'messages') return described(path);
+    const block = path[2] === 'content' ? valueAt(json, ['messages', path[1]!, 'content', path[3] ?? 0]) : undefined;
+    const type = isObject(block) && typeof block.type === 'string' ? block.type : '';
+    if (/tool_result$|^search_result$/.test(type)) return 'tool';
+    return voiceOfRole(valueAt(json, ['messages', path[1] ?? 0, 'role']));
+  },
+  embeddings: (path) => (path[0] === 'input' ? 'user' : null),
+  passed: ([member]) => (member === 'input' || member === 'prompt' || member === 'instructions' ? 'user' : null),
+};
+
+/** What a tool is for is said by whoever wrote the program. */
+const described = (path: Path): Voice | null =>
+  (path[0] === 'tools' || path[0] === 'functions') && path.at(-1) === 'description' ? 'system' : null;
+
+function voiceOfRole(role: unknown): Voice {
+  if (role === 'system' || role === 'developer') return 'system';
+  if (role === 'tool' || role === 'function') return 'tool';
+  return role === 'assistant' ? 'assistant' : 'user';
+}
+
+function valueAt(json: unknown, path: Path): unknown {
+  let value = json;
+  for (const step of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined;
+    value = (value as Record<string | number, unknown>)[step];
+  }
+  return value;
+}
+
+/** What each choice of a whole answer says; none of those that call a tool or refuse. */
+export function answersOf(surface: SurfaceName, json: Json): string[] {
+  if (surface === 'chat') return listOf(json.choices).flatMap((choice) => chatAnswer(choice.message));
+  const blocks = surface === 'responses' ? listOf(json.output) : surface === 'messages' ? listOf(json.content) : [];
+  const said: string[] = [];
+  for (const block of blocks) {
+    if (block.type === 'text' && typeof block.text === 'string') said.push(block.text);
+    if (typeof block.type === 'string' && /^tool_use$|^function_call$|^custom_tool_call$/.test(block.type)) return [];
+    if (block.type !== 'message') continue;
+    for (const part of listOf(block.content)) {
+      if (part.type === 'refusal') return [];
+      if (part.type === 'output_text' && typeof part.text === 'string') said.push(part.text);
+    }
+  }
+  return surface === 'embeddings' ? [] : [said.join('')];
+}
+
+function chatAnswer(message: unknown): string[] {
+  if (!isObject(message)) return [];
+  const { content, tool_calls: calls, function_call: call, refusal } = message;
+  if ((Array.isArray(calls) && calls.length > 0) || call != null || (typeof refusal === 'string' && refusal !== '')) {
+    return [];
+  }
+  if (typeof content === 'string') return [content];
+  return [
+    listOf(content)
+      .map(({ text }) => (typeof text === 'string' ? text : ''))
+      .join(''),
+  ];
+}
+
+const listOf = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isObject) : []);
+
+/** The client asked for JSON, so a change must leave it JSON. */
+export function asksForJson(surface: SurfaceName, request: Json): boolean {
+  const at = (...path: string[]) => valueAt(request, [...path, 'type']);
+  const type =
+    surface === 'chat'
+      ? at('response_format')
+      : surface === 'responses'
+        ? at('text', 'format')
+        : (at('output_config', 'format') ?? at('output_format'));
+  return type === 'json_object' || type === 'json_schema';
+}
