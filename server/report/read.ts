@@ -1,5 +1,5 @@
 /** The log as a report reads it: a page of requests at a time with their calls, newest first. */
-import { and, asc, desc, eq, gte, inArray, lt, or } from 'drizzle-orm';
+import { and, asc, desc, eq, gte, inArray, lt, or, type SQL, sql } from 'drizzle-orm';
 import { databaseError } from '../db/connection.ts';
 import { attempts, decisions } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
@@ -10,12 +10,14 @@ const PAGE = 1000;
 /**
  * @param since  without it all that is there
  * @param limit  rows read at most, the newest ones
+ * @param only   what else must be true of a decision
  * @throws `DATABASE_UNAVAILABLE`
  */
 export async function* usagePages(
   { db }: Pick<SqlStore, 'db'>,
   { since }: UsageRequest,
   limit = MAX_USAGE_ROWS,
+  only?: SQL,
 ): AsyncGenerator<UsageRow[]> {
   const from = since === undefined ? undefined : gte(decisions.createdAt, new Date(since));
   let last: { createdAt: Date; id: string } | undefined;
@@ -40,9 +42,11 @@ export async function* usagePages(
         baselineModel: decisions.baselineModel,
         baselineCostUsd: decisions.baselineCostUsd,
         observed: decisions.observed,
+        cached: decisions.cached,
+        cachedUsd: sql<number | null>`(${decisions.facts}->>'cachedUsd')::float8`,
       })
       .from(decisions)
-      .where(and(from, before))
+      .where(and(from, before, only))
       .orderBy(desc(decisions.createdAt), desc(decisions.id))
       .limit(Math.min(PAGE, limit - read))
       .catch((error) => {
@@ -53,8 +57,9 @@ export async function* usagePages(
       db,
       page.map(({ id }) => id),
     );
-    yield page.map(({ createdAt, observed, ...row }) => ({
+    yield page.map(({ createdAt, observed, cached, cachedUsd, ...row }) => ({
       ...row,
+      cachedUsd: cached ? Number(cachedUsd ?? 0) : null,
       at: createdAt.getTime(),
       observed: observed && { model: observed.model, chosen: observed.chosen, named: observed.named },
       calls: calls.get(row.id) ?? [],

@@ -40,6 +40,8 @@ export const UsageRow = z.object({
   baselineModel: z.string().nullable(),
   baselineCostUsd: z.number().nullable(),
   observed: z.object({ model: z.string(), chosen: predicted, named: predicted.nullable() }).nullable(),
+  /** What the answer had cost that was given again from the cache, USD; null: a provider was asked. */
+  cachedUsd: z.number().nullable().optional(),
   calls: z.array(UsageCall),
 });
 export type UsageRow = z.infer<typeof UsageRow>;

@@ -29,6 +29,8 @@ export interface UsageReport {
     readonly total: number;
     readonly routed: number;
     readonly named: number;
+    /** Given again from the response cache: nobody was called. */
+    readonly cached: number;
     readonly unanswered: number;
     /** Answered by another model than the one decided for, after a call had failed. */
     readonly fellBack: number;
@@ -47,6 +49,8 @@ export interface UsageReport {
     readonly withoutAnswerUsd: number;
     /** Of these, a judge’s audits of answers. */
     readonly auditUsd: number;
+    /** What answers from the cache had cost when they were made: spared, and no part of what `auto` saved. */
+    readonly cacheSavedUsd: number;
   };
   readonly tokens: {
     readonly input: number;
@@ -86,7 +90,8 @@ export function summarise(rows: readonly UsageRow[], options: SummaryOptions): U
     requests: {
       total: rows.length,
       routed: count(rows, ({ routed }) => routed),
-      named: count(rows, ({ routed }) => !routed),
+      named: count(rows, (row) => !row.routed && !isCached(row)),
+      cached: count(rows, isCached),
       unanswered: count(rows, ({ executed }) => executed === null),
       fellBack: count(rows, fellBack),
       escalated: count(rows, ({ calls }) => calls.some(({ purpose }) => purpose === 'escalation')),
@@ -102,6 +107,7 @@ export function summarise(rows: readonly UsageRow[], options: SummaryOptions): U
       usd: sum(calls, costOf),
       withoutAnswerUsd: sum(rows, (row) => sum(row.calls.filter(isForClient), costOf) - costOf(answerOf(row))),
       auditUsd: sum(calls.filter(isAudit), costOf),
+      cacheSavedUsd: sum(rows, ({ cachedUsd }) => cachedUsd ?? 0),
     },
     tokens: {
       input: sum(calls, (call) => call.inputTokens ?? 0),
@@ -147,6 +153,7 @@ function fellBack(row: UsageRow): boolean {
   );
 }
 
+const isCached = ({ cachedUsd }: UsageRow): boolean => cachedUsd != null;
 const isForClient = (call: UsageCall): boolean => !isAudit(call);
 const isFailed = ({ status }: UsageCall): boolean => status === 'error' || status === 'partial';
 const costOf = (call: UsageCall | undefined): number => call?.costUsd ?? 0;

@@ -36,6 +36,7 @@ function totals({ requests, calls, spend, tokens, latencyMs, firstByteMs }: Usag
   const notes = [
     requests.routed > 0 && `${whole(requests.routed)} routed (auto)`,
     requests.named > 0 && `${whole(requests.named)} for a model that the client named`,
+    requests.cached > 0 && `${whole(requests.cached)} answered from the cache`,
     requests.fellBack > 0 && `${whole(requests.fellBack)} answered by a fall-back`,
     requests.escalated > 0 && `${whole(requests.escalated)} gone up to another model after a check`,
     requests.unanswered > 0 && `${whole(requests.unanswered)} without an answer`,
@@ -46,6 +47,11 @@ function totals({ requests, calls, spend, tokens, latencyMs, firstByteMs }: Usag
     `requests    ${whole(requests.total)}: ${notes.join(', ')}`,
     `calls       ${whole(calls.total)}, of which ${whole(calls.failed)} failed`,
     `spent       ${usd(spend.usd)}, of which ${usd(spend.withoutAnswerUsd)} for calls whose answer nobody got${unpriced}`,
+    ...(requests.cached > 0
+      ? [
+          `from cache  ${whole(requests.cached)} answers, which had cost ${usd(spend.cacheSavedUsd)} when they were made`,
+        ]
+      : []),
     ...(requests.audited > 0
       ? [`audits      ${usd(spend.auditUsd)} of it for a judge’s look at ${whole(requests.audited)} answers`]
       : []),

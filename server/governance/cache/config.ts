@@ -9,5 +9,11 @@ export const CacheConfig = z.strictObject({
   shared: Flag.default(true).describe(
     'Answers are kept in the database, too, for the other replicas and the next start.',
   ),
+  readMs: z
+    .number()
+    .positive()
+    .max(10_000)
+    .default(50)
+    .describe('Longest wait for the database before a provider is asked instead, ms.'),
 });
 export type CacheConfig = z.infer<typeof CacheConfig>;
