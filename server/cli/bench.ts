@@ -16,6 +16,8 @@ export function benchCommand(): Command {
     .option('--json', 'print only JSON')
     .addCommand(gatewayCommand())
     .addCommand(retrainCommand())
+    .addCommand(controlCommand())
+    .addCommand(usageCommand())
     .action(async (options: { artifact?: string; decisions: number; seed: number; json?: boolean }) => {
       const started = performance.now();
       const router = await Router.load(options.artifact === undefined ? {} : { artifact: options.artifact });
@@ -48,6 +50,70 @@ export function benchCommand(): Command {
           '',
         ].join('\n'),
       );
+    });
+}
+
+function controlCommand(): Command {
+  return new Command('control')
+    .description('Measure what keys, policy and limits add to a request.')
+    .option('--requests <n>', 'requests let in', positive, 50_000)
+    .option('--keys <n>', 'client keys in the database', positive, 1000)
+    .option('--limits <n>', 'budgets and rates', positive, 100)
+    .option('--rules <n>', 'rules of the policy', positive, 50)
+    .option('--json', 'print only JSON')
+    .action(async (_: unknown, command: Command) => {
+      const { json, ...options } = command.optsWithGlobals<{
+        requests: number;
+        keys: number;
+        limits: number;
+        rules: number;
+        json?: boolean;
+      }>();
+      const { benchControl } = await import('../bench/control.ts');
+      const found = await benchControl(options, (text) => process.stderr.write(`${text}\n`));
+      if (json) {
+        process.stdout.write(`${JSON.stringify(found)}\n`);
+        return;
+      }
+      const us = (x: number): string => x.toFixed(1).padStart(8);
+      process.stdout.write(
+        [
+          `What governs a request: ${found.keys} keys, ${found.limits} limits of which 3 are about it, ${found.rules} rules of which 2 are`,
+          `${cpus()[0]?.model.trim() ?? 'unknown processor'}, Node ${process.version}; microseconds`,
+          '',
+          `${''.padEnd(24)}     p50     p95     p99`,
+          ...found.steps.map(({ step, p50, p95, p99 }) => `${step.padEnd(24)}${us(p50)}${us(p95)}${us(p99)}`),
+          '',
+        ].join('\n'),
+      );
+    });
+}
+
+function usageCommand(): Command {
+  return new Command('usage')
+    .description('Measure the pages of usage over a generated log, on a PostgreSQL of its own.')
+    .option('--rows <n>', 'decisions, over thirty days', positive, 200_000)
+    .option('--repetitions <n>', 'times that each page is asked for', positive, 30)
+    .option('--json', 'print only JSON')
+    .action(async (_: unknown, command: Command) => {
+      const { rows, repetitions, json } = command.optsWithGlobals<{
+        rows: number;
+        repetitions: number;
+        json?: boolean;
+      }>();
+      const { usageBench } = await import('../bench/usage.ts');
+      const found = await usageBench({ rows, repetitions }, (text) => process.stderr.write(`${text}\n`));
+      const ms = (x: number): string => x.toFixed(1).padStart(9);
+      const text = [
+        `Pages of usage over ${found.rows} decisions of ${found.days} days (${found.megabytes.toFixed(0)} MB), PostgreSQL ${found.postgres}`,
+        `${found.machine}; load average ${found.load.toFixed(1)}; each asked ${repetitions} times, one at a time; milliseconds`,
+        `a day rolled up: ${found.rollUpMs.p50.toFixed(0)} ms p50, ${found.rollUpMs.max.toFixed(0)} at most; ${found.cells} cells, ${found.slices} slices`,
+        '',
+        '      p50       p95  page',
+        ...found.pages.map(({ page, p50, p95 }) => `${ms(p50)} ${ms(p95)}  ${page}`),
+        '',
+      ].join('\n');
+      process.stdout.write(json ? `${JSON.stringify(found)}\n` : text);
     });
 }
 
