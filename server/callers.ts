@@ -1,12 +1,16 @@
-/** Who asks: a client key of the configuration, or everybody where none is set up. */
-import { createHash } from 'node:crypto';
+/** Who asks: a key of the configuration or of the database, the operator, a person, or everybody where nobody is asked for a key. */
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { RoutingError } from '../datasets/index.ts';
 import { type ClientKey, SCOPES, type Scope } from './config/index.ts';
 import type { Role } from './db/records.ts';
 import { NO_RULES, type Rules } from './governance/policies/rules.ts';
 
+/** `operator`: the command line, by the token of the lock file or on the database itself; `gateway`: it acts by itself. */
+export type CallerKind = 'key' | 'person' | 'anybody' | 'operator' | 'gateway';
+
 export interface Caller {
+  readonly kind: CallerKind;
   /** The key's name, never the key; null where no keys are set up. */
   readonly name: string | null;
   /** Its team. */
@@ -15,6 +19,8 @@ export interface Caller {
   readonly keyId: string | null;
   readonly project: string | null;
   readonly role: Role;
+  /** A person whose `usage` and `manage` are not bound to a team. */
+  readonly everyTeam?: boolean | undefined;
   /** What the policy in force says of its requests: every outbound call made for them goes by it. */
   readonly rules: Rules;
   /** Patterns of the models it may use; undefined: all. */
@@ -29,6 +35,7 @@ export interface Caller {
 
 /** Where no keys are set up whoever reaches the gateway is its operator. */
 export const ANYBODY: Caller = {
+  kind: 'anybody',
   name: null,
   tenant: 'default',
   keyId: null,
@@ -40,32 +47,89 @@ export const ANYBODY: Caller = {
   feedbackWeight: 1,
 };
 
+/** Who may read the data folder, or write to the database. */
+export const OPERATOR: Caller = { ...ANYBODY, kind: 'operator', name: 'operator' };
+
+/** What the gateway does by itself, for the audit log. */
+export const GATEWAY: Caller = { ...ANYBODY, kind: 'gateway', name: 'gateway' };
+
+/** Keys beside those of the configuration (`governance/access/key-ring.ts`). */
+export interface MoreKeys {
+  /** None was ever made. */
+  readonly isEmpty: boolean;
+  /** Teams that have a key. */
+  readonly tenants: ReadonlySet<string>;
+  /** @throws `UNAUTHORIZED` for one that is past */
+  find(key: string): Caller | null;
+}
+
+const NO_MORE: MoreKeys = { isEmpty: true, tenants: new Set(), find: () => null };
+
+export interface CallersOptions {
+  readonly more?: MoreKeys | undefined;
+  /** `POINTSMAN_ADMIN_KEY`: an admin's key beside those of the configuration. */
+  readonly adminKey?: string | undefined;
+  /** When a key is asked for; default `if-any`. */
+  readonly asking?: 'always' | 'if-any' | 'never' | undefined;
+}
+
+export interface Known {
+  readonly digest: Buffer;
+  readonly caller: Caller;
+}
+
 export class Callers {
   /** By the SHA-256 of the key: what is compared is a hash, so timing tells nothing of the key. */
-  readonly #byHash: ReadonlyMap<string, Caller>;
+  readonly #byHash: ReadonlyMap<string, Known>;
+  readonly #more: MoreKeys;
+  readonly #asking: CallersOptions['asking'];
 
-  constructor(keys: readonly ClientKey[]) {
-    this.#byHash = new Map(
-      keys.map(({ key, sha256, name, tenant, project, models, routing, tags, scopes, feedbackWeight }) => [
-        sha256?.toLowerCase() ?? hash(key ?? ''),
-        {
-          ...{ name, tenant, keyId: null, project: project ?? null, models, routing, tags, feedbackWeight },
+  constructor(keys: readonly ClientKey[], { more = NO_MORE, adminKey, asking = 'if-any' }: CallersOptions = {}) {
+    const known = keys.map(
+      ({ key, sha256, name, tenant, project, models, routing, tags, scopes, feedbackWeight }): Known => ({
+        digest: sha256 === undefined ? hash(key ?? '') : Buffer.from(sha256, 'hex'),
+        caller: {
+          ...{
+            kind: 'key',
+            name,
+            tenant,
+            keyId: null,
+            project: project ?? null,
+            models,
+            routing,
+            tags,
+            feedbackWeight,
+          },
           scopes: new Set(scopes),
           role: roleOf(scopes),
           rules: NO_RULES,
         },
-      ]),
+      }),
     );
+    if (adminKey !== undefined) {
+      known.push({ digest: hash(adminKey), caller: { ...ANYBODY, kind: 'key', name: 'admin' } });
+    }
+    this.#byHash = new Map(known.map((one) => [one.digest.toString('hex'), one]));
+    this.#more = more;
+    this.#asking = asking;
   }
 
   /** How many parties share the providers' keys. */
   get tenants(): number {
-    return new Set([...this.#byHash.values()].map(({ tenant }) => tenant)).size;
+    const tenants = new Set(this.#more.tenants);
+    for (const { caller } of this.#byHash.values()) tenants.add(caller.tenant);
+    return tenants.size;
+  }
+
+  /** Keys that are not of the database, by what is kept of them. */
+  get configured(): Iterable<Known> {
+    return this.#byHash.values();
   }
 
   /** False where everybody may call. */
   get areAsked(): boolean {
-    return this.#byHash.size > 0;
+    if (this.#asking === 'never') return false;
+    return this.#asking === 'always' || this.#byHash.size > 0 || !this.#more.isEmpty;
   }
 
   /** @throws `UNAUTHORIZED` */
@@ -75,9 +139,21 @@ export class Callers {
     if (key === undefined) {
       throw new RoutingError('UNAUTHORIZED', 'no API key: send authorization: Bearer KEY (or x-api-key: KEY)');
     }
-    const caller = this.#byHash.get(hash(key));
-    if (caller === undefined) throw new RoutingError('UNAUTHORIZED', 'this API key is not known here');
+    return this.find(key);
+  }
+
+  /** Whose key it is. @throws `UNAUTHORIZED` */
+  find(key: string): Caller {
+    const caller = this.#configured(key) ?? this.#more.find(key);
+    if (caller === null) throw new RoutingError('UNAUTHORIZED', 'this API key is not known here');
     return caller;
+  }
+
+  #configured(key: string): Caller | null {
+    if (this.#byHash.size === 0) return null;
+    const digest = hash(key);
+    const known = this.#byHash.get(digest.toString('hex'));
+    return known !== undefined && timingSafeEqual(known.digest, digest) ? known.caller : null;
   }
 }
 
@@ -91,20 +167,17 @@ function roleOf(scopes: readonly Scope[]): Role {
 /** @throws `FORBIDDEN` naming the scope that the key lacks */
 export function demand({ scopes }: Caller, ...anyOf: readonly Scope[]): void {
   if (anyOf.some((scope) => scopes.has(scope))) return;
-  throw new RoutingError(
-    'FORBIDDEN',
-    `this key may not do that: it needs the scope ${anyOf.join(' or ')} (keys.scopes of the configuration)`,
-  );
+  throw new RoutingError('FORBIDDEN', `this key may not do that: it needs the scope ${anyOf.join(' or ')}`);
 }
 
 /** Where OpenAI's, Anthropic's, Azure's and Google's clients put a key. */
-function keyIn(headers: IncomingHttpHeaders): string | undefined {
+export function keyIn(headers: IncomingHttpHeaders): string | undefined {
   const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1];
   const said = [bearer, headers['x-api-key'], headers['api-key'], headers['x-goog-api-key']];
   return said.find((key): key is string => typeof key === 'string' && key !== '');
 }
 
-const hash = (key: string): string => createHash('sha256').update(key).digest('hex');
+const hash = (key: string): Buffer => createHash('sha256').update(key).digest();
 
 /** Whether a model is among the patterns; `*` stands for anything. */
 export function isAmong(model: string, patterns: readonly string[]): boolean {
