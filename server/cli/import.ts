@@ -2,7 +2,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { RoutingError } from '../../datasets/index.ts';
+import { WHERE_HELP, withAdmin } from './admin-access.ts';
 import { importLiteLlm } from './import-litellm/index.ts';
+import type { ImportKeysOptions } from './import-litellm/keys.ts';
 
 const HELP = `
 Takes over models with their deployments and weights, aliases, fall-backs, the names of the
@@ -14,6 +16,19 @@ Examples
   pointsman import litellm config.yaml --out pointsman.yaml
   pointsman import litellm config.yaml 2> left.txt | less
   pointsman config check`;
+
+const KEYS_HELP = `
+LiteLLM keeps the SHA-256 of each key; it is taken over as it is, so that a key works
+here as it did there, by its models, tags, end, budget and rates. A key that is blocked
+there is revoked here. May be done again: what is there already stays as it is. What
+cannot be had as it is becomes stricter, never looser, and a line says so.
+
+Nothing is written to LiteLLM's database. Where the keys go: the gateway here, or --url.
+
+Examples
+  LITELLM_DATABASE_URL=postgres://… pointsman import litellm-keys --dry-run
+  pointsman import litellm-keys keys.json
+${WHERE_HELP}`;
 
 export function importCommand(): Command {
   const command = new Command('import').description('Turns the configuration of another gateway into pointsman.yaml.');
@@ -31,6 +46,16 @@ export function importCommand(): Command {
       else write(out, yaml);
       for (const line of left) console.error(line);
       if (out !== undefined) console.error(`${out} written; ${countOf(left.length)} left, listed above`);
+    });
+  withAdmin(command.command('litellm-keys'))
+    .description('Keys, teams, budgets and rates of LiteLLM, so that no client has to change.')
+    .argument('[file]', 'an export: JSON of /key/list or of the tables, or the key table as CSV')
+    .option('--from <url>', 'LiteLLM’s own PostgreSQL (or LITELLM_DATABASE_URL, which others cannot see)')
+    .option('--dry-run', 'say what would be done, and do nothing')
+    .addHelpText('after', KEYS_HELP)
+    .action(async (file: string | undefined, options: ImportKeysOptions) => {
+      const { importLiteLlmKeys } = await import('./import-litellm/keys.ts');
+      await importLiteLlmKeys(file, options);
     });
   return command;
 }

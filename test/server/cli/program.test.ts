@@ -23,6 +23,7 @@ const COMMANDS = [
   'config',
   'import',
   'provider-keys',
+  'policy',
   'report',
   'eval',
   'leaderboard',

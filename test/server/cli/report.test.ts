@@ -86,10 +86,11 @@ describe('the figures', () => {
       escalated: 1,
       sandbox: 0,
       audited: 0,
+      cached: 0,
     });
     expect(report.calls).toEqual({ total: 6, failed: 2, unpriced: 0 });
     // 5 + 1 + 5 + 0.5 + 1; what nobody got: the failed check's 1 and the lost 0.5
-    expect(report.spend).toEqual({ usd: 12.5, withoutAnswerUsd: 1.5, auditUsd: 0 });
+    expect(report.spend).toEqual({ usd: 12.5, withoutAnswerUsd: 1.5, auditUsd: 0, cacheSavedUsd: 0 });
     expect(report.tokens).toEqual({ input: 50, cachedInput: 20, output: 25, reasoning: 0 });
     // 100 + 300, 100 + 100, 100
     expect(report.latencyMs).toEqual({ n: 3, p50: 200, p99: 400 });
@@ -123,6 +124,20 @@ describe('the figures', () => {
     expect(auto.savedShare!.high!).toBeGreaterThan(118.5 / 164);
   });
 
+  test('answers from the cache are told apart, and are no saving of routing', () => {
+    // 40 requests at 1 beside 4, and three answers given again that had cost 1 each.
+    const cached = { routed: false, baselineModel: null, baselineCostUsd: null, calls: [], cachedUsd: 1 };
+    const routed = many(40, () => aRow({ cachedUsd: null }));
+    const report = summarise([...routed, ...many(3, () => aRow(cached))], options);
+    expect(report.requests).toMatchObject({ total: 43, routed: 40, named: 0, cached: 3, unanswered: 0 });
+    expect(report.spend).toMatchObject({ usd: 40, cacheSavedUsd: 3 });
+    expect(report.auto).toEqual(summarise(routed, options).auto);
+    expect(report.latencyMs.n).toBe(40);
+    const text = reportText(report, 'x');
+    expect(text).toContain('3 answered from the cache');
+    expect(text).toMatch(/from cache {2}3 answers, which had cost \$3\.00\d* when they were made/);
+  });
+
   test('audits are paid for, told apart, and no answer of anybody’s', () => {
     // 40 requests at 1 beside 4; the judge looked at ten of them, at 0.5 each and 9 s later. In one it is the model that answered.
     const audit = aCall({ purpose: 'audit', model: 'c/judge', costUsd: 0.5, startedAt: 10_000, totalMs: 900 });
@@ -132,7 +147,7 @@ describe('the figures', () => {
       }),
     );
     const report = summarise(rows, options);
-    expect(report.spend).toEqual({ usd: 45, withoutAnswerUsd: 0, auditUsd: 5 });
+    expect(report.spend).toEqual({ usd: 45, withoutAnswerUsd: 0, auditUsd: 5, cacheSavedUsd: 0 });
     expect(report.requests).toMatchObject({ audited: 10, fellBack: 0, escalated: 0 });
     expect(report.auto).toMatchObject({ paidUsd: 45, auditUsd: 5, baselineUsd: 160 });
     expect(report.auto.savedUsd!.value).toBeCloseTo(115);
