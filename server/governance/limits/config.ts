@@ -5,17 +5,18 @@ import { HttpUrl } from '../../config/values.ts';
 const name = z.string().min(1).max(200);
 
 /** Whom a limit is for. None named: all requests together. Several named: requests of which all hold. */
-const whose = {
+export const WHOSE = {
   team: name.optional().describe('Requests of this team; * stands for each team by itself.'),
-  project: name.optional().describe('Requests of this project of the team.'),
+  project: name.optional().describe('Requests of this project; * stands for each project of a team by itself.'),
   key: name.optional().describe('Requests with the key of this name; * stands for each key by itself.'),
-  model: name.optional().describe('Requests to this model, * standing for anything.'),
-  tag: name.optional().describe('Requests with this tag.'),
+  model: name.optional().describe('Requests to these models, * standing for anything: openai/*.'),
+  provider: name.optional().describe('Requests to this provider, by its name in this file.'),
+  tag: name.optional().describe('Requests with this tag; * stands for each tag of a key by itself.'),
 };
 
 export const BudgetConfig = z.strictObject({
   name: name.describe('What it is called in messages, reports and headers.'),
-  ...whose,
+  ...WHOSE,
   usd: z.number().positive().max(1e12).describe('What may be spent in a period, USD at list price.'),
   period: z.enum(['day', 'month']).default('month').describe('A day or a month, UTC.'),
   softShare: z
@@ -41,7 +42,7 @@ export type BudgetConfig = z.infer<typeof BudgetConfig>;
 
 export const RateConfig = z.strictObject({
   name: name.describe('What it is called in messages.'),
-  ...whose,
+  ...WHOSE,
   requestsPerMinute: z.number().int().positive().max(1e9).optional().describe('Requests a minute.'),
   tokensPerMinute: z
     .number()
@@ -53,9 +54,25 @@ export const RateConfig = z.strictObject({
 });
 export type RateConfig = z.infer<typeof RateConfig>;
 
+/** What is used of a limit is kept by its name. */
+const isOnce = (limits: readonly { readonly name: string }[]): boolean =>
+  new Set(limits.map((limit) => limit.name)).size === limits.length;
+const EMPTY = 'must say requestsPerMinute or tokensPerMinute';
+const ONCE = 'two of them have the same name, which is what their use is kept by';
+
 export const LimitsConfig = z.strictObject({
-  budgets: z.array(BudgetConfig).default([]).describe('Budgets in USD; more can be made with pointsman budgets.'),
-  rates: z.array(RateConfig).default([]).describe('Requests and tokens a minute.'),
+  budgets: z
+    .array(BudgetConfig)
+    .refine(isOnce, ONCE)
+    .default([])
+    .describe('Budgets in USD; more can be made with pointsman budgets.'),
+  rates: z
+    .array(
+      RateConfig.refine((rate) => rate.requestsPerMinute !== undefined || rate.tokensPerMinute !== undefined, EMPTY),
+    )
+    .refine(isOnce, ONCE)
+    .default([])
+    .describe('Requests and tokens a minute.'),
   webhookUrl: HttpUrl.optional().describe('Told of thresholds by POST; its host must be in egress.allow.'),
 });
 export type LimitsConfig = z.infer<typeof LimitsConfig>;

@@ -1,63 +1,425 @@
 /** Budgets and rates: a request is let in, what it may cost is set aside before it is called, and what it did cost is settled. */
-import type { Caller } from '../../callers.ts';
-import type { AttemptRecord } from '../../db/records.ts';
+import { randomUUID } from 'node:crypto';
+import type { GatewayConfig } from '../../config/index.ts';
+import type { SqlStore, Store } from '../../db/store.ts';
+import type { Egress } from '../../egress/index.ts';
+import { type Account, FREE, type Hold, OpenAccount } from './account.ts';
+import { type Bank, PostgresBank, tidyMinutes } from './bank.ts';
+import { Book, type Read } from './book.ts';
+import { Clock } from './clock.ts';
+import type { Admission, Entrant } from './entrant.ts';
+import { type Expectation, Forecasts } from './forecast.ts';
+import { rateHeaders } from './headers.ts';
+import { type Answer, Leases } from './leases.ts';
+import { LimitIndex, type Meter, Pots } from './matching.ts';
+import { spanOf } from './period.ts';
+import { Pot } from './pot.ts';
+import { refusal } from './refusal.ts';
+import { fingerprintOf, readLimits } from './rows.ts';
+import { softened, softest, usedUp, withoutModels } from './soften.ts';
+import { type Limit, limitsOf, type Measure } from './terms.ts';
+import { Thresholds } from './thresholds.ts';
 
-/** A request before it is known where it goes. */
-export interface Entrant {
-  readonly caller: Caller;
-  /** Tags of the key, and those that the client added. */
-  readonly tags: readonly string[];
-  readonly surface: string;
-  /** `model` as the client sent it. */
-  readonly requestedModel: string;
-  /** `auto` was asked for. */
-  readonly isAuto: boolean;
-  /** Characters of the request. */
-  readonly chars: number;
+export { type Account, FREE } from './account.ts';
+export type { Admission, Entrant } from './entrant.ts';
+export type { Expectation } from './forecast.ts';
+
+/** What limits need of the gateway. */
+export interface LimitsHost {
+  readonly store: Store;
+  readonly config: Pick<GatewayConfig, 'limits'>;
+  readonly setup: { readonly egress: Pick<Egress, 'tell'> };
 }
 
-/** One that was let in. */
-export interface Admission {
-  /** As before, or with narrower bounds on what `auto` may cost: a soft limit is reached. */
-  readonly caller: Caller;
-  /** OpenAI's `x-ratelimit-…`, and ours. */
-  readonly headers: Readonly<Record<string, string>>;
+export interface LimitsLog {
+  warn(details: object, message: string): void;
 }
 
-/** Where it goes, and what is expected of it. */
-export interface Expectation {
-  /** `provider/model`. */
-  readonly model: string;
-  readonly provider: string;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  /** At list price; 0 where nobody knows it. */
-  readonly costUsd: number;
+export interface LimitsOptions {
+  /** Between two exchanges with the other replicas, ms. */
+  readonly everyMs?: number;
+  /** Replaces the clock, for tests. */
+  readonly now?: () => number;
+  readonly leaseSeconds?: number;
 }
 
-/** What was set aside for one request. */
-export interface Account {
-  readonly headers: Readonly<Record<string, string>>;
-  /** Sees every call made for the request, those that end after it, too. */
-  note(attempt: AttemptRecord): void;
-  /** Nothing more is to come, but what {@link note} still sees: what is left of it goes back. Called once or more. */
-  close(): void;
-}
+const EVERY_MS = 1_000;
+/** Looks between two tidyings, and between two looks for leases of the dead. */
+const TIDY_EVERY = 60;
+const SETTLE_EVERY = 5;
+/** Pots of a period that is over are kept for those whose clock goes back. */
+const KEPT_MS: Readonly<Record<Measure, number>> = { requests: 120_000, tokens: 120_000, usd: 86_400_000 };
+/** What is set aside for a request of which nobody knows the cost, so that a spent budget refuses it. */
+const LEAST_USD = 1e-6;
 
-export const FREE: Account = { headers: {}, note() {}, close() {} };
+const NOTHING: readonly Meter[] = [];
 
 export class Limits {
-  /** @throws `RATE_LIMITED` with `retry-after` */
-  admit({ caller }: Entrant): Admission {
-    return { caller, headers: {} };
+  /** Where trouble is told; set by whoever has a log. */
+  log: LimitsLog = { warn: (details, message) => console.error(`limits: ${message}`, details) };
+  readonly replica = randomUUID();
+  readonly #host: LimitsHost;
+  readonly #everyMs: number;
+  readonly #clock = new Clock();
+  readonly #now: () => number;
+  readonly #store: SqlStore | null;
+  readonly #bank: PostgresBank | null;
+  readonly #leases: Leases | null;
+  readonly #book: Book | null;
+  readonly #pots: Pots;
+  readonly #forecasts = new Forecasts();
+  readonly #thresholds: Thresholds;
+  /** What was spent before this process began, where it is alone. */
+  #read = new Map<string, Read>();
+  #rows: readonly Limit[] = [];
+  #fingerprint = '';
+  #config: GatewayConfig['limits'] | null = null;
+  #index: LimitIndex;
+  #replicas = 1;
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | null = null;
+  #looks = 0;
+  /** Why looking failed the last time. */
+  #trouble: string | undefined;
+  readonly #unpriced = new Set<string>();
+
+  constructor(host: LimitsHost, { everyMs = EVERY_MS, now, leaseSeconds }: LimitsOptions = {}) {
+    this.#host = host;
+    this.#everyMs = everyMs;
+    this.#now = now ?? this.#clock.now;
+    const store = 'db' in host.store ? (host.store as SqlStore) : null;
+    this.#store = store;
+    this.#bank = store?.kind === 'postgres' ? new PostgresBank(store.db, this.replica, leaseSeconds) : null;
+    this.#book = store?.kind === 'embedded' ? new Book(store.db) : null;
+    const options = { now: this.#now, onClock: this.#clock.heard, replicas: () => this.#replicas };
+    this.#leases = this.#bank && new Leases({ ...options, bank: this.#bank satisfies Bank });
+    this.#pots = new Pots((meter, span) => {
+      const { limit, bucket, measure, subject } = meter;
+      // The limit may have changed since the meter was made: a request that was let in before keeps its meters.
+      const inForce = this.#index.limits.get(limit.id);
+      const cap = (inForce && capIn(inForce, measure)) ?? meter.cap;
+      const key = { limit: limit.id, bucket, measure, subject, span };
+      const before = this.#read.get(`${bucket}@${span.name}`);
+      const pot = new Pot(key, cap, this.#leases !== null, before?.spent);
+      pot.notified = before?.notified ?? [];
+      return pot;
+    });
+    this.#index = new LimitIndex([], this.#pots);
+    this.#thresholds = new Thresholds({ store, say: (details, message) => this.log.warn(details, message) });
   }
 
-  /** @throws `BUDGET_EXCEEDED` with `retry-after` */
-  async reserve(_entrant: Entrant, _expected: Expectation): Promise<Account> {
-    return FREE;
+  /**
+   * Counts it against rates, and softens what `auto` may cost. Never waits.
+   * @throws `RATE_LIMITED` with `retry-after`
+   */
+  admit({ caller, tags, isAuto, surface }: Entrant): Admission {
+    const index = this.#current();
+    if (index.isEmpty) return { caller, headers: {}, isSoftened: false, pending: NOTHING };
+    const matched = index.match(caller, tags, caller.tags);
+    if (matched.isEmpty) return { caller, headers: {}, isSoftened: false, pending: NOTHING };
+    const now = this.#now();
+    const { requests, tokens, budgets } = matched;
+    const isAnthropic = surface === 'messages';
+    const headersNow = () => rateHeaders(requests, tokens, isAnthropic, now);
+    const pending = this.#countRequest(requests, now, headersNow);
+    for (const meter of tokens) {
+      const pot = meter.pot(now);
+      if (pot.isKnown && pot.left < 1 && (!pot.isShared || pot.isDry)) {
+        this.#uncount(requests, pending, now);
+        throw refusal(meter, 'spent', 1, now, headersNow());
+      }
+      this.#leases?.keepUp(pot);
+    }
+    const headers = headersNow();
+    const soft = isAuto && caller.rules.softens ? softest(budgets, now) : null;
+    for (const meter of budgets) this.#leases?.keepUp(meter.pot(now));
+    let bound = caller;
+    if (soft !== null) {
+      headers['x-pointsman-soft-limit'] = soft.limit.name.replace(/[^\x20-\x7e]/g, '?');
+      bound = softened(caller, soft.limit.softDial);
+    }
+    if (isAuto && matched.ofModels.length > 0 && usedUp(matched.ofModels, now) !== null) {
+      bound = withoutModels(bound, (model, provider) => usedUp(matched.at(model, provider), now));
+    }
+    return { caller: bound, headers, isSoftened: soft !== null, pending };
   }
 
-  async start(): Promise<void> {}
+  /**
+   * Sets aside what it may cost. Waits for the database only where too little of a limit is at hand.
+   * @throws `BUDGET_EXCEEDED`, `RATE_LIMITED` with `retry-after`
+   */
+  async reserve(entrant: Entrant, expected: Expectation): Promise<Account> {
+    const index = this.#current();
+    if (index.isEmpty) return FREE;
+    const { caller, tags, chars, surface, pending = NOTHING } = entrant;
+    const matched = index.match(caller, tags, caller.tags);
+    if (matched.isEmpty) return FREE;
+    const now = this.#now();
+    const { model, provider, price } = expected;
+    const forecast = this.#forecasts.of(expected, chars, surface !== 'embeddings');
+    const ofModel = matched.at(model, provider);
+    const isBudgeted = matched.budgets.length > 0 || ofModel.some(({ measure }) => measure === 'usd');
+    const onUnpriced = (unpriced: string) => isBudgeted && this.#warnUnpriced(unpriced);
+    const holds: Hold[] = [];
+    const lacking: Hold[] = [];
+    const take = (meter: Meter) => {
+      const pot = meter.pot(now);
+      // More tokens than a whole minute has: it may go where nobody else has taken any.
+      const amount = amountFor(meter.measure, forecast, meter.cap);
+      const isFree = meter.measure === 'usd' && price !== null && forecast.costUsd === 0;
+      const hold = { meter, pot, held: isFree ? 0 : amount };
+      if (isFree || this.#takeNow(pot, amount, now)) holds.push(hold);
+      else lacking.push(hold);
+    };
+    for (const meter of matched.budgets) take(meter);
+    for (const meter of matched.tokens) take(meter);
+    for (const meter of ofModel) take(meter);
+    for (const meter of pending) take(meter);
+    if (lacking.length > 0) await this.#ask(holds, lacking, entrant, now);
+    for (const hold of holds) {
+      // A request is one, whatever becomes of it.
+      if (hold.meter.measure === 'requests') {
+        hold.pot.settle(hold.held, hold.held);
+        hold.held = 0;
+      }
+    }
+    const tokensOf = [...matched.tokens, ...ofModel.filter(({ measure }) => measure === 'tokens')];
+    const requestsOf = [...matched.requests, ...ofModel.filter(({ measure }) => measure === 'requests')];
+    const headers = rateHeaders(requestsOf, tokensOf, surface === 'messages', now);
+    const forecasts = this.#forecasts;
+    return new OpenAccount({
+      ...{ expected, forecast, holds, matched, forecasts, headers, onUnpriced },
+      now: this.#now,
+    });
+  }
 
-  async stop(): Promise<void> {}
+  /** Reads what was spent before, and goes on writing or exchanging it. @throws `DATABASE_UNAVAILABLE` */
+  async start(): Promise<void> {
+    await this.reload();
+    if (this.#bank !== null) {
+      const started = performance.now();
+      const { replicas, nowMs } = await this.#bank.alive();
+      this.#replicas = replicas;
+      this.#clock.heard(nowMs, performance.now() - started);
+    }
+    if (this.#book !== null) await this.#readBook(this.#book);
+    const again = () => {
+      this.#timer = setTimeout(() => void this.look().finally(() => this.#timer && again()), this.#everyMs);
+      this.#timer.unref();
+    };
+    if (this.#store !== null) again();
+  }
+
+  /** Tells and writes what is left to tell, gives back what was leased. Never rejects. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#looking;
+    await this.#leases?.leave(this.#pots);
+    await this.#bank?.leave().catch(() => undefined);
+    await this.#book?.write(this.#pots).catch(() => undefined);
+    await this.#thresholds.stop();
+  }
+
+  /** Takes up what limits there are now. @throws `DATABASE_UNAVAILABLE` */
+  async reload(): Promise<void> {
+    if (this.#store === null) return;
+    // First: what changes while they are read is read again the next time.
+    const fingerprint = await fingerprintOf(this.#store.db);
+    this.#rows = await readLimits(this.#store.db);
+    this.#fingerprint = fingerprint;
+    this.#config = null;
+    this.#current();
+  }
+
+  /** Exchanges with the other replicas, or writes down, now; also done by itself. Never rejects. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look()
+      .then(
+        () => {
+          this.#trouble = undefined;
+        },
+        ({ code, message }) => {
+          // Once, not every second for as long as the database is away.
+          if (message !== this.#trouble) this.log.warn({ code, reason: message }, 'limits could not be looked at');
+          this.#trouble = message;
+        },
+      )
+      .finally(() => {
+        this.#looking = null;
+      });
+    return this.#looking;
+  }
+
+  /** All limits in force, those of the configuration first. */
+  get all(): readonly Limit[] {
+    return [...this.#current().limits.values()];
+  }
+
+  /** Those of the configuration alone. */
+  get configured(): readonly Limit[] {
+    return limitsOf(this.#host.config.limits);
+  }
+
+  /** What this process knows of the use of limits now. */
+  get used(): readonly Pot[] {
+    return [...this.#pots];
+  }
+
+  /** Unix time that periods go by, ms. */
+  get nowMs(): number {
+    return this.#now();
+  }
+
+  /** The index of the limits in force: made anew when the configuration or the rows have changed. */
+  #current(): LimitIndex {
+    const { limits } = this.#host.config;
+    if (limits === this.#config) return this.#index;
+    this.#config = limits;
+    this.#index = new LimitIndex([...limitsOf(limits), ...this.#rows], this.#pots);
+    for (const pot of this.#pots) {
+      const limit = this.#index.limits.get(pot.limit);
+      const cap = limit === undefined ? undefined : capIn(limit, pot.measure);
+      pot.isClosed = cap === undefined;
+      if (cap !== undefined) pot.resize(cap);
+    }
+    return this.#index;
+  }
+
+  /** Counts one request against each. @returns those that have to be asked for first */
+  #countRequest(meters: readonly Meter[], now: number, headers: () => Record<string, string>): readonly Meter[] {
+    let pending: Meter[] | null = null;
+    for (const meter of meters) {
+      const pot = meter.pot(now);
+      if (this.#takeNow(pot, 1, now)) {
+        pot.settle(1, 1);
+        continue;
+      }
+      if (!pot.isShared || pot.isDry) {
+        this.#uncount(meters.slice(0, meters.indexOf(meter)), pending ?? NOTHING, now);
+        throw refusal(meter, 'spent', 1, now, headers());
+      }
+      pending ??= [];
+      pending.push(meter);
+    }
+    return pending ?? NOTHING;
+  }
+
+  /** One that was refused by a later limit is not counted by the earlier ones. */
+  #uncount(meters: readonly Meter[], pending: readonly Meter[], now: number): void {
+    for (const meter of meters) if (!pending.includes(meter)) meter.pot(now).settle(0, -1);
+  }
+
+  /**
+   * Without waiting. Of a rate that nothing is known of yet one request of a replica is let in unasked, and it is asked
+   * meanwhile: a key that calls now and then never waits.
+   */
+  #takeNow(pot: Pot, amount: number, now: number): boolean {
+    let taken = pot.take(amount, now);
+    if (!taken && pot.measure !== 'usd' && pot.isShared && !pot.isKnown && !pot.isOnCredit) {
+      pot.isOnCredit = true;
+      pot.hold(amount, now);
+      taken = true;
+    }
+    this.#leases?.keepUp(pot);
+    return taken;
+  }
+
+  /** All or nothing. @throws `BUDGET_EXCEEDED`, `RATE_LIMITED` */
+  async #ask(holds: Hold[], lacking: readonly Hold[], { surface }: Entrant, now: number): Promise<void> {
+    const answers = await Promise.all(
+      lacking.map(async ({ meter, pot, held }): Promise<Answer> => {
+        const isSpent = pot.spentByAll + held > meter.cap;
+        if (this.#leases === null || pot.isDry) return isSpent ? 'spent' : 'elsewhere';
+        return this.#leases.ask(pot, held);
+      }),
+    );
+    let refused: { hold: Hold; why: Exclude<Answer, 'taken'> } | null = null;
+    answers.forEach((answer, i) => {
+      if (answer === 'taken') holds.push(lacking[i]!);
+      else refused ??= { hold: lacking[i]!, why: answer };
+    });
+    if (refused === null) return;
+    for (const { pot, held } of holds) pot.settle(held, 0);
+    const { hold, why } = refused as { hold: Hold; why: Exclude<Answer, 'taken'> };
+    const { meter, held } = hold;
+    const headers =
+      meter.measure === 'usd'
+        ? {}
+        : rateHeaders(
+            meter.measure === 'requests' ? [meter] : NOTHING,
+            meter.measure === 'tokens' ? [meter] : NOTHING,
+            surface === 'messages',
+            now,
+          );
+    throw refusal(meter, why, held, this.#now(), headers);
+  }
+
+  #warnUnpriced(model: string): void {
+    if (this.#unpriced.has(model) || this.#unpriced.size >= MOST_WARNINGS) return;
+    this.#unpriced.add(model);
+    this.log.warn({ model }, 'a model without a price was called under a budget: what it costs is not counted');
+  }
+
+  async #look(): Promise<void> {
+    const at = this.#looks++;
+    const tidying = at % TIDY_EVERY === TIDY_EVERY - 1;
+    if (this.#bank !== null && this.#leases !== null && this.#store !== null) {
+      // Told first: the rest can wait, the others' money cannot.
+      await this.#leases.tell(this.#pots);
+      const started = performance.now();
+      const { replicas, nowMs } = await this.#bank.alive();
+      this.#replicas = replicas;
+      this.#clock.heard(nowMs, performance.now() - started);
+      if ((await fingerprintOf(this.#store.db)) !== this.#fingerprint) await this.reload();
+      if (at % SETTLE_EVERY === 0) await this.#bank.settleExpired();
+      if (tidying) await this.#bank.tidy();
+    }
+    if (this.#book !== null && this.#store !== null) {
+      await this.#book.write(this.#pots);
+      if (tidying) await tidyMinutes(this.#store.db);
+    }
+    const { webhookUrl } = this.#host.config.limits;
+    for (const pot of this.#pots) {
+      const limit = this.#index.limits.get(pot.limit);
+      if (limit?.kind === 'budget') {
+        await this.#thresholds.look(limit, pot, webhookUrl, this.#host.setup.egress);
+      }
+      this.#letGo(pot);
+    }
+  }
+
+  #letGo(pot: Pot): void {
+    const isTold = pot.spent === pot.told || this.#store === null || (this.#bank === null && pot.measure !== 'usd');
+    if (pot.reserved === 0 && isTold && this.#now() > pot.span.endMs + KEPT_MS[pot.measure]) this.#pots.delete(pot);
+  }
+
+  async #readBook(book: Book): Promise<void> {
+    const now = this.#now();
+    // What an earlier process wrote down last may still be on its way into the database.
+    await this.#store?.flush();
+    this.#read = await book.read([spanOf('day', now).name, spanOf('month', now).name]);
+    for (const { asker, tags, at, attempt } of await book.missed()) {
+      if (attempt.purpose === 'audit') continue;
+      // The key's own tags are among them; which ones they were nobody wrote down.
+      const matched = this.#index.match(asker, tags, tags);
+      const atMs = at.getTime();
+      for (const meter of [...matched.budgets, ...matched.at(attempt.model, attempt.provider)]) {
+        if (meter.measure === 'usd') meter.pot(atMs).settle(0, attempt.costUsd ?? 0);
+      }
+    }
+  }
+}
+
+const MOST_WARNINGS = 1000;
+
+function amountFor(measure: Measure, { costUsd, tokens }: { costUsd: number; tokens: number }, cap: number): number {
+  if (measure === 'usd') return Math.max(costUsd, Math.min(LEAST_USD, cap));
+  return measure === 'tokens' ? Math.min(tokens, cap) : 1;
+}
+
+/** Undefined: the limit does not count this any more. */
+function capIn(limit: Limit, measure: Measure): number | undefined {
+  if (limit.kind === 'budget') return measure === 'usd' ? limit.usd : undefined;
+  return measure === 'tokens' ? limit.tokensPerMinute : measure === 'requests' ? limit.requestsPerMinute : undefined;
 }

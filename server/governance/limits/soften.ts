@@ -1,0 +1,59 @@
+/** What limits do to a caller: `auto` may cost less, or must pass over models of which nothing is left. */
+import type { Routing } from '../../api/knobs.ts';
+import type { Caller } from '../../callers.ts';
+import type { Place, Rules } from '../policies/rules.ts';
+import type { Meter } from './matching.ts';
+import type { Limit } from './terms.ts';
+
+/** The caller with no higher dial than this. */
+export const softened = (caller: Caller, dial: number): Caller => ({
+  ...caller,
+  routing: { ...caller.routing, dial: Math.min(dial, caller.routing?.dial ?? dial) },
+});
+
+/** What a request asks of the router, but for what would set the trade-off in another way than by a dial. */
+export function withoutTrade({ target: _, budget: __, ...routing }: Routing): Routing {
+  return routing;
+}
+
+/**
+ * The caller whose `auto` passes over places of which nothing is left: what binds every outbound call of a request are its
+ * rules, so it is told there.
+ * @param limitUsedUp name of a limit of which nothing is left there; null: there is none
+ */
+export function withoutModels(caller: Caller, limitUsedUp: (model: string, provider: string) => string | null): Caller {
+  const { rules } = caller;
+  const limitAt = ({ model, provider }: Place) => (model === null ? null : limitUsedUp(model, provider));
+  const narrowed: Rules = {
+    ...rules,
+    allows: (place) => rules.allows(place) && limitAt(place) === null,
+    refusalOf(place) {
+      const limit = limitAt(place);
+      return rules.refusalOf(place) ?? (limit === null ? null : { rule: `limit ${limit}`, about: 'model' });
+    },
+    allowsVerifier: (name) => rules.allowsVerifier(name),
+  };
+  return { ...caller, rules: narrowed };
+}
+
+type BudgetMeter = Meter & { readonly limit: Extract<Limit, { kind: 'budget' }> };
+
+/** Of the budgets of which so much is spent that `auto` is to be cheaper, the one that allows least. */
+export function softest(budgets: readonly Meter[], now: number): BudgetMeter | null {
+  let found: BudgetMeter | null = null;
+  for (const meter of budgets as readonly BudgetMeter[]) {
+    const { softShare, softDial } = meter.limit;
+    if (softShare >= 1 || meter.pot(now).share < softShare) continue;
+    if (found === null || softDial < found.limit.softDial) found = meter;
+  }
+  return found;
+}
+
+/** Name of the first limit of which nothing is left, as far as is known here; null: there is none. */
+export function usedUp(meters: readonly Meter[], now: number): string | null {
+  const found = meters.find((meter) => {
+    const pot = meter.pot(now);
+    return pot.isKnown && (meter.measure === 'usd' ? pot.share >= 1 || (pot.isDry && pot.left <= 0) : pot.left < 1);
+  });
+  return found?.limit.name ?? null;
+}

@@ -1,0 +1,123 @@
+/** Limits as people see them: whom they are for, how much of them is used, and who may change them. */
+import type { Caller } from '../../callers.ts';
+import type { SqlStore } from '../../db/store.ts';
+import { reachOf } from '../access/roles.ts';
+import type { Limits } from './limits.ts';
+import { type Span, spanOf } from './period.ts';
+import { readUse } from './rows.ts';
+import { bucketOf, capOf, type Limit, type Measure, measuresOf, periodOf } from './terms.ts';
+
+export interface LimitUse {
+  readonly measure: Measure;
+  /** Whose it is, where the limit counts each team, key … by itself. */
+  readonly subject: string | null;
+  /** `2026-11`, `2026-11-29` or `2026-11-29T19:35`. */
+  readonly period: string;
+  readonly cap: number;
+  /** Settled. */
+  readonly used: number;
+  /** Set aside for requests that are under way, or in the hands of replicas for the next ones. */
+  readonly reserved: number;
+  readonly remaining: number;
+  /** When it begins anew. */
+  readonly endsAt: string;
+  /** Thresholds in percent that the webhook was told of. */
+  readonly notified: readonly number[];
+}
+
+export type LimitView = Limit & {
+  /** Whoever asks may change it. */
+  readonly editable: boolean;
+  readonly use: readonly LimitUse[];
+};
+
+/** What the rows of a limit are kept by, and the period that it is in. */
+interface Counted {
+  readonly measure: Measure;
+  readonly base: string;
+  readonly span: Span;
+}
+
+/**
+ * @param team its limits, and its part of those that count each team, key or project by itself; null: all
+ * @throws `DATABASE_UNAVAILABLE`
+ */
+export async function viewsOf(
+  limits: Limits,
+  store: SqlStore | null,
+  caller: Caller,
+  team: string | null,
+): Promise<LimitView[]> {
+  // What was spent since the last time is told, too.
+  await limits.look();
+  const now = limits.nowMs;
+  const spans = (['minute', 'day', 'month'] as const).map((period) => spanOf(period, now).name);
+  const uses = new Map<string, LimitUse[]>();
+  const add = (base: string, use: LimitUse) => uses.set(base, [...(uses.get(base) ?? []), use]);
+  const counted = new Map<string, Counted>();
+  const seen = limits.all.filter((limit) => isSeen(limit, team));
+  for (const limit of seen) {
+    const span = spanOf(periodOf(limit), now);
+    for (const measure of measuresOf(limit)) {
+      const base = bucketOf(limit, measure, null);
+      counted.set(`${base}@${span.name}`, { measure, base, span });
+    }
+  }
+  const caps = new Map(
+    seen.flatMap((limit) =>
+      measuresOf(limit).map((measure) => [bucketOf(limit, measure, null), capOf(limit, measure)] as const),
+    ),
+  );
+  const taken = new Set<string>();
+  const own = new Map(limits.used.map((pot) => [pot.id, pot]));
+  const put = (bucket: string, period: string, used: number, reserved: number, notified: readonly number[]) => {
+    const { base, subject } = partsOf(bucket);
+    const found = counted.get(`${base}@${period}`);
+    if (found === undefined || taken.has(`${bucket}@${period}`)) return;
+    taken.add(`${bucket}@${period}`);
+    const cap = caps.get(base)!;
+    add(base, {
+      ...{ measure: found.measure, subject, period, cap, used, reserved, notified },
+      remaining: Math.max(0, cap - used - reserved),
+      endsAt: new Date(found.span.endMs).toISOString(),
+    });
+  };
+  for (const row of store === null ? [] : await readUse(store.db, spans)) {
+    const here = own.get(`${row.bucket}@${row.period}`);
+    const reserved = here === undefined || here.isShared ? row.leased : here.reserved;
+    put(row.bucket, row.period, row.used, reserved, row.notified);
+  }
+  // What is in no row: rates of a process that is alone, and what nobody has written down yet.
+  for (const pot of own.values()) put(pot.bucket, pot.span.name, pot.spentByAll, pot.reserved, pot.notified);
+  return seen.map((limit) => ({
+    ...limit,
+    editable: mayChange(caller, limit),
+    use: measuresOf(limit)
+      .flatMap((measure) => uses.get(bucketOf(limit, measure, null)) ?? [])
+      .filter(({ subject }) => team === null || limit.team === team || isOf(subject, team)),
+  }));
+}
+
+function partsOf(bucket: string): { base: string; subject: string | null } {
+  const at = bucket.indexOf('#');
+  return at < 0 ? { base: bucket, subject: null } : { base: bucket.slice(0, at), subject: bucket.slice(at + 1) };
+}
+
+/** Subjects are `TEAM`, `TEAM/KEY` or `TEAM/PROJECT`. */
+const isOf = (subject: string | null, team: string): boolean =>
+  subject !== null && (subject === team || subject.startsWith(`${team}/`));
+
+/** A team sees its own limits, and those that count each team, key or project by itself. */
+export function isSeen(limit: Limit, team: string | null): boolean {
+  if (team === null || limit.team === team) return true;
+  if (limit.team !== undefined && limit.team !== '*') return false;
+  return [limit.team, limit.key, limit.project].includes('*');
+}
+
+/** Budgets of a team are an admin's, and so is whatever an admin made; a manager changes what managers of the team made. */
+export function mayChange(caller: Caller, limit: Limit): boolean {
+  if (limit.madeBy === 'configuration') return false;
+  if (caller.scopes.has('admin')) return true;
+  const reach = reachOf(caller);
+  return limit.madeBy === 'manager' && caller.scopes.has('manage') && (reach === null || limit.team === reach);
+}

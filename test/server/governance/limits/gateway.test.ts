@@ -1,0 +1,331 @@
+/** Limits over HTTP: what clients of each protocol are told, what streams settle, and who may change what. */
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { SqlStore } from '../../../../server/db/store.ts';
+import { type OpenedStore, storeKinds } from '../../db/stores.ts';
+import {
+  candidate,
+  chat,
+  completion,
+  fakeRouter,
+  gatewayOver,
+  hello,
+  jsonOf,
+  sendJson,
+  sendStream,
+  startSse,
+  type TestGateway,
+  type Upstream,
+  until,
+  upstream,
+  word,
+} from '../../fakes.ts';
+
+/** USD 1 000 and 2 000 per million tokens: the usual answer, 10 tokens in and 5 out, costs 2 cents. */
+const models = [candidate('one/a', 1000), candidate('two/b', 500)];
+const key = (name: string, tenant: string, more: object = {}) => ({
+  name,
+  tenant,
+  key: `${name}-0123456789abcdef`,
+  ...more,
+});
+const as = (name: string) => ({ authorization: `Bearer ${name}-0123456789abcdef` });
+
+let opened: OpenedStore;
+let host: Upstream;
+let gateway: TestGateway;
+
+beforeAll(async () => {
+  // No minute ends in the middle of a test.
+  vi.useFakeTimers({ toFake: ['Date'], now: new Date('2026-11-29T12:00:30Z') });
+  opened = await storeKinds.find(({ name }) => name !== 'PostgreSQL')!.open();
+  host = await upstream((_, response, body) => {
+    if (JSON.stringify(body.messages).includes('hang')) {
+      startSse(response);
+      response.write(word('some words of an answer that never ends'));
+    } else if (body.stream === true) sendStream(response, ['a', 'b', 'c', 'd', 'e']);
+    else sendJson(response, completion());
+  });
+  gateway = await gatewayOver(models, {
+    store: opened.store,
+    upstreams: { one: host.url, two: host.url },
+    config: {
+      keys: [
+        key('admin', 'ops', { scopes: ['call', 'manage', 'admin', 'usage'] }),
+        key('manager', 'search', { scopes: ['call', 'manage', 'usage'] }),
+        key('member', 'search'),
+        key('few', 'few'),
+        key('poor', 'poor'),
+        key('soft', 'soft'),
+        key('stream', 'stream'),
+        key('sales', 'sales', { scopes: ['call', 'manage'] }),
+      ],
+      limits: {
+        rates: [{ name: 'few requests', team: 'few', requestsPerMinute: 2, tokensPerMinute: 100_000 }],
+        budgets: [
+          { name: 'poor', team: 'poor', usd: 0.05, period: 'day' },
+          { name: 'soft', team: 'soft', usd: 1, period: 'day', softShare: 0.01 },
+          { name: 'stream', team: 'stream', usd: 100, period: 'day' },
+        ],
+      },
+    },
+  });
+  await gateway.gateway.governance.limits.start();
+});
+afterAll(async () => {
+  await gateway.close();
+  await host.close();
+  await opened.close();
+  vi.useRealTimers();
+});
+
+const spentBy = (name: string) =>
+  gateway.gateway.governance.limits.used.find(({ limit }) => limit === `config:budget:${name}`);
+
+describe('a client', () => {
+  test('is told what is left, and with 429 when to come again, in its own protocol', async () => {
+    const first = await chat(gateway.url, hello('one/a'), as('few'));
+    expect(first.status).toBe(200);
+    expect(first.headers.get('x-ratelimit-limit-requests')).toBe('2');
+    expect(first.headers.get('x-ratelimit-remaining-requests')).toBe('1');
+    expect(first.headers.get('x-ratelimit-reset-requests')).toMatch(/^\d{1,2}s$/);
+    expect(first.headers.get('x-ratelimit-limit-tokens')).toBe('100000');
+    await chat(gateway.url, hello('one/a'), as('few'));
+    const refused = await chat(gateway.url, hello('one/a'), as('few'));
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(refused.headers.get('x-ratelimit-remaining-requests')).toBe('0');
+    expect(await refused.json()).toMatchObject({ error: { type: 'requests', code: 'RATE_LIMITED', param: null } });
+    const anthropic = await fetch(`${gateway.url}/v1/messages`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...as('few') },
+      body: JSON.stringify(hello('one/a', { max_tokens: 10 })),
+    });
+    expect(anthropic.status).toBe(429);
+    expect(anthropic.headers.get('anthropic-ratelimit-requests-remaining')).toBe('0');
+    expect(await anthropic.json()).toMatchObject({ type: 'error', error: { type: 'rate_limit_error' } });
+  });
+
+  test('is refused when its budget does not cover the longest answer that it wants', async () => {
+    const short = { max_tokens: 5 };
+    expect((await chat(gateway.url, hello('one/a', short), as('poor'))).status).toBe(200);
+    expect(spentBy('poor')!.spent).toBeCloseTo(0.02, 9);
+    const refused = await chat(gateway.url, hello('one/a', short), as('poor'));
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('x-should-retry')).toBe('false');
+    expect(await refused.json()).toMatchObject({ error: { type: 'insufficient_quota', code: 'BUDGET_EXCEEDED' } });
+    // Nothing stays set aside for what was refused.
+    expect(spentBy('poor')!.reserved).toBe(0);
+  });
+
+  test('that leaves in the middle of a stream has spent what it got, and nothing stays set aside', async () => {
+    const leave = new AbortController();
+    const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...as('stream') },
+      body: JSON.stringify({ model: 'one/a', stream: true, messages: [{ role: 'user', content: 'hang' }] }),
+      signal: leave.signal,
+    });
+    await response.body!.getReader().read();
+    const pot = spentBy('stream')!;
+    expect(pot.reserved).toBeGreaterThan(0);
+    leave.abort();
+    await until(() => pot.reserved === 0);
+    const attempt = gateway.attempts.at(-1)!;
+    expect(attempt.status).toBe('cancelled');
+    expect(attempt.costUsd).toBeGreaterThan(0);
+    expect(pot.spent).toBe(attempt.costUsd);
+  });
+
+  test('of a stream that ends settles what its provider tells', async () => {
+    const before = spentBy('stream')!.spent;
+    const response = await chat(gateway.url, hello('one/a', { stream: true }), as('stream'));
+    await response.text();
+    // 10 tokens in, 5 out.
+    expect(spentBy('stream')!.spent - before).toBeCloseTo(0.02, 9);
+    expect(spentBy('stream')!.reserved).toBe(0);
+  });
+});
+
+describe('a soft limit', () => {
+  test('makes auto route cheaper and says so; what the request asked otherwise counts no more, and a named model stays', async () => {
+    const auto = hello('auto', { routing: { budget: 5 } });
+    const { holder } = gateway.gateway;
+    const real = holder.current;
+    const dearFirst = fakeRouter(models);
+    const cheapFirst = fakeRouter([...models].reverse());
+    const policies: unknown[] = [];
+    holder.current = {
+      ...real,
+      route: (request, options) => {
+        policies.push(options?.policy);
+        return ((options?.policy?.dial ?? 10) < 5 ? cheapFirst : dearFirst).route(request, options);
+      },
+    };
+    try {
+      const before = await chat(gateway.url, auto, as('soft'));
+      expect(before.headers.get('x-pointsman-model')).toBe('one/a');
+      expect(before.headers.get('x-pointsman-soft-limit')).toBe(null);
+      const after = await chat(gateway.url, auto, as('soft'));
+      expect(after.headers.get('x-pointsman-model')).toBe('two/b');
+      expect(after.headers.get('x-pointsman-soft-limit')).toBe('soft');
+      expect(policies).toEqual([{ budget: 5 }, { dial: 2 }]);
+      const decided = await jsonOf(
+        fetch(`${gateway.url}/v1/route`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', ...as('soft') },
+          body: JSON.stringify(auto),
+        }),
+      );
+      expect(decided.model).toBe('two/b');
+      const named = await chat(gateway.url, hello('one/a'), as('soft'));
+      expect(named.headers.get('x-pointsman-model')).toBe('one/a');
+      expect(named.headers.get('x-pointsman-soft-limit')).toBe(null);
+    } finally {
+      holder.current = real;
+    }
+  });
+});
+
+describe('/v1/admin/limits', () => {
+  const send = (method: string, path: string, who: string, body?: unknown) =>
+    fetch(`${gateway.url}/v1/admin/limits${path}`, {
+      method,
+      headers: { ...as(who), ...(body !== undefined && { 'content-type': 'application/json' }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+
+  test('shows what is used, what is left, and when it begins anew', async () => {
+    const { limits } = await jsonOf(send('GET', '', 'admin'));
+    const stream = limits.find(({ name }: { name: string }) => name === 'stream');
+    const today = '2026-11-29';
+    expect(stream).toMatchObject({
+      kind: 'budget',
+      team: 'stream',
+      usd: 100,
+      madeBy: 'configuration',
+      editable: false,
+    });
+    expect(stream.use).toHaveLength(1);
+    const [use] = stream.use;
+    expect(use).toMatchObject({ measure: 'usd', subject: null, period: today, cap: 100, reserved: 0 });
+    expect(use.used).toBeGreaterThan(0.02);
+    expect(use.remaining).toBeCloseTo(100 - use.used, 9);
+    expect(new Date(use.endsAt).getTime() % 86_400_000).toBe(0);
+    const few = limits.find(({ name }: { name: string }) => name === 'few requests');
+    expect(few.use.map(({ measure }: { measure: string }) => measure).sort()).toEqual(['requests', 'tokens']);
+  });
+
+  test('a limit that is made holds at once, and is changed and removed', async () => {
+    const made = await send('POST', '', 'admin', { kind: 'budget', name: 'new', team: 'sales', usd: 0.01 });
+    expect(made.status).toBe(201);
+    const { id } = await jsonOf(made);
+    expect(made.headers.get('location')).toBe(`/v1/admin/limits/${id}`);
+    expect((await chat(gateway.url, hello('one/a'), as('sales'))).status).toBe(429);
+    const changed = await jsonOf(send('PATCH', `/${id}`, 'admin', { usd: 50, softShare: 1 }));
+    expect(changed).toMatchObject({ id, usd: 50, softShare: 1, softDial: 2, team: 'sales', madeBy: 'admin' });
+    expect((await chat(gateway.url, hello('one/a'), as('sales'))).status).toBe(200);
+    expect(await jsonOf(send('DELETE', `/${id}`, 'admin'))).toEqual({ id, removed: true });
+    expect((await send('DELETE', `/${id}`, 'admin')).status).toBe(404);
+    const { entries } = await jsonOf(fetch(`${gateway.url}/v1/admin/audit`, { headers: as('admin') }));
+    const ours = entries.filter(({ team }: { team: string }) => team === 'sales').reverse();
+    expect(ours.map(({ action, actor }: { action: string; actor: string }) => [action, actor])).toEqual([
+      ['budget.create', 'ops/admin'],
+      ['budget.update', 'ops/admin'],
+      ['budget.remove', 'ops/admin'],
+    ]);
+    expect(ours[1].details).toMatchObject({ before: { usd: 0.01, softShare: 0.8 }, after: { usd: 50, softShare: 1 } });
+  });
+
+  test('a manager makes limits within its team, and changes none of an admin’s', async () => {
+    const whole = await send('POST', '', 'manager', { kind: 'budget', name: 'mine', usd: 5 });
+    expect(whole.status).toBe(403);
+    expect(
+      (await send('POST', '', 'manager', { kind: 'budget', name: 'x', team: 'sales', key: 'k', usd: 5 })).status,
+    ).toBe(404);
+    expect((await send('POST', '', 'manager', { kind: 'budget', name: 'x', team: '*', key: 'k', usd: 5 })).status).toBe(
+      404,
+    );
+    const own = await jsonOf(
+      send('POST', '', 'manager', { kind: 'rate', name: 'mine', key: 'member', requestsPerMinute: 9 }),
+    );
+    expect(own).toMatchObject({ team: 'search', key: 'member', madeBy: 'manager', editable: true });
+    expect((await send('PATCH', `/${own.id}`, 'manager', { requestsPerMinute: 8 })).status).toBe(200);
+    const admins = await jsonOf(send('POST', '', 'admin', { kind: 'budget', name: 'team', team: 'search', usd: 5 }));
+    expect((await send('PATCH', `/${admins.id}`, 'manager', { usd: 500 })).status).toBe(403);
+    expect((await send('DELETE', `/${admins.id}`, 'manager')).status).toBe(403);
+    // To another team none of it is there.
+    expect((await send('PATCH', `/${own.id}`, 'sales', { requestsPerMinute: 8 })).status).toBe(404);
+    expect((await send('GET', '?team=search', 'sales')).status).toBe(404);
+    const names = async (who: string) =>
+      (await jsonOf(send('GET', '', who))).limits.map(({ name }: { name: string }) => name).sort();
+    expect(await names('manager')).toEqual(['mine', 'team']);
+    expect(await names('sales')).toEqual([]);
+    expect((await send('GET', '', 'member')).status).toBe(403);
+    expect((await send('POST', '', 'member', { kind: 'budget', name: 'x', key: 'k', usd: 5 })).status).toBe(403);
+  });
+
+  test('a team sees its own part of what counts each team by itself', async () => {
+    await send('POST', '', 'admin', { kind: 'budget', name: 'each', team: '*', usd: 5 });
+    for (const who of ['sales', 'stream']) await chat(gateway.url, hello('one/a', { max_tokens: 5 }), as(who));
+    const each = async (who: string) =>
+      (await jsonOf(send('GET', '', who))).limits
+        .find(({ name }: { name: string }) => name === 'each')
+        .use.map(({ subject }: { subject: string }) => subject)
+        .sort();
+    expect(await each('admin')).toEqual(expect.arrayContaining(['sales', 'stream']));
+    expect(await each('sales')).toEqual(['sales']);
+  });
+
+  test.each([
+    ['nothing', undefined, 'missing'],
+    ['no kind', { name: 'x', usd: 1 }, 'kind'],
+    ['no amount', { kind: 'budget', name: 'x' }, 'usd'],
+    ['a negative amount', { kind: 'budget', name: 'x', usd: -1 }, 'usd'],
+    ['an amount in words', { kind: 'budget', name: 'x', usd: '5' }, 'usd'],
+    ['a field that is not there', { kind: 'budget', name: 'x', usd: 1, daily: true }, 'daily'],
+    ['a period that is not counted', { kind: 'budget', name: 'x', usd: 1, period: 'year' }, 'period'],
+    ['a rate of nothing', { kind: 'rate', name: 'x' }, 'requestsPerMinute'],
+    ['half a request', { kind: 'rate', name: 'x', requestsPerMinute: 0.5 }, 'requestsPerMinute'],
+    ['a name of any length', { kind: 'budget', name: 'x'.repeat(201), usd: 1 }, 'name'],
+  ])('refuses %s, naming the field', async (_, body, field) => {
+    const response = await send('POST', '', 'admin', body);
+    expect(response.status).toBe(400);
+    const { error } = await jsonOf(response);
+    expect(error.code).toBe('INVALID_REQUEST');
+    expect(error.message).toContain(field);
+  });
+
+  test('refuses a name that is taken, and to change what the configuration says', async () => {
+    const twice = { kind: 'budget', name: 'twice', usd: 1, tag: 'never' };
+    const { id } = await jsonOf(send('POST', '', 'admin', twice));
+    expect((await send('POST', '', 'admin', twice)).status).toBe(409);
+    const inFile = encodeURIComponent('config:budget:stream');
+    expect((await send('PATCH', `/${inFile}`, 'admin', { usd: 1 })).status).toBe(409);
+    expect((await send('DELETE', `/${inFile}`, 'admin')).status).toBe(409);
+    expect((await send('PATCH', `/${id}`, 'admin', { team: 'search' })).status).toBe(400);
+    expect((await send('PATCH', `/${id}`, 'admin', { requestsPerMinute: 5 })).status).toBe(400);
+  });
+});
+
+test('is not asked for where there is no database: the configuration’s limits hold all the same', async () => {
+  const alone = await gatewayOver(models, {
+    upstreams: { one: host.url },
+    config: { limits: { rates: [{ name: 'one', requestsPerMinute: 1 }] } },
+  });
+  try {
+    expect((await chat(alone.url, hello('one/a'))).status).toBe(200);
+    expect((await chat(alone.url, hello('one/a'))).status).toBe(429);
+    const { limits } = await jsonOf(fetch(`${alone.url}/v1/admin/limits`));
+    expect(limits[0]).toMatchObject({ name: 'one', use: [{ measure: 'requests', used: 1, cap: 1, remaining: 0 }] });
+  } finally {
+    await alone.close();
+  }
+});
+
+test('what was spent is in the database', async () => {
+  await gateway.gateway.governance.limits.look();
+  const rows = await (opened.store as SqlStore).db.execute(
+    "select used from limit_use where limit_id = 'config:budget:stream'",
+  );
+  expect(Number((rows as unknown as { used: unknown }[])[0]!.used)).toBeCloseTo(spentBy('stream')!.spent, 9);
+});
