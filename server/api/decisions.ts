@@ -4,11 +4,12 @@ import { RoutingError } from '../../datasets/index.ts';
 import type { Caller } from '../callers.ts';
 import type { AttemptRecord, DecisionRecord, FeedbackRecord, SqlStore, Store } from '../db/store.ts';
 import type { Gateway } from '../gateway.ts';
+import { reaches } from '../governance/access/roles.ts';
 
 export function decisionsRoute(app: FastifyInstance, gateway: Gateway): void {
   app.get<{ Params: { id: string } }>('/v1/decisions/:id', async (request) => {
     const found = await findDecision(gateway, request.params.id);
-    if (!isCallers(found.decision, request.caller)) throw notFound(request.params.id);
+    if (!maySee(found.decision, request.caller)) throw notFound(request.params.id);
     const { embedding, trial, arm, armProbability, shadow, ...decision } = found.decision;
     return {
       ...decision,
@@ -73,6 +74,10 @@ async function lookFor(
 /** The key that made it, and nobody else: to others it is as if it were not there. */
 export const isCallers = ({ tenant, key }: DecisionRecord, caller: Caller): boolean =>
   tenant === caller.tenant && key === caller.name;
+
+/** It holds no text of the request: whoever sees a team's usage sees why each of its models was chosen. */
+const maySee = (decision: DecisionRecord, caller: Caller): boolean =>
+  isCallers(decision, caller) || (caller.scopes.has('usage') && reaches(caller, decision.tenant));
 
 export const notFound = (id: string): RoutingError =>
   new RoutingError('NOT_FOUND', `no decision ${id.slice(0, 64)}; the id is in the header x-pointsman-decision-id`);

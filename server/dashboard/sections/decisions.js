@@ -1,0 +1,146 @@
+// Decisions: the newest requests, what was chosen for them, and each one opened.
+import { call, withQuery } from '../parts/api.js';
+import { Dialog } from '../parts/dialog.js';
+import { duration, usd } from '../parts/format.js';
+import { change, hashOf } from '../parts/place.js';
+import {
+  Empty,
+  Failure,
+  html,
+  Moment,
+  Panel,
+  Pill,
+  Table,
+  useCallback,
+  useEffect,
+  useRef,
+  useState,
+} from '../parts/view.js';
+import { Decision } from './decision.js';
+
+const PAGE = 50;
+export const STATUS_KINDS = {
+  ok: 'good',
+  cached: 'info',
+  error: 'bad',
+  partial: 'bad',
+  blocked: 'warn',
+  cancelled: 'plain',
+  none: 'plain',
+};
+
+export function Decisions({ place, period }) {
+  const { model = '', status = '' } = place.query;
+  const [, opened] = place.path;
+  const pages = usePages(withQuery('/v1/usage/decisions', { ...period.query, model, limit: PAGE }), status);
+  const open = (row) => {
+    location.hash = hashOf({ path: ['decisions', row.id], query: place.query });
+  };
+  const close = () => {
+    location.hash = hashOf({ path: ['decisions'], query: place.query });
+  };
+  const filter = (event) => {
+    event.preventDefault();
+    const fields = new FormData(event.target);
+    change(place, { model: fields.get('model').trim(), status: fields.get('status') });
+  };
+  return html`
+    <${Panel} title="Newest first" aside=${html`<form class="controls" onSubmit=${filter}>
+      <label class="inline"><span>Model</span><input name="model" defaultValue=${model} placeholder="provider/model" spellcheck="false" /></label>
+      <label class="inline"><span>Status</span><select name="status">
+        <option value="">Any</option>
+        ${Object.keys(STATUS_KINDS).map((one) => html`<option key=${one} value=${one} selected=${one === status}>${one}</option>`)}
+      </select></label>
+      <button type="submit" class="small">Filter</button>
+    </form>`}>
+      ${pages.error !== null && html`<${Failure} error=${pages.error} retry=${pages.more} />`}
+      ${
+        pages.rows.length === 0 && !pages.isLoading && pages.error === null
+          ? html`<${Empty} title="No requests like that in this period.">${(model || status) && html`<p><button type="button" class="small" onClick=${() => change(place, { model: '', status: '' })}>Show all</button></p>`}<//>`
+          : pages.rows.length === 0
+            ? html`<div class="placeholder tall" role="status"><span class="visually-hidden">Loading</span></div>`
+            : html`<div class=${pages.isLoading ? 'loaded stale' : 'loaded'} aria-busy=${pages.isLoading}><${List} rows=${pages.rows} onOpen=${open} /></div>`
+      }
+      <p class="more" role="status">
+        ${pages.next !== null && html`<button type="button" onClick=${pages.more} disabled=${pages.isLoading}>Older ones</button>`}
+        <span class="muted">${pages.seen > 0 ? `${pages.rows.length} shown${status === '' ? '' : ` of ${pages.seen} looked through`}` : ''}</span>
+      </p>
+    <//>
+    ${opened && html`<${Dialog} key=${opened} title="Decision" side onClose=${close}><${Decision} id=${opened} /><//>`}
+  `;
+}
+
+const List = ({ rows, onOpen }) => html`<${Table}
+  caption="Decisions, newest first"
+  rows=${rows}
+  keyOf=${(row) => row.id}
+  onRow=${onOpen}
+  rowLabel=${(row) => `: open the decision, ${row.executedModel ?? row.model}`}
+  columns=${[
+    { name: 'When', cell: (row) => html`<${Moment} at=${row.createdAt} relative />` },
+    {
+      name: 'Asked for',
+      cell: (row) => html`<span class="ellipsis short" title=${row.requestedModel}>${row.requestedModel}</span>`,
+    },
+    {
+      name: 'Answered by',
+      grow: true,
+      cell: (row) =>
+        html`<span class="ellipsis" title=${row.executedModel ?? row.model}>${row.executedModel ?? row.model}</span>`,
+    },
+    { name: 'Why', cell: (row) => html`<span class="muted nowrap">${words(row.reason)}</span>` },
+    { name: 'Team', cell: (row) => html`<span class="ellipsis short" title=${row.team}>${row.team}</span>` },
+    { name: 'Status', cell: (row) => html`<${Pill} kind=${STATUS_KINDS[row.status] ?? 'plain'}>${row.status}<//>` },
+    { name: 'Cost', number: true, cell: (row) => usd(row.costUsd) },
+    { name: 'Baseline', number: true, cell: (row) => usd(row.baselineCostUsd) },
+    { name: 'Took', number: true, cell: (row) => duration(row.totalMs) },
+  ]}
+/>`;
+
+export const words = (code) => String(code).replaceAll('_', ' ');
+
+/** Rows that are looked through at a time for those of a status, which the gateway cannot look for. */
+const MOST_PAGES = 10;
+
+/** Pages gathered below each other; begun anew when the path changes. @param status  '' for any */
+function usePages(path, status) {
+  const [state, setState] = useState({ rows: [], seen: 0, next: null, error: null, isLoading: true });
+  const latest = useRef(null);
+  const load = useCallback(
+    async (first) => {
+      const turn = {};
+      latest.current = turn;
+      setState((old) => ({ ...old, isLoading: true, error: null }));
+      const found = [];
+      let seen = 0;
+      let cursor = first;
+      try {
+        for (let page = 0; page < MOST_PAGES; page++) {
+          const { decisions, next } = await call('GET', withQuery(path, { cursor }));
+          if (latest.current !== turn) return;
+          seen += decisions.length;
+          found.push(...decisions.filter((row) => status === '' || row.status === status));
+          cursor = next;
+          if (next === null || found.length >= PAGE || (status === '' && decisions.length > 0)) break;
+        }
+        setState((old) => ({
+          rows: first === null ? found : [...old.rows, ...found],
+          seen: first === null ? seen : old.seen + seen,
+          next: cursor,
+          error: null,
+          isLoading: false,
+        }));
+      } catch (error) {
+        if (latest.current === turn) setState((old) => ({ ...old, error, isLoading: false }));
+      }
+    },
+    [path, status],
+  );
+  useEffect(() => {
+    load(null);
+    return () => {
+      latest.current = null;
+    };
+  }, [load]);
+  return { ...state, more: () => load(state.next) };
+}

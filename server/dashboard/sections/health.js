@@ -1,0 +1,131 @@
+// Models and health: how long answers take, what fails, and which places are left alone for a while.
+
+import { withQuery } from '../parts/api.js';
+import { count, duration, exact, percent, usd } from '../parts/format.js';
+import { TimeChart } from '../parts/time-chart.js';
+import { Empty, html, Loaded, Panel, Pill, Table, useData, useState } from '../parts/view.js';
+import { useMemo } from '../vendor/hooks.js';
+
+export function Health({ period }) {
+  const { query, step } = period;
+  const series = useData(withQuery('/v1/usage/series', { ...query, step }), { everyMs: 60_000 });
+  const models = useData(withQuery('/v1/usage/breakdown', { ...query, by: 'model', limit: 100 }), { everyMs: 60_000 });
+  const health = useData(withQuery('/v1/usage/health', { team: query.team }), { everyMs: 10_000 });
+  return html`
+    <${Panel} title="Latency" note="Whole requests, from arrival to the last byte.">
+      <${Loaded} of=${series} height=${300}>${(data) => html`<${Latency} points=${data.points} step=${data.step} />`}<//>
+    <//>
+    <${Panel} title="Errors" note="Requests that nobody answered, or whose answer broke off.">
+      <${Loaded} of=${series} height=${240}>${(data) => html`<${Errors} points=${data.points} step=${data.step} />`}<//>
+    <//>
+    <${Panel} title="Models">
+      <${Loaded} of=${models} height=${200} empty=${(data) => data.rows.length === 0 && html`<${Empty} title="No requests in this period." />`}>
+        ${(data) => html`<${Models} rows=${data.rows} />`}
+      <//>
+    <//>
+    <${Panel}
+      title="Deployments"
+      note="Places where models are called, over the last hour. One that fails three times in a row rests, and auto goes past it."
+    >
+      <${Loaded} of=${health} height=${200} empty=${(data) => data.deployments.length === 0 && html`<${Empty} title="No provider is set up: the sandbox answers." />`}>
+        ${(data) => html`<${Deployments} all=${data.deployments} />`}
+      <//>
+    <//>
+  `;
+}
+
+function Latency({ points, step }) {
+  const at = useMemo(() => points.map((point) => point.at), [points]);
+  const series = useMemo(
+    () => [
+      { name: 'p99', values: points.map((point) => point.p99Ms), tone: 'c4' },
+      { name: 'p95', values: points.map((point) => point.p95Ms), tone: 'c2' },
+      { name: 'p50', values: points.map((point) => point.p50Ms), tone: 'c1' },
+    ],
+    [points],
+  );
+  if (at.length === 0) return html`<${Empty} title="Nothing in this period." />`;
+  return html`<${TimeChart} title="Latency" ...${{ at, step, series, format: duration, total: latest, idle: 'Latest' }} />`;
+}
+
+/** Percentiles cannot be added up: what is told is the last one known. */
+const latest = (values) => duration(values.findLast((value) => value !== null));
+
+function Errors({ points, step }) {
+  const at = useMemo(() => points.map((point) => point.at), [points]);
+  const series = useMemo(
+    () => [{ name: 'Errors', values: points.map((point) => point.errors), tone: 'bad' }],
+    [points],
+  );
+  if (at.length === 0) return html`<${Empty} title="Nothing in this period." />`;
+  const total = (values) => count(values.reduce((sum, value) => sum + (value ?? 0), 0));
+  return html`<${TimeChart} title="Errors" stacked height=${150} ...${{ at, step, series, format: count, total }} />`;
+}
+
+const Models = ({ rows }) => html`<${Table}
+  caption="Models"
+  rows=${rows}
+  keyOf=${(row) => row.group ?? ''}
+  columns=${[
+    {
+      name: 'Model',
+      grow: true,
+      cell: (row) => html`<span class="ellipsis" title=${row.group ?? ''}>${row.group ?? 'others'}</span>`,
+    },
+    { name: 'Requests', number: true, cell: (row) => exact(row.requests) },
+    { name: 'Errors', number: true, cell: (row) => (row.requests > 0 ? percent(row.errors / row.requests) : '–') },
+    { name: 'p50', number: true, cell: (row) => duration(row.p50Ms) },
+    { name: 'p95', number: true, cell: (row) => duration(row.p95Ms) },
+    { name: 'p99', number: true, cell: (row) => duration(row.p99Ms) },
+    { name: 'USD a request', number: true, cell: (row) => (row.requests > 0 ? usd(row.costUsd / row.requests) : '–') },
+    { name: 'Quality', number: true, cell: (row) => percent(row.quality) },
+  ]}
+/>`;
+
+function Deployments({ all }) {
+  const [isWhole, setWhole] = useState(false);
+  const used = all.filter(({ requests, rests }) => requests > 0 || rests);
+  const shown = isWhole || used.length === 0 ? all : used;
+  const resting = all.filter(({ rests }) => rests).length;
+  return html`
+    <p class="status-line" role="status">
+      ${
+        resting === 0
+          ? html`<${Pill} kind="good">All well<//> nothing rests`
+          : html`<${Pill} kind="bad">${resting} resting<//> of ${all.length}`
+      }
+    </p>
+    <${Table}
+      caption="Deployments"
+      rows=${shown.slice(0, 200)}
+      keyOf=${(row) => row.deployment}
+      columns=${[
+        {
+          name: 'Deployment',
+          grow: true,
+          cell: (row) => html`<span class="ellipsis" title=${row.deployment}>${row.deployment}</span>`,
+        },
+        { name: 'Provider', cell: (row) => row.provider },
+        {
+          name: 'State',
+          cell: (row) =>
+            row.rests
+              ? html`<${Pill} kind="bad">rests ${duration(row.restsForMs)}<//>`
+              : row.requests === 0
+                ? html`<${Pill}>idle<//>`
+                : html`<${Pill} kind=${row.errors / row.requests > 0.1 ? 'warn' : 'good'}>${row.errors / row.requests > 0.1 ? 'failing' : 'ok'}<//>`,
+        },
+        { name: 'Calls', number: true, cell: (row) => exact(row.requests) },
+        { name: 'Failed', number: true, cell: (row) => exact(row.errors) },
+        { name: 'p95', number: true, cell: (row) => duration(row.p95Ms) },
+      ]}
+    />
+    ${
+      used.length > 0 &&
+      used.length < all.length &&
+      html`<button type="button" class="small start" aria-expanded=${isWhole ? 'true' : 'false'} onClick=${() => setWhole(!isWhole)}>
+        ${isWhole ? 'Only those in use' : `And ${all.length - used.length} that nobody called`}
+      </button>`
+    }
+  `;
+}
