@@ -8,8 +8,8 @@ import type { Standing } from '../router/policy/certificate.ts';
 import type { RoutableRequest } from '../router/request.ts';
 import type { RouteOptions, Router } from '../router/router.ts';
 import { type Afterwork, AfterworkQueue } from './afterwards.ts';
-import { ANYBODY, type Caller, Callers } from './callers.ts';
-import type { GatewayConfig } from './config/index.ts';
+import { ANYBODY, type Caller, Callers, type CallersOptions } from './callers.ts';
+import { askingOf, type GatewayConfig } from './config/index.ts';
 import { Spending } from './db/spending.ts';
 import type { DecisionRecord, Store } from './db/store.ts';
 import type { Alarm } from './drift/alarms.ts';
@@ -30,8 +30,9 @@ import { EndUsers } from './privacy/end-user.ts';
 import { keepText } from './privacy/keep-text.ts';
 import type { Providers } from './providers/index.ts';
 import { trusting } from './providers/transport.ts';
-import { freshBytes, uniform } from './random.ts';
+import { uniform } from './random.ts';
 import { type PinStore, Sessions } from './sessions.ts';
+import { teamsOver } from './teams.ts';
 import { judgeTrouble } from './verify/judge.ts';
 
 /** Swapped between requests when a new artifact is promoted; a request keeps the one it began with. */
@@ -56,6 +57,8 @@ export interface GatewayParts {
   readonly secret?: string | undefined;
   /** Which candidates are new; without it none is. */
   readonly newcomers?: Newcomers | undefined;
+  /** `POINTSMAN_ADMIN_KEY`: an admin's key beside those of the configuration. */
+  readonly adminKey?: string | undefined;
 }
 
 /** What a change of the configuration replaces, all at once. A request keeps what it began with. */
@@ -102,6 +105,7 @@ export class Gateway {
   /** Keys, policies, limits, guardrails, the response cache, and what is told of it all. */
   readonly governance: Governance;
   readonly #drift = new Drift();
+  readonly #more: MoreCallers;
   #setup: Setup;
 
   constructor({
@@ -115,19 +119,21 @@ export class Gateway {
     spending,
     newcomers,
     secret,
+    adminKey,
   }: GatewayParts) {
     this.holder = holder;
     this.store = store;
     this.sessions = new Sessions(pins ?? null);
     this.held = new HeldObjects(heldStore ?? null);
-    this.#setup = setupOf(config, catalog, providers);
+    this.governance = new Governance({ store, config, secret }, this);
+    this.#more = { more: this.governance.keys, adminKey };
+    this.#setup = this.setupFor(config, catalog, providers);
     this.hints = new Hints(store, () => this.config.feedback.hints);
     this.spending = spending ?? new Spending(null);
     this.newcomers = newcomers ?? null;
     this.exploration = new Exploration(this, this.newcomers);
     this.endUsers = new EndUsers(secret);
     this.afterwards.push(keepText(this));
-    this.governance = new Governance();
   }
 
   get setup(): Setup {
@@ -140,6 +146,26 @@ export class Gateway {
 
   get catalog(): Catalog {
     return this.#setup.models.catalog;
+  }
+
+  /** `POINTSMAN_ADMIN_KEY` is set. */
+  get hasAdminKey(): boolean {
+    return this.#more.adminKey !== undefined;
+  }
+
+  /** Callers need a key. */
+  get areAsked(): boolean {
+    return this.#setup.callers.areAsked;
+  }
+
+  /** What holds for teams: of those in the database too, the configuration's word over theirs. */
+  get teams(): GatewayConfig['teams'] {
+    return teamsOver(this.config.teams, this.governance.keys.teams);
+  }
+
+  /** A setup of this gateway, not in force yet. @throws `INVALID_CONFIG` */
+  setupFor(config: GatewayConfig, catalog: Catalog, providers: Providers): Setup {
+    return setupOf(config, catalog, providers, this.#more);
   }
 
   /** The model savings are counted against. */
@@ -196,9 +222,9 @@ export class Gateway {
   ): Promise<{ decision: Decision; routerMs: number }> {
     const started = performance.now();
     const { models } = this.#setup;
-    const unreachable = router.candidates.some(({ id }) => models.isOutOfReach(id, caller));
-    const within = asked.allowed ?? router.candidates.map(({ id }) => id);
-    if (unreachable) asked = { ...asked, allowed: within.filter((id) => !models.isOutOfReach(id, caller)) };
+    if (router.candidates.some(({ id }) => models.isOutOfReach(id, caller))) {
+      asked = this.#withinReach(asked, router, caller);
+    }
     const unhealthy = this.#resting(router, caller);
     // What was seen is beside the forecasts of the router in force; one on trial has learned of it, or is to be seen for itself.
     if (this.adjustments.size > 0 && router === this.holder.current) {
@@ -216,12 +242,24 @@ export class Gateway {
     return { decision: { ...decision, certificate: this.certificate }, routerMs };
   }
 
+  /** @throws `POLICY_REFUSED` where rules alone leave nothing to choose from */
+  #withinReach<T extends Pick<RouteOptions, 'allowed'>>(asked: T, { candidates }: Router, caller: Caller) {
+    const { models } = this.#setup;
+    const within = asked.allowed ?? candidates.map(({ id }) => id);
+    const allowed = within.filter((id) => !models.isOutOfReach(id, caller));
+    const forbidden = within.filter((id) => models.isForbidden(id, caller));
+    const refusal = allowed.length > 0 || forbidden.length === 0 ? null : models.refusalOf(forbidden[0]!, caller);
+    if (refusal !== null) throw refusal;
+    return { ...asked, allowed, ...(forbidden.length > 0 && { forbidden }) };
+  }
+
   /** Candidates of which every deployment rests. */
   #resting({ candidates }: Router, caller: Caller): string[] {
     if (this.breaker.isQuiet) return [];
     const { models } = this.#setup;
     return candidates
       .map(({ id }) => id)
+      .filter((id) => !models.isOutOfReach(id, caller))
       .filter((id) => models.resolve(id, EVERY_MODEL(caller)).targets.every((target) => this.breaker.rests(target)));
   }
 
@@ -240,8 +278,11 @@ export class Gateway {
   }
 }
 
+/** Keys that are not of the configuration. */
+type MoreCallers = Pick<CallersOptions, 'more' | 'adminKey'>;
+
 /** @throws `INVALID_CONFIG` */
-export function setupOf(config: GatewayConfig, catalog: Catalog, providers: Providers): Setup {
+function setupOf(config: GatewayConfig, catalog: Catalog, providers: Providers, more: MoreCallers): Setup {
   const { egress: allowed, keys, caFile } = config;
   const secureContext = caFile === undefined || allowed.allow.length === 0 ? undefined : trusting(caFile);
   const egress = new Egress(allowed, { secureContext });
@@ -252,11 +293,14 @@ export function setupOf(config: GatewayConfig, catalog: Catalog, providers: Prov
     config,
     providers,
     models,
-    callers: new Callers(keys),
+    callers: new Callers(keys, { ...more, asking: askingOf(config) }),
     media: {
       fetch: (url) => egress.fetchBytes(url),
       allowed: allowed.allow.length > 0,
-      shared: keys.length > 1,
+      // Asked each time: keys of the database come and go.
+      get shared() {
+        return keys.length > 1 || more.more?.isEmpty === false;
+      },
     },
     egress,
   };
@@ -265,6 +309,3 @@ export function setupOf(config: GatewayConfig, catalog: Catalog, providers: Prov
 /** A routed request was filtered by what its key may use before; here only the tenant counts. */
 const EVERY_MODEL = (caller: Caller): Caller =>
   caller.models === undefined ? caller : { ...caller, models: undefined };
-
-/** 128 random bits: an id cannot be guessed, and knowing one is what allows to give feedback on it. */
-export const newDecisionId = (): string => freshBytes(16).toString('hex');

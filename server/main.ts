@@ -10,6 +10,8 @@ import { openStore, type SqlStore } from './db/store.ts';
 import { Newcomers } from './exploration/newcomers.ts';
 import { GivenUp } from './forward/watch.ts';
 import type { Gateway } from './gateway.ts';
+import { accessOf } from './governance/access/access.ts';
+import { adminKeyFrom, ensureFirstAdmin } from './governance/access/first-admin.ts';
 import { heldIn } from './held-objects.ts';
 import type { Learning } from './learning/jobs/learning.ts';
 import { learningOf } from './learning/jobs/of-gateway.ts';
@@ -26,6 +28,10 @@ export interface RunningGateway {
   readonly providers: ProviderSetup;
   /** Why the base router decides although another was promoted; null where none is in the way. */
   readonly routerProblem: string | null;
+  /** Where the first admin's key was written just now; null where none was needed. */
+  readonly adminKeyFile: string | null;
+  /** Writes to the log who may come in, where that could be news to the operator. */
+  tellOfAccess(): void;
   /** Looks at the configuration file now, as SIGHUP makes it do. */
   reload(): Promise<void>;
   /** Stops taking requests, lets those in flight finish, writes everything down. Call it once or more. */
@@ -37,6 +43,7 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
   const env = sources.env ?? process.env;
   const config = readConfig({ ...sources, env });
   refusePublicHost(config);
+  const adminKey = adminKeyFrom(env);
   const catalog = await readCatalog(config.catalog);
   // Keys that are kept in the database switch providers on: only then does the router wait for it.
   const secret = variable(env, 'POINTSMAN_SECRET_KEY');
@@ -73,10 +80,14 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
         spending: new Spending(store),
         secret,
         newcomers: new Newcomers(store),
+        adminKey,
       };
       const { learning, admin } = learningOf(router, store, config.databaseUrl, () => built);
-      const built: GatewayApp = buildApp({ ...parts, admin, learning });
+      const built: GatewayApp = buildApp({ ...parts, env, admin, learning });
       await built.gateway.governance.start();
+      const firstAdmin = await ensureFirstAdmin(store, accessOf(built.gateway), config);
+      built.gateway.governance.keys.onProblem = ({ code, message }) =>
+        built.app.log.warn({ code, reason: message }, 'changes of keys and teams are not heard of; those known stay');
       const url = await listen(built, config.host, config.port);
       store.lock?.announce(url);
       const kept = upkeep({ built, router, store, config, problems, sources: { ...sources, env }, stored });
@@ -88,6 +99,8 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
         store,
         providers,
         routerProblem: problems[0]?.message ?? null,
+        adminKeyFile: firstAdmin?.path ?? null,
+        tellOfAccess: () => tellOfAccess(built, firstAdmin?.path),
         reload: kept.reload,
         close() {
           kept.stop();
@@ -102,6 +115,25 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
   } catch (error) {
     await first?.close();
     throw error;
+  }
+}
+
+/** Loudly where nobody is asked for a key. */
+function tellOfAccess({ app, gateway }: GatewayApp, adminKeyFile: string | undefined): void {
+  const { host, auth, allowPublic } = gateway.config;
+  const { unreadable } = gateway.governance.keys;
+  if (!gateway.areAsked) {
+    app.log.warn(
+      { host, auth, allowPublic },
+      'NOBODY IS ASKED FOR A KEY: whoever reaches this address may do everything',
+    );
+  }
+  if (adminKeyFile !== undefined) app.log.warn({ file: adminKeyFile }, 'the first admin’s key was written to a file');
+  if (unreadable > 0) {
+    app.log.error(
+      { keys: unreadable },
+      'keys were made with another POINTSMAN_SECRET_KEY; nobody can come in with them',
+    );
   }
 }
 

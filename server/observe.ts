@@ -50,7 +50,7 @@ async function decided(
   try {
     const candidates = gateway.holder.current.candidates.map(({ id }) => id);
     // Within what the key allows, as `auto` would be.
-    const explores = gateway.exploration.routeOptions(teamOf(gateway.config, caller.tenant));
+    const explores = gateway.exploration.routeOptions(teamOf(gateway, caller.tenant), caller.rules);
     const options = { ...routeOptionsOf({}, caller, candidates), ...explores, shape };
     const { decision, routerMs } = await gateway.decide(json as RoutableRequest, options, caller);
     const [chosen] = decision.ranked;

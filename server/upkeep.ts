@@ -14,16 +14,18 @@ import {
   watchConfig,
 } from './config/index.ts';
 import { readHealth, shareHealth as writeHealth } from './db/deployment-health.ts';
+import { makePartitions } from './db/partitions.ts';
 import { deleteExpired } from './db/sessions.ts';
 import type { SqlStore } from './db/store.ts';
 import { DriftWatch, tellWebhook } from './drift/watch.ts';
 import type { Breaker } from './forward/breaker.ts';
-import { type Gateway, setupOf } from './gateway.ts';
+import type { Gateway } from './gateway.ts';
 import { type TrialVerdict, TrialWatch } from './learning/rollout/watch.ts';
 import { routable, usableModels } from './models.ts';
 import { deleteExpired as deleteOld } from './privacy/retention.ts';
 import { type ProviderSetup, providersFrom, type StoredKey } from './providers/index.ts';
 import type { RouterInForce, RouterProblem } from './router-in-force.ts';
+import { keepRolling } from './usage/rolling.ts';
 
 export interface Upkept {
   readonly built: GatewayApp;
@@ -50,12 +52,23 @@ export function upkeep({ built, router, store, problems, stored, ...rest }: Upke
   const trials = watchTrials(gateway, store, app.log, promotions.look);
   // Stopped with the gateway: requests that are still under way then may spend.
   gateway.spending.start();
+  const { policies } = gateway.governance;
+  policies.log = { info: (text) => app.log.info(text), error: (text) => app.log.error(text) };
   gateway.newcomers?.start();
   void seeCandidates(gateway);
   const drift = watchDrift(gateway, store, app.log);
+  const rolling = keepRolling(store, {
+    onProblem: ({ code, message }) => app.log.warn({ code, reason: message }, 'usage could not be rolled up'),
+  });
+  const makeMonths = () =>
+    makePartitions(store).catch(({ code, message }) =>
+      app.log.warn({ code, reason: message }, 'months of the log could not be made; it is tried again in an hour'),
+    );
+  void makeMonths();
   const retain = async () => {
+    await makeMonths();
     try {
-      const deleted = await deleteOld(store, gateway.config);
+      const deleted = await deleteOld(store, { privacy: gateway.config.privacy, teams: gateway.teams });
       if (Object.values(deleted).some((count) => count > 0)) app.log.info(deleted, 'rows past their age were deleted');
     } catch (error) {
       const { code, message } = error as { code?: string; message: string };
@@ -77,6 +90,8 @@ export function upkeep({ built, router, store, problems, stored, ...rest }: Upke
       const { applied, needsRestart } = reloadable(gateway.config, next);
       await adopt(inForce(gateway.config, next), gateway, router, rest.sources.env, stored);
       app.log.level = gateway.config.logLevel;
+      app.server.headersTimeout = gateway.config.timeouts.headersMs;
+      app.server.requestTimeout = gateway.config.timeouts.requestMs;
       app.log.info({ applied, needsRestart }, 'the configuration has changed');
     },
     (error) =>
@@ -92,6 +107,7 @@ export function upkeep({ built, router, store, problems, stored, ...rest }: Upke
       promotions.stop();
       void trials.stop();
       void drift.stop();
+      void rolling.stop();
       reload.stop();
       clearTimeout(retainSoon);
       clearInterval(forget);
@@ -113,7 +129,7 @@ async function adopt(
   const providers = providersFrom(next, env, stored);
   refuseLoops(providers, next.host, next.port);
   const candidates = candidatesOf(next, catalog, providers);
-  const setup = setupOf(next, catalog, providers.on);
+  const setup = gateway.setupFor(next, catalog, providers.on);
   await router.recast(candidates, next.policy);
   const longestMs = Math.max(next.timeouts.totalMs, gateway.config.timeouts.totalMs);
   const before = gateway.adopt(setup);

@@ -5,10 +5,11 @@ import { codeOf } from '../afterwards.ts';
 import type { GuardHit } from '../db/records.ts';
 import type { AttemptRecord, DecisionRecord } from '../db/store.ts';
 import { type Checked, forwardChecked } from '../escalation/index.ts';
+import type { JsonAnswer } from '../forward/attempt.ts';
 import type { Asked } from '../forward/exchange.ts';
 import { UpstreamFailure } from '../forward/failure.ts';
 import type { OpenCall } from '../forward/forward.ts';
-import { relay, startStream } from '../forward/relay.ts';
+import { relay, STREAM_HEADERS, startStream } from '../forward/relay.ts';
 import { isObject } from '../forward/usage.ts';
 import { GivenUp, RequestLife } from '../forward/watch.ts';
 import type { Gateway } from '../gateway.ts';
@@ -16,15 +17,15 @@ import type { Keeping, Kept } from '../governance/cache/response-cache.ts';
 import type { Account } from '../governance/limits/limits.ts';
 import { shadow } from '../learning/rollout/shadow.ts';
 import { observe } from '../observe.ts';
-import type { Conversation } from '../protocols/conversation.ts';
-import { SURFACES, type Surface } from '../protocols/index.ts';
+import type { Answer, Conversation } from '../protocols/conversation.ts';
+import { PROTOCOLS, SURFACES, type Surface, type SurfaceName } from '../protocols/index.ts';
 import { leaveOutOwnAnswer } from '../verify/index.ts';
 import { type AnswerFollower, followerOf } from './after-answer.ts';
 import { errorReply, surfaceError } from './errors.ts';
 import { type Exchange, type Incoming, keptRecord } from './exchange.ts';
 import { watchAnswer } from './held.ts';
 import { withoutOwn } from './knobs.ts';
-import { ascii, idHeaders, sumUp, type Telling } from './told.ts';
+import { ascii, idHeaders, sumUp, type Telling, usd } from './told.ts';
 
 /** Headers that a protocol's clients send for the provider, by protocol. */
 const HANDED_ON = {
@@ -128,7 +129,8 @@ async function answerOnce(underway: Underway): Promise<string | null> {
       underway.note(attempt);
       logRefusedKey(incoming.request, attempt, targets);
     };
-    const request = { decisionId: record.id, asked, inputTokens: expected.inputTokens, life: life.signal };
+    const { rules } = incoming.caller;
+    const request = { decisionId: record.id, asked, inputTokens: expected.inputTokens, life: life.signal, rules };
     const { escalation: wanted } = incoming.wishes.routing;
     const { log } = incoming.request;
     const held = incoming.heldBy !== undefined;
@@ -193,12 +195,29 @@ async function sendJson(underway: Underway, call: OpenCall): Promise<string | nu
   kept?.answer(answer.text);
   await kept?.noted();
   await afterAnswer(underway, call, usage?.outputTokens ?? 0, usage?.inputTokens);
-  follower?.answered(call, answer.whole, answer.text.length);
-  keeping?.add(passed.text);
-  keeping?.done(factsOf(attempt));
+  follower?.answered(call, asTold(incoming.surface, answer, passed.text), passed.text.length);
+  if (telling.checked?.failed !== true) {
+    keeping?.add(passed.text);
+    keeping?.done(factsOf(attempt));
+  }
   incoming.trace.firstByte();
   reply.headers(headers).type('application/json; charset=utf-8').send(passed.text);
   return null;
+}
+
+/** Those who look at an answer afterwards see what its client was told: what was masked is kept nowhere. */
+function asTold(surface: SurfaceName, { text, whole }: JsonAnswer, told: string): Answer {
+  return told === text ? whole : PROTOCOLS[surface].readAnswer(JSON.parse(told), {});
+}
+
+/** The same of a stream, whose frames are read once more. */
+function followTold({ config }: Gateway, surface: SurfaceName, follower: AnswerFollower): (text: string) => void {
+  const protocol = PROTOCOLS[surface];
+  const framing = protocol.framing(config.answerLimitMb * 1024 * 1024);
+  const reader = protocol.reader({});
+  return (text) => {
+    for (const frame of framing.push(Buffer.from(text))) follower.see(reader.read(frame));
+  };
 }
 
 /** What a guardrail found in the answer, beside what it found in the prompt. */
@@ -217,7 +236,7 @@ const factsOf = (attempt: AttemptRecord): Omit<Kept, 'body' | 'createdAt'> => ({
 
 /** The answer that an earlier request got, to the same one of the same tenant. */
 export async function answerKept(gateway: Gateway, incoming: Incoming, kept: Kept, reply: FastifyReply): Promise<void> {
-  const record = keptRecord(gateway, incoming, kept.model);
+  const record = keptRecord(gateway, incoming, kept);
   gateway.store.record({ decision: record });
   await gateway.store.saved();
   const isStream = incoming.json.stream === true;
@@ -229,6 +248,9 @@ export async function answerKept(gateway: Gateway, incoming: Incoming, kept: Kep
       'x-pointsman-provider': ascii(kept.provider),
       'x-pointsman-reason': record.reason,
       'x-pointsman-cache': 'hit',
+      'x-pointsman-cost-usd': usd(0),
+      'x-pointsman-cache-saved-usd': usd(kept.costUsd),
+      ...(isStream && STREAM_HEADERS),
       age: String(Math.max(0, Math.floor((Date.now() - kept.createdAt.getTime()) / 1000))),
     })
     .type(isStream ? 'text/event-stream; charset=utf-8' : 'application/json; charset=utf-8')
@@ -242,10 +264,12 @@ async function sendStream(underway: Underway, call: OpenCall): Promise<string | 
   if (answer.kind !== 'stream') throw new Error('a whole answer where a stream is due');
   const { record } = exchange;
   const headers = sumUp(gateway, telling, call, undefined);
-  gateway.store.record({ decision: record });
   const { caller, json: request } = incoming;
   const { log } = incoming.request;
   const guard = gateway.governance.guards.stream({ caller, surface: incoming.surface, request, log });
+  // What a guardrail finds is known at the end, and a decision is written once.
+  if (guard === null) gateway.store.record({ decision: record });
+  const follow = guard?.holds && follower !== null ? followTold(gateway, incoming.surface, follower) : null;
   reply.hijack();
   startStream(reply.raw, { ...governed(reply), ...headers });
   const { stream, passes } = answer;
@@ -266,10 +290,11 @@ async function sendStream(underway: Underway, call: OpenCall): Promise<string | 
     },
     onPiece: ({ frame, events }) => {
       kept?.frame(frame);
-      follower?.see(events);
+      if (follow === null) follower?.see(events);
     },
     guard,
     onText(text) {
+      follow?.(text);
       incoming.trace.firstByte();
       keeping?.add(text);
     },
@@ -277,6 +302,10 @@ async function sendStream(underway: Underway, call: OpenCall): Promise<string | 
       if (isWritten) return;
       isWritten = true;
       await kept?.noted();
+      if (guard !== null) {
+        noteHits(record, guard.hits);
+        gateway.store.record({ decision: record });
+      }
       const clientLeft = broken?.cause instanceof GivenUp && broken.cause.clientLeft;
       const status = broken === null ? 'ok' : clientLeft ? 'cancelled' : 'partial';
       const { usage, outputChars } = stream;

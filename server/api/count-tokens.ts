@@ -10,10 +10,12 @@ import type { Target } from '../forward/target.ts';
 import { isObject } from '../forward/usage.ts';
 import { GivenUp, RequestLife } from '../forward/watch.ts';
 import type { Gateway } from '../gateway.ts';
+import { mustAllow, placeOf } from '../governance/policies/place.ts';
 import { readBody } from './body.ts';
 import { enter } from './enter.ts';
+import { readWishes } from './knobs.ts';
 
-const Body = z.looseObject({
+export const CountBody = z.looseObject({
   model: z.string('name a model, or "auto"').min(1),
   messages: z.array(z.unknown(), 'must be a list of messages').min(1, 'must hold at least one message'),
 });
@@ -23,17 +25,22 @@ const PATIENCE_MS = 5000;
 
 export function countTokensRoute(app: FastifyInstance, gateway: Gateway): void {
   app.post('/v1/messages/count_tokens', { config: { surface: 'messages' } }, async (request, reply) => {
-    const { text, value } = readBody(Body, request.body);
+    const { text, value } = readBody(CountBody, request.body);
     const { models } = gateway.setup;
     // A bound on the answer is not part of such a request, but of those that the router reads.
     const estimate = readRequest({ max_tokens: 1, ...value }, 'messages').facts.inputTokens;
     reply.header('x-request-id', request.id);
-    const isAuto = models.autoOf(value.model) !== null;
+    const auto = models.autoOf(value.model);
+    const isAuto = auto !== null;
+    const wishes = readWishes(text, value, request.headers, auto);
     const asked = { surface: 'count_tokens', requestedModel: value.model, isAuto, chars: 0 };
-    request.caller = enter(gateway, request, reply, asked).caller;
+    request.caller = enter(gateway, request, reply, { ...asked, added: wishes.routing.tags }).caller;
     if (!isAuto) {
       const [target] = models.resolve(value.model, request.caller).targets;
-      const counted = await countedBy(target!, text);
+      mustAllow(request.caller.rules, placeOf(target!));
+      const guarded = { caller: request.caller, surface: 'messages', json: value, log: request.log } as const;
+      const seen = await gateway.governance.guards.before({ ...guarded, text: wishes.text });
+      const counted = await countedBy(target!, seen.text);
       if (counted !== null) return { input_tokens: counted };
     }
     reply.header('x-pointsman-estimated', 'true');

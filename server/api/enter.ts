@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Caller } from '../callers.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Entrant } from '../governance/limits/limits.ts';
+import { readWishes } from './knobs.ts';
 
 export interface Asked {
   readonly surface: string;
@@ -20,7 +21,13 @@ export interface Entered {
   readonly caller: Caller;
   readonly tags: readonly string[];
   readonly entrant: Entrant;
+  /** A soft limit sets the trade-off of `auto`. */
+  readonly isSoftened: boolean;
 }
+
+/** Tags in the headers of a request whose body is not ours to read. @throws FieldError for a misspelt `x-pointsman-…` */
+export const addedTags = ({ headers }: FastifyRequest): readonly string[] | undefined =>
+  readWishes('', {}, headers, null).routing.tags;
 
 /** @throws `RATE_LIMITED`, `POLICY_REFUSED` */
 export function enter(
@@ -32,7 +39,7 @@ export function enter(
   const tags = [...new Set([...request.caller.tags, ...added])];
   const governed = governance.policies.govern({ caller: request.caller, tags, surface: asked.surface });
   const entrant = { ...asked, tags, caller: governed };
-  const { caller, headers } = governance.limits.admit(entrant);
+  const { caller, headers, isSoftened, pending } = governance.limits.admit(entrant);
   reply.headers(headers);
-  return { caller, tags, entrant: { ...entrant, caller } };
+  return { caller, tags, entrant: { ...entrant, caller, pending }, isSoftened };
 }

@@ -4,6 +4,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, RoutingError } from '../../datasets/index.ts';
 import { isTooLong, NoCandidate } from '../../router/decision.ts';
 import { TOO_LONG, UpstreamFailure } from '../forward/failure.ts';
+import { LimitReached } from '../governance/limits/refusal.ts';
 import type { ApiError } from '../protocols/conversation.ts';
 import { SURFACES, type Surface, type SurfaceName } from '../protocols/index.ts';
 
@@ -86,6 +87,10 @@ export class FieldError extends RoutingError {
  */
 export function errorReply(error: unknown, routed = false): ErrorReply {
   if (error instanceof UpstreamFailure) return upstreamReply(error, routed);
+  if (error instanceof LimitReached) {
+    const { message, type, code, headers } = error;
+    return reply(STATUS[code], { message, type, code, param: null }, headers);
+  }
   if (error instanceof RoutingError) {
     const status = STATUS[error.code];
     const type =

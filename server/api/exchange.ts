@@ -11,6 +11,7 @@ import type { GuardHit } from '../db/records.ts';
 import type { DecisionRecord } from '../db/store.ts';
 import type { Target } from '../forward/target.ts';
 import type { Gateway } from '../gateway.ts';
+import type { Kept } from '../governance/cache/response-cache.ts';
 import type { DecideBy } from '../learning/rollout/shadow.ts';
 import type { Auto, Named } from '../models.ts';
 import { endUserIn } from '../privacy/end-user.ts';
@@ -62,7 +63,7 @@ export async function exchangeFor(gateway: Gateway, incoming: Incoming, auto: Au
 }
 
 /** Of an answer that was given before, and is given again: nothing was decided, and no provider is called. */
-export function keptRecord(gateway: Gateway, incoming: Incoming, model: string): DecisionRecord {
+export function keptRecord(gateway: Gateway, incoming: Incoming, { model, costUsd }: Kept): DecisionRecord {
   const session = sessionIdOf(incoming.wishes.routing.session, incoming.request.headers, incoming.json);
   return {
     ...common(gateway, incoming, session),
@@ -70,8 +71,21 @@ export function keptRecord(gateway: Gateway, incoming: Incoming, model: string):
     routed: false,
     reason: 'cached',
     executedModel: model,
-    facts: factsOf(incoming.json, incoming.surface) ?? {},
+    // What it spared is no saving of routing: it is told, and counted, apart.
+    facts: { ...factsOf(incoming.json, incoming.surface), cachedUsd: costUsd },
     cached: true,
+  };
+}
+
+/** Of a prompt that a guardrail let nobody see. */
+export function blockedRecord(gateway: Gateway, incoming: Incoming): DecisionRecord {
+  const session = sessionIdOf(incoming.wishes.routing.session, incoming.request.headers, incoming.json);
+  return {
+    ...common(gateway, incoming, session),
+    ...undecided(gateway, incoming.json.model),
+    routed: false,
+    reason: 'blocked',
+    facts: factsOf(incoming.json, incoming.surface) ?? {},
   };
 }
 
@@ -83,13 +97,13 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
   const { conversation } = session;
   const pin = conversation === null ? null : await gateway.sessions.find(caller.tenant, conversation, ttlMs);
   const candidates = gateway.holder.current.candidates.map(({ id }) => id);
-  const team = teamOf(gateway.config, caller.tenant);
+  const team = teamOf(gateway, caller.tenant);
   const arm = gateway.trials.draw(team, conversation ?? incoming.request.id);
   const options: Omit<RouteOptions, 'draw' | 'unhealthy'> = {
     ...withinReach(gateway, incoming, routeOptionsOf(wishes.routing, caller, candidates), candidates),
     ...(surface !== 'embeddings' && { shape: surface }),
     ...sessionOptions(pin, json, surface, sessions.sticky, heldBy),
-    ...gateway.exploration.routeOptions(team),
+    ...gateway.exploration.routeOptions(team, caller.rules),
   };
   const draw = conversation === null ? undefined : drawOf(caller.tenant, conversation);
   const decideBy = (router?: Router) => gateway.decide(json as RoutableRequest, options, caller, draw, router);
@@ -147,7 +161,9 @@ function withinReach<T extends Pick<RouteOptions, 'allowed'>>(
 ): T {
   if (heldBy === undefined) return options;
   const canGoOn = (id: string) => {
-    const { targets } = gateway.setup.models.resolve(id, { ...caller, models: undefined });
+    const { models } = gateway.setup;
+    if (models.isOutOfReach(id, caller)) return false;
+    const { targets } = models.resolve(id, { ...caller, models: undefined });
     return heldAmongTargets(heldBy, surface, targets).length > 0;
   };
   const allowed = (options.allowed ?? candidates).filter(canGoOn);

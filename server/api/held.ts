@@ -4,6 +4,7 @@ import type { Caller } from '../callers.ts';
 import type { Target } from '../forward/target.ts';
 import { isObject } from '../forward/usage.ts';
 import type { Gateway } from '../gateway.ts';
+import { holderPlace, mustAllow } from '../governance/policies/place.ts';
 import { accountOf, type HeldObject } from '../held-objects.ts';
 import type { Frame, SurfaceName } from '../protocols/protocol.ts';
 import { type HeldId, heldIdsOf, outputIdOf } from '../protocols/responses/index.ts';
@@ -39,6 +40,9 @@ export async function heldBy(
       `is held by ${other.object.deployment}, but ${first.field} by ${first.object.deployment}; no provider has both`,
     );
   }
+  // Nobody else can go on with it, so a rule against its holder is the answer.
+  const holder = gateway.setup.providers.get(first.object.provider);
+  if (holder !== undefined) mustAllow(caller.rules, holderPlace(holder));
   const model = found.find(({ object }) => object.model !== null)?.object.model ?? null;
   return { account: first.object.deployment, model, field: first.field };
 }

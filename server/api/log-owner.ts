@@ -5,6 +5,7 @@ import { RoutingError } from '../../datasets/index.ts';
 import { demand } from '../callers.ts';
 import type { SqlStore, Store } from '../db/store.ts';
 import type { Gateway } from '../gateway.ts';
+import { withoutSession } from '../privacy/end-user.ts';
 import { eraseUser } from '../privacy/erase.ts';
 import { exportDecisions } from '../privacy/export.ts';
 import { readBody } from './body.ts';
@@ -14,7 +15,7 @@ const Moment = z.iso
   .datetime({ offset: true, error: 'must be a moment like 2026-11-01T00:00:00Z' })
   .transform((t) => new Date(t));
 
-const Query = z.strictObject({
+export const ExportQuery = z.strictObject({
   from: Moment.optional(),
   to: Moment.optional(),
   cursor: z.string().min(1).max(500).optional(),
@@ -22,7 +23,7 @@ const Query = z.strictObject({
   embeddings: z.stringbool().default(false),
 });
 
-const EraseBody = z.strictObject({
+export const EraseBody = z.strictObject({
   /** The id that the client sent with its requests. */
   user: z.string('the id sent as user, safety_identifier or metadata.user_id').min(1).max(10_000),
 });
@@ -30,13 +31,13 @@ const EraseBody = z.strictObject({
 export function logOwnerRoutes(app: FastifyInstance, gateway: Gateway): void {
   app.get('/v1/export/decisions', async ({ caller, query }, reply) => {
     demand(caller, 'export', 'export:embeddings');
-    const { success, data, error } = Query.safeParse(query);
+    const { success, data, error } = ExportQuery.safeParse(query);
     if (!success) {
       const issue = error.issues[0]!;
       const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
       throw new FieldError(
         unknown ?? issue.path.join('.'),
-        unknown === undefined ? issue.message : `no such option; known: ${Object.keys(Query.shape).join(', ')}`,
+        unknown === undefined ? issue.message : `no such option; known: ${Object.keys(ExportQuery.shape).join(', ')}`,
       );
     }
     if (data.embeddings) demand(caller, 'export:embeddings');
@@ -50,7 +51,10 @@ export function logOwnerRoutes(app: FastifyInstance, gateway: Gateway): void {
   app.post('/v1/erase', async ({ caller, body }) => {
     demand(caller, 'erase');
     const { value } = readBody(EraseBody, body);
-    return eraseUser(sqlStoreOf(gateway.store), gateway.endUsers, caller.tenant, value.user);
+    const store = sqlStoreOf(gateway.store);
+    const { endUsers, governance } = gateway;
+    await governance.cache.forget(caller.tenant, endUsers.hashes(caller.tenant, withoutSession(value.user)));
+    return eraseUser(store, endUsers, caller.tenant, value.user);
   });
 }
 

@@ -14,7 +14,7 @@ export function loopbackOnly(app: FastifyInstance, asksNobody: () => boolean): v
     if (!isLoopback(hostnameOf(`http://${host ?? ''}`))) {
       throw new RoutingError(
         'FORBIDDEN_ORIGIN',
-        'this gateway answers to localhost only: call it as http://127.0.0.1, or set POINTSMAN_ALLOW_PUBLIC=1',
+        'this gateway asks nobody for a key, so it answers to localhost only: call it as http://127.0.0.1, or set up keys',
       );
     }
     if (origin !== undefined && !isLoopback(hostnameOf(origin))) {

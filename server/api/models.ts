@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { type Candidate, providerOf } from '../../datasets/catalog/candidate.ts';
 import { RoutingError } from '../../datasets/index.ts';
-import { isAmong } from '../callers.ts';
+import { type Caller, isAmong } from '../callers.ts';
 import type { Gateway } from '../gateway.ts';
 import { refuseAuto } from './exchange.ts';
 
@@ -26,7 +26,7 @@ export function modelsRoute(app: FastifyInstance, gateway: Gateway): void {
       return isAnthropics(request) ? forAnthropic(auto) : auto;
     }
     // Says which model was meant, or that it can be called though the catalog does not know it.
-    const { targets } = models.resolve(id, request.caller);
+    const { targets } = models.resolve(id, governed(gateway, request));
     const { provider } = targets[0]!;
     if (provider.sandbox) throw new RoutingError('UNKNOWN_MODEL', `no model ${id} in the catalog`);
     return { id, object: 'model', created: createdOf(gateway), owned_by: provider.name };
@@ -49,9 +49,14 @@ const autoOf = (gateway: Gateway): Listed => ({
   owned_by: 'pointsman',
 });
 
+/** Under the rules that hold for whatever this caller asks, by its key. */
+const governed = (gateway: Gateway, { caller }: FastifyRequest): Caller =>
+  gateway.governance.policies.govern({ caller, tags: caller.tags, surface: 'models' });
+
 /** What this caller may use: `auto`, the administrators' names, the models. */
-function listed(gateway: Gateway, { caller }: FastifyRequest): Listed[] {
+function listed(gateway: Gateway, request: FastifyRequest): Listed[] {
   const { models } = gateway.setup;
+  const caller = governed(gateway, request);
   const named = (id: string, owner: string): Listed => ({
     id,
     object: 'model',

@@ -10,6 +10,7 @@ import { dropIfStuck } from '../forward/relay.ts';
 import type { Target } from '../forward/target.ts';
 import type { Usage } from '../forward/usage.ts';
 import { type AttemptClock, GivenUp } from '../forward/watch.ts';
+import { FREE_PRICE } from '../governance/limits/forecast.ts';
 import { readChatError } from '../protocols/chat/errors.ts';
 import { SURFACES } from '../protocols/index.ts';
 import type { ProviderReply } from '../providers/provider.ts';
@@ -21,12 +22,15 @@ import { ascii, idHeaders } from './told.ts';
 
 /** Sends the answer, or the error; throws nothing of the provider's doing. */
 export async function pass(passed: Passage): Promise<void> {
-  const { gateway, request, surface, entrant, targets } = passed;
+  const { gateway, request, reply, surface, entrant, targets } = passed;
   const { limits, telemetry } = gateway.governance;
-  const trace = telemetry.begin(request, surface);
+  const trace = telemetry.begin(request, surface, reply);
   const [{ id, provider }] = targets as [Target];
   // What it costs is known when its provider has told: nothing but its being made is set aside.
-  const expected = { model: id, provider: provider.name, inputTokens: 0, outputTokens: 0, costUsd: 0 };
+  const isPaid = passed.metered || passed.runsAnything === true;
+  const price = isPaid ? null : FREE_PRICE;
+  const unknown = { inputTokens: 0, outputTokens: 0, mostOutputTokens: null, answers: 1, price };
+  const expected = { model: id, provider: provider.name, ...unknown };
   const account = await limits.reserve(entrant, expected);
   const note = (attempt: AttemptRecord) => {
     gateway.store.record({ attempt });

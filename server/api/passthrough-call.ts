@@ -10,6 +10,7 @@ import { isObject, type Usage } from '../forward/usage.ts';
 import { AttemptClock, GivenUp, type RequestLife } from '../forward/watch.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Entrant } from '../governance/limits/limits.ts';
+import { holderPlace, mustAllow, placeOf } from '../governance/policies/place.ts';
 import { readChatError } from '../protocols/chat/errors.ts';
 import type { ProviderReply } from '../providers/provider.ts';
 
@@ -32,6 +33,8 @@ export interface Passage {
   readonly headers?: Readonly<Record<string, string>>;
   /** A stream can be sent only once: then nothing but the first target is called. */
   readonly body?: ((target: Target) => string | Uint8Array) | Readable;
+  /** Whatever model the provider has may be run for it: a batch. */
+  readonly runsAnything?: boolean;
   /** The usage that the answer tells is that of this call, not of an earlier one. */
   readonly metered: boolean;
   /** Sees a JSON answer before its client does. @returns the text to send in its place; null: the answer's own */
@@ -139,8 +142,10 @@ export class Calls {
     });
   }
 
+  /** @throws UpstreamFailure, `POLICY_REFUSED` */
   async #call(target: Target, path: string): Promise<Opened> {
-    const { gateway, method, body, headers = {} } = this.#passage;
+    const { gateway, method, body, headers = {}, entrant, runsAnything } = this.#passage;
+    mustAllow(entrant.caller.rules, runsAnything === true ? holderPlace(target.provider, true) : placeOf(target));
     const { answerMs } = gateway.config.timeouts;
     const clock = new AttemptClock(this.#life.signal);
     const startedAt = new Date();

@@ -10,11 +10,12 @@ import type { Target } from '../forward/target.ts';
 import { isObject } from '../forward/usage.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Entrant } from '../governance/limits/limits.ts';
+import { holderPlace, mustAllow } from '../governance/policies/place.ts';
 import { accountOf, type HeldObject } from '../held-objects.ts';
 import { credentialsFor, shorten } from '../models.ts';
 import type { Provider } from '../providers/index.ts';
 import { readBody } from './body.ts';
-import { enter } from './enter.ts';
+import { addedTags, enter } from './enter.ts';
 import { FieldError } from './errors.ts';
 import { heldAs, heldAt } from './held.ts';
 import { pass } from './passthrough-answer.ts';
@@ -45,7 +46,8 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
   });
   app.addHook('preHandler', async (request, reply) => {
     const surface = request.routeOptions.url?.split('/')[2] ?? '';
-    const { entrant } = enter(gateway, request, reply, { surface, requestedModel: '', isAuto: false, chars: 0 });
+    const added = addedTags(request);
+    const { entrant } = enter(gateway, request, reply, { surface, requestedModel: '', isAuto: false, chars: 0, added });
     request.caller = entrant.caller;
     request.entrant = entrant;
   });
@@ -70,9 +72,10 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
     const file = await heldAs(gateway, request.caller, { id: value.input_file_id, field: 'input_file_id' }, ['file']);
     const target = holderOf(gateway, request, file);
     mayRunAnything(request, target.provider);
+    mustAllow(request.caller.rules, holderPlace(target.provider, true));
     const headers = { 'content-type': 'application/json', ...acceptOf(request) };
     const answered = noting(gateway, request, 'batch');
-    const call = { method: 'POST', path: '/batches', headers, body: () => text, answered } as const;
+    const call = { method: 'POST', path: '/batches', headers, body: () => text, answered, runsAnything: true } as const;
     await pass({ ...passing(request, reply, 'batches', target), ...call });
     return reply;
   });
@@ -96,6 +99,11 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
         const field = kind === 'response' ? 'response_id' : `${kind}_id`;
         const object = await heldAs(gateway, request.caller, { id, field }, [kind]);
         const target = holderOf(gateway, request, object);
+        const streams = new URLSearchParams(queryOf(request)).getAll('stream');
+        if (surface === 'responses' && streams.some((asked) => asked !== 'false')) {
+          const isHeld = gateway.governance.guards.holdsAnswers(request.caller);
+          if (isHeld) throw new FieldError('stream', 'under a guardrail of answers, ask for the response as a whole');
+        }
         const at = path.replace(':id', encodeURIComponent(id)) + queryOf(request);
         const call = { method, path: at, headers: acceptOf(request), answered: answered?.(gateway, request, object) };
         await pass({ ...passing(request, reply, surface, target), ...call } as Passage);
@@ -157,14 +165,19 @@ function batchSeen(gateway: Gateway, { caller }: FastifyRequest): Answered {
 }
 
 /** Later turns may name single items of a response. */
-function itemsSeen(gateway: Gateway, { caller }: FastifyRequest, { model }: HeldObject): Answered {
+function itemsSeen(gateway: Gateway, { caller, log }: FastifyRequest, { model }: HeldObject): Answered {
   return async ({ json, target }) => {
     const items = [json.output, json.data].flatMap((list) => (Array.isArray(list) ? list : []));
     const ids = items.flatMap((item) => (isObject(item) && typeof item.id === 'string' ? [item.id] : []));
     const known = await gateway.held.among(caller.tenant, ids);
     const fresh = ids.filter((id) => !known.has(id));
     await gateway.held.hold(fresh.map((id) => ({ ...heldAt(target, caller, 'item', id), model })));
-    return null;
+    // The provider keeps its answer as it was before guardrails changed it. One that is not finished is none yet.
+    if (json.status !== 'completed' && json.status !== 'incomplete') return null;
+    const text = JSON.stringify(json);
+    const request = { model: model ?? '' };
+    const told = await gateway.governance.guards.after({ caller, surface: 'responses', request, text, log });
+    return told.text === text ? null : told.text;
   };
 }
 
@@ -210,7 +223,14 @@ function accountFor(gateway: Gateway, request: FastifyRequest): Target {
   const header = request.headers['x-pointsman-provider'];
   const said = header ?? inQuery;
   const place = header === undefined ? 'provider' : 'x-pointsman-provider';
-  const able = [...providers.values()].filter((one) => one.raw !== undefined && mayUse(request, one));
+  const keeping = [...providers.values()].filter((one) => one.raw !== undefined && mayUse(request, one));
+  const { rules } = request.caller;
+  const able = keeping.filter((one) => rules.allows(holderPlace(one)));
+  // The one that was named, or all that there are.
+  const out = keeping.find(
+    (one) => !able.includes(one) && (one.name === said || (said === undefined && able.length === 0)),
+  );
+  if (out !== undefined) mustAllow(rules, holderPlace(out));
   const names = able.map(({ name }) => name).join(', ');
   if (said === undefined) {
     if (able.length === 1) return targetAt(request, able[0]!);
@@ -231,7 +251,7 @@ function targetAt({ caller }: FastifyRequest, provider: Provider): Target {
   if (credentials.length === 0) {
     throw new RoutingError('PROVIDER_NOT_CONFIGURED', `no key of ${provider.name} is for tenant ${caller.tenant}`);
   }
-  return placeOf(
+  return accountTarget(
     provider,
     credentials.reduce((a, b) => (b.weight > a.weight ? b : a)),
   );
@@ -252,10 +272,11 @@ function holderOf(
       `${shorten(id)} is held by ${deployment}, which is not set up for tenant ${caller.tenant} any more`,
     );
   }
-  return placeOf(provider, credential);
+  mustAllow(caller.rules, holderPlace(provider));
+  return accountTarget(provider, credential);
 }
 
-const placeOf = (provider: Provider, credential: Target['credential']): Target => ({
+const accountTarget = (provider: Provider, credential: Target['credential']): Target => ({
   id: provider.name,
   upstreamModel: '',
   provider,

@@ -9,8 +9,9 @@ import { editMembers } from '../forward/edit-json.ts';
 import type { Target } from '../forward/target.ts';
 import type { Gateway } from '../gateway.ts';
 import { readBody } from './body.ts';
-import { enter } from './enter.ts';
+import { addedTags, enter } from './enter.ts';
 import { FieldError } from './errors.ts';
+import { readWishes } from './knobs.ts';
 import { pass } from './passthrough-answer.ts';
 import { acceptOf, type PassedSurface } from './passthrough-call.ts';
 import { formFields, formTypeOf, onlyField, withField } from './passthrough-form.ts';
@@ -33,8 +34,13 @@ export function passThroughRoutes(app: FastifyInstance, gateway: Gateway): void 
   for (const [path, surface] of Object.entries(JSON_PATHS)) {
     app.post(`/v1${path}`, async (request, reply) => {
       const { text, value } = readBody(Body, request.body);
-      const body = ({ upstreamModel }: Target) => editMembers(text, { model: JSON.stringify(upstreamModel) });
-      await passToModel({ gateway, request, reply, surface, path, model: value.model, type: 'application/json', body });
+      const { text: bare, routing } = readWishes(text, value, request.headers, null);
+      const body = ({ upstreamModel }: Target, seen: string) =>
+        editMembers(seen, { model: JSON.stringify(upstreamModel) });
+      const { model } = value;
+      const type = 'application/json';
+      const words = { json: value, text: bare };
+      await passToModel({ gateway, request, reply, surface, path, model, added: routing.tags, type, body, words });
       return reply;
     });
   }
@@ -47,7 +53,8 @@ export function passThroughRoutes(app: FastifyInstance, gateway: Gateway): void 
         const form = await readForm(request, gateway.config.bodyLimitMb);
         const { field, text } = onlyField(form, formFields(form, type), 'model');
         const body = ({ upstreamModel }: Target) => withField(form, field, upstreamModel);
-        await passToModel({ gateway, request, reply, surface, path, model: text, type, body });
+        const added = addedTags(request);
+        await passToModel({ gateway, request, reply, surface, path, model: text, added, type, body });
         return reply;
       });
     }
@@ -64,19 +71,28 @@ interface ToModel {
   readonly path: string;
   /** As the client named it. */
   readonly model: string;
+  /** Tags that the client added. */
+  readonly added: readonly string[] | undefined;
   readonly type: string;
-  readonly body: (target: Target) => string | Uint8Array;
+  /** What guardrails look at; absent for forms, which are read no further. */
+  readonly words?: { readonly json: z.infer<typeof Body>; readonly text: string };
+  /** @param seen the text, as guardrails leave it */
+  readonly body: (target: Target, seen: string) => string | Uint8Array;
 }
 
-async function passToModel({ gateway, request, reply, surface, path, model, type, body }: ToModel): Promise<void> {
+async function passToModel(passed: ToModel): Promise<void> {
+  const { gateway, request, reply, surface, path, model, added, type, body, words } = passed;
   const { models } = gateway.setup;
-  const entered = enter(gateway, request, reply, { surface, requestedModel: model, isAuto: false, chars: 0 });
+  const entered = enter(gateway, request, reply, { surface, requestedModel: model, isAuto: false, chars: 0, added });
   request.caller = entered.caller;
   if (models.autoOf(model) !== null) throw new FieldError('model', `${surface} is not routed: name a model`);
   const { id, alias, targets: all } = models.resolve(model, request.caller);
   const targets = gateway.healthyFirst(all.filter(({ provider }) => provider.raw !== undefined));
   if (targets.length === 0)
     throw new FieldError('model', `the provider of ${id} has no ${path} that could be passed on`);
+  const { guards } = gateway.governance;
+  const guarded = words && { ...words, caller: entered.caller, surface: 'passed' as const, log: request.log };
+  const seen = guarded === undefined ? '' : (await guards.before(guarded)).text;
   await pass({
     gateway,
     request,
@@ -89,7 +105,7 @@ async function passToModel({ gateway, request, reply, surface, path, model, type
     method: 'POST',
     path,
     headers: { 'content-type': type, ...acceptOf(request) },
-    body,
+    body: (target) => body(target, seen),
     metered: true,
   });
 }

@@ -6,6 +6,7 @@ import { costUsd } from '../../datasets/catalog/price.ts';
 import type { Decision } from '../../router/decision.ts';
 import type { RoutableRequest } from '../../router/request.ts';
 import type { Gateway } from '../gateway.ts';
+import { withoutTrade } from '../governance/limits/soften.ts';
 import type { Auto } from '../models.ts';
 import { teamOf } from '../teams.ts';
 import { readBody } from './body.ts';
@@ -14,7 +15,7 @@ import { FieldError } from './errors.ts';
 import { refuseAuto } from './exchange.ts';
 import { blameRequest, readWishes, routeOptionsOf } from './knobs.ts';
 
-const RouteBody = z.looseObject({
+export const RouteBody = z.looseObject({
   model: z.string().nullish(),
   messages: z.array(z.unknown(), 'must be a list of messages').min(1, 'must hold at least one message').optional(),
   input: z.union([z.string(), z.array(z.unknown())], 'must be a text or a list of items').optional(),
@@ -33,15 +34,16 @@ export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
     const wishes = readWishes(text, body, request.headers, auto);
     const requestedModel = body.model ?? 'auto';
     const asked = { surface: 'route', requestedModel, isAuto: auto !== null, chars: text.length };
-    request.caller = enter(gateway, request, reply, { ...asked, added: wishes.routing.tags }).caller;
+    const { caller, isSoftened } = enter(gateway, request, reply, { ...asked, added: wishes.routing.tags });
+    request.caller = caller;
     if (auto === null) {
       const { id, alias } = models.resolve(body.model!, request.caller);
       return { model: id, routed: false, reason: 'requested', ...(alias !== null && { alias }) };
     }
     refuseAuto(request.caller, body.model ?? 'auto');
-    const { routing } = wishes;
+    const routing = isSoftened ? withoutTrade(wishes.routing) : wishes.routing;
     const candidates = gateway.holder.current.candidates.map(({ id }) => id);
-    const explores = gateway.exploration.routeOptions(teamOf(gateway.config, request.caller.tenant));
+    const explores = gateway.exploration.routeOptions(teamOf(gateway, request.caller.tenant), request.caller.rules);
     const { decision, routerMs } = await gateway
       .decide(
         body as RoutableRequest,

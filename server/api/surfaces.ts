@@ -1,17 +1,19 @@
 /** `POST /v1/chat/completions`, `/v1/responses`, `/v1/messages` and `/v1/embeddings`: one way for all of them. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { costUsd } from '../../datasets/catalog/price.ts';
 import { codeOf } from '../afterwards.ts';
 import type { Gateway } from '../gateway.ts';
+import { GuardrailBlocked } from '../governance/guards/blocked.ts';
+import { askedOutput, FREE_PRICE } from '../governance/limits/forecast.ts';
 import type { Expectation } from '../governance/limits/limits.ts';
+import { withoutTrade } from '../governance/limits/soften.ts';
 import type { SurfaceName } from '../protocols/index.ts';
 import type { Trace } from '../telemetry/telemetry.ts';
 import { answer, answerKept } from './answer.ts';
 import { readBody } from './body.ts';
 import { enter } from './enter.ts';
 import { FieldError } from './errors.ts';
-import { type Exchange, exchangeFor, type Incoming } from './exchange.ts';
+import { blockedRecord, type Exchange, exchangeFor, type Incoming } from './exchange.ts';
 import { heldBy } from './held.ts';
 import { readWishes } from './knobs.ts';
 
@@ -66,7 +68,7 @@ async function handle(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
-  const trace = gateway.governance.telemetry.begin(request, surface);
+  const trace = gateway.governance.telemetry.begin(request, surface, reply);
   try {
     await handleTraced(gateway, surface, request, reply, trace);
   } catch (error) {
@@ -90,21 +92,37 @@ async function handleTraced(
   }
   const wishes = readWishes(text, value, request.headers, auto);
   const asked = { surface, requestedModel: value.model, isAuto: auto !== null, chars: text.length };
-  const { caller, tags, entrant } = enter(gateway, request, reply, { ...asked, added: wishes.routing.tags });
+  const { caller, tags, entrant, isSoftened } = enter(gateway, request, reply, {
+    ...asked,
+    added: wishes.routing.tags,
+  });
   const held = await heldBy(gateway, surface, { text, json: value, caller });
   const guarded = { caller, surface, json: value, text: wishes.text, log: request.log };
-  const { json, text: passed, hits } = await governance.guards.before(guarded);
+  const known = { request, surface, caller, tags, trace, heldBy: held };
+  const {
+    json,
+    text: passed,
+    hits,
+  } = await governance.guards.before(guarded).catch(async (error) => {
+    if (error instanceof GuardrailBlocked) {
+      const blocked: Incoming = { ...known, wishes, json: value, hits: error.hits };
+      gateway.store.record({ decision: blockedRecord(gateway, blocked) });
+      await gateway.store.saved();
+    }
+    throw error;
+  });
   const incoming: Incoming = {
-    ...{ request, surface, json, caller, tags, hits, trace, heldBy: held },
-    wishes: { ...wishes, text: passed },
+    ...{ ...known, json, hits },
+    wishes: { ...wishes, text: passed, routing: isSoftened ? withoutTrade(wishes.routing) : wishes.routing },
   };
-  const kept = await governance.cache.find(incoming);
+  const { kept, headers } = await governance.cache.look(incoming, auto !== null);
   if (kept !== null) {
     await answerKept(gateway, incoming, kept, reply);
     return;
   }
+  reply.headers(headers);
   const exchange = await exchangeFor(gateway, incoming, auto);
-  const account = await governance.limits.reserve(entrant, expectationOf(exchange));
+  const account = await governance.limits.reserve(entrant, expectationOf(exchange, json));
   reply.headers(account.headers);
   try {
     await answer(gateway, incoming, exchange, account, reply);
@@ -114,8 +132,8 @@ async function handleTraced(
 }
 
 /** By the first of the places that may be called. */
-function expectationOf({ targets, expected }: Exchange): Expectation {
-  const { id, provider, candidate } = targets[0]!;
-  const costsNothing = candidate === undefined || provider.sandbox === true;
-  return { model: id, provider: provider.name, ...expected, costUsd: costsNothing ? 0 : costUsd(candidate, expected) };
+function expectationOf({ targets, expected }: Exchange, json: Incoming['json']): Expectation {
+  const { id, provider, candidate = null } = targets[0]!;
+  const price = provider.sandbox === true ? FREE_PRICE : candidate;
+  return { model: id, provider: provider.name, ...expected, ...askedOutput(json), price };
 }

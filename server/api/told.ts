@@ -93,7 +93,7 @@ function explained(record: DecisionRecord, deployment: string): Record<string, s
 }
 
 /** USD in plain decimals, to a thousandth of a cent of a cent. */
-const usd = (amount: number): string => amount.toFixed(8);
+export const usd = (amount: number): string => amount.toFixed(8);
 
 /** Header values carry no other characters. */
 export const ascii = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?');

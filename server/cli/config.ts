@@ -4,7 +4,14 @@ import { Command } from 'commander';
 import { providerOf } from '../../datasets/catalog/candidate.ts';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { RoutingError } from '../../datasets/index.ts';
-import { type ConfigSources, configFile, type GatewayConfig, readConfig, refusePublicHost } from '../config/index.ts';
+import {
+  type ConfigSources,
+  configFile,
+  type GatewayConfig,
+  readConfig,
+  refusePublicHost,
+  withoutKeys,
+} from '../config/index.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
 import { modelsOf } from '../models.ts';
 import { nearest } from '../nearest.ts';
@@ -133,7 +140,7 @@ async function sectionsOf(config: GatewayConfig, { on, off }: ProviderSetup): Pr
         const may = only === undefined ? 'all models' : only.join(', ');
         return `${name}  tenant ${tenant}; ${may}${tags.length > 0 ? `; tags ${tags.join(', ')}` : ''}`;
       }),
-      'none: everybody who reaches it may call',
+      withoutKeys(config),
     ),
   ];
 }

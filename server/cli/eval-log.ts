@@ -1,5 +1,5 @@
 /** `pointsman eval --from-log`: what other policies would have reached on decisions that were logged and judged. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
@@ -21,10 +21,11 @@ import { WHY_LEFT_OUT } from '../learning/learnable.ts';
 import { embeddingsOf, type Log, type RankedSample, type Sample } from '../learning/log.ts';
 import { askedLog } from '../learning/log-client.ts';
 import { type InForce, type LogSource, storedLog } from '../learning/log-stream.ts';
+import { folderLog } from '../log-folder/read.ts';
 import { reportFolder } from './report-folder.ts';
 
 export interface EvalLogOptions {
-  /** NDJSON of {@link LoggedRow}, `.gz` too; without it the log of a gateway is read. */
+  /** NDJSON of {@link LoggedRow}, `.gz` too, or the folder of an exported log; without it the log of a gateway is read. */
   readonly file?: string;
   readonly dataDir?: string;
   readonly databaseUrl?: string;
@@ -52,7 +53,9 @@ export async function runEvalLog(options: EvalLogOptions): Promise<void> {
   const folder = json && out === undefined ? null : reportFolder(out ?? 'reports', FILE_NAME);
   try {
     const { source, rows, policies, leftOut, refused } =
-      options.file === undefined ? await readGateway(options) : await readRows(options.file, options.router ?? []);
+      options.file === undefined || isFolder(options.file)
+        ? await readGateway(options)
+        : await readRows(options.file, options.router ?? []);
     const judged = judgeLog(rows, [asLogged, ...singles(rows), uniform, ...policies], {
       replicates,
       seed,
@@ -151,9 +154,9 @@ const byForecasts = (tolerance: number): LoggedPolicy => ({
 async function readGateway(options: EvalLogOptions): Promise<Source> {
   const { config: file, dataDir, databaseUrl, router } = options;
   const config = readConfig({ file, env: process.env, overrides: { dataDir, databaseUrl } });
-  const where = config.databaseUrl === undefined ? config.dataDir : 'the database';
+  const where = options.file ?? (config.databaseUrl === undefined ? config.dataDir : 'the database');
   const { models: candidates } = await readCatalog(config.catalog);
-  const gateway = await openLog(config);
+  const gateway = options.file === undefined ? await openLog(config) : exportedLog(options.file, config);
   try {
     const routers = await openRouters(await gateway.inForce(), config, router ?? ['in-force']);
     const log = await gateway.read(routers.encoderId);
@@ -178,6 +181,19 @@ async function readGateway(options: EvalLogOptions): Promise<Source> {
   } finally {
     await gateway.close();
   }
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
+/** Which router was in force is not in it: that is the configured one here. */
+function exportedLog(dir: string, { artifact, learning }: GatewayConfig): OpenedLog {
+  const log = folderLog(dir);
+  const artifactDir = resolve(artifact ?? defaultArtifactDir());
+  return {
+    inForce: async () => ({ promoted: null, artifactDir, trainedThrough: null }),
+    read: (encoderId) => log.read(encoderId, learning.maxSamples),
+    close: async () => {},
+  };
 }
 
 type OpenedLog = LogSource & { close(): Promise<void> };

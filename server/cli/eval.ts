@@ -145,7 +145,10 @@ export function evalCommand(): Command {
     .option('--compare <file>', 'an earlier report.json of the same task: show paired differences')
     .option('--freeze <file>', 'write down the task: pool, prices, split, operating points, under one hash')
     .option('--task <file>', 'run a frozen task with its options, and refuse data that is not its')
-    .option('--from-log [file]', "judge other policies on a gateway's log, or on logged rows of any router (NDJSON)")
+    .option(
+      '--from-log [path]',
+      "judge other policies on a gateway's log, on one that was exported (a folder), or on logged rows of any router (NDJSON)",
+    )
     .option('--data-dir <dir>', "with --from-log: the gateway's data folder")
     .option('--database-url <url>', 'with --from-log: its PostgreSQL database')
     .option('--config <file>', 'with --from-log: its configuration')

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** The program `pointsman`: finds the command and loads only that one, so that `--help` is quick. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { type ErrorCode, RoutingError } from '../../datasets/errors.ts';
+import { version } from '../version.ts';
 
 /** Every command in the order of `--help`: what it does in one line, and where it lies. */
 const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
@@ -58,6 +58,14 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'learn from logged decisions and their feedback',
     load: async () => (await import('./retrain.ts')).retrainCommand(),
   },
+  export: {
+    summary: 'write the log as Parquet files, for other engines',
+    load: async () => (await import('./export.ts')).exportCommand(),
+  },
+  db: {
+    summary: 'move, back up and restore the database',
+    load: async () => (await import('./db.ts')).dbCommand(),
+  },
   bench: {
     summary: 'measure how long a decision takes',
     load: async () => (await import('./bench.ts')).benchCommand(),
@@ -73,6 +81,26 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
   doctor: {
     summary: 'say what is set up and reachable, without a secret',
     load: async () => (await import('./doctor.ts')).doctorCommand(),
+  },
+  policy: {
+    summary: 'try, keep and put in force what teams and tags may use',
+    load: async () => (await import('./policy.ts')).policyCommand(),
+  },
+  keys: {
+    summary: 'make and administer the keys that clients call with',
+    load: async () => (await import('./keys.ts')).keysCommand(),
+  },
+  teams: {
+    summary: 'make and administer teams and their projects',
+    load: async () => (await import('./teams.ts')).teamsCommand(),
+  },
+  budgets: {
+    summary: 'make and administer budgets in USD and rates a minute',
+    load: async () => (await import('./budgets.ts')).budgetsCommand(),
+  },
+  audit: {
+    summary: 'show who changed what',
+    load: async () => (await import('./audit.ts')).auditCommand(),
   },
   'provider-keys': {
     summary: 'keep keys of providers in the database, encrypted',
@@ -152,18 +180,6 @@ async function buildProgram(argv: readonly string[]): Promise<Command> {
 
 const descendants = (command: Command): Command[] =>
   command.commands.flatMap((child) => [child as Command, ...descendants(child as Command)]);
-
-function version(): string {
-  // Two levels up from server/cli/, one more from dist/server/cli/.
-  for (const path of ['../../package.json', '../../../package.json']) {
-    try {
-      return (JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string }).version;
-    } catch {
-      // Not here: look one level further up.
-    }
-  }
-  return 'unknown';
-}
 
 async function main(): Promise<void> {
   // A thread's own environment is out of ONNX Runtime's sight: whoever loads it first, it is not to report usage.

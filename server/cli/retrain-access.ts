@@ -7,9 +7,11 @@ import type { GatewayConfig } from '../config/index.ts';
 import { type LockFile, lockOwner } from '../db/lock.ts';
 import { openStore } from '../db/store.ts';
 import { encoderFolder } from '../encoder-folder.ts';
+import { storedTeams } from '../governance/access/teams.ts';
 import { type LearningAdmin, learningAdmin } from '../learning/admin.ts';
 import { type JobOptions, openLearning } from '../learning/jobs/learning.ts';
 import type { Job } from '../learning/jobs/rows.ts';
+import { teamsOver } from '../teams.ts';
 
 /** A job as it comes over HTTP, too: its moments may be texts. */
 export type ToldJob = {
@@ -37,11 +39,12 @@ export async function learningAccess(config: GatewayConfig): Promise<LearningAcc
 const JOBS_SHOWN = 20;
 
 async function accessHere(config: GatewayConfig): Promise<LearningAccess> {
-  const { dataDir, policy, artifact: baseDir, learning: options, rollout, teams, databaseUrl } = config;
+  const { dataDir, policy, artifact: baseDir, learning: options, rollout, databaseUrl } = config;
   if (databaseUrl === undefined) refuseNewFolder(dataDir);
   const { models: candidates } = await readCatalog(config.catalog);
   const encoderDir = config.encoder === undefined ? undefined : await encoderFolder(config.encoder, config);
   const store = await openStore(config);
+  const teams = teamsOver(config.teams, await storedTeams(store.db));
   const context = { store, dataDir, candidates, policy, baseDir, encoderDir, learning: options, rollout, teams };
   // Without pg-boss: who takes a job is settled by its row, and this process looks for it itself.
   const learning = openLearning({ store, context: () => context, triggers: false });

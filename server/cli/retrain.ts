@@ -1,7 +1,7 @@
 /** `pointsman retrain`: learns from logged feedback, says what it found, and promotes only what is not worse. */
 import { Command } from 'commander';
 import { RoutingError } from '../../datasets/errors.ts';
-import { readConfig } from '../config/index.ts';
+import { type GatewayConfig, readConfig } from '../config/index.ts';
 import type { HistoryReport, RollbackReport } from '../learning/admin.ts';
 import { historyText, rollbackText, verdictText } from '../learning/report.ts';
 import type { RetrainReport } from '../learning/retrain.ts';
@@ -28,6 +28,7 @@ interface Options {
   catalog?: string;
   artifact?: string;
   encoder?: boolean;
+  fromLog?: string;
 }
 
 export function retrainCommand(): Command {
@@ -35,6 +36,7 @@ export function retrainCommand(): Command {
     .description('learn from logged decisions and their feedback; promote the result only if it is not worse')
     .option('--dry-run', 'judge only: promote nothing, write nothing down')
     .option('--min-feedback <n>', 'judged answers needed before anything is promoted (default: 50)', positive)
+    .option('--from-log <dir>', 'learn from an exported log (pointsman export --embeddings), not from the gateway’s')
     .option('--encoder', 'learn the encoder anew, too, from the prompts that are kept (privacy.mode)')
     .option('--detach', 'ask for it and do not wait; see --jobs')
     .option('--jobs', 'list the latest retrainings, and how far they are')
@@ -71,6 +73,10 @@ async function run(options: Options): Promise<void> {
   }
   const { config: file, dataDir, databaseUrl, catalog, artifact } = options;
   const config = readConfig({ file, env: process.env, overrides: { dataDir, databaseUrl, catalog, artifact } });
+  if (options.fromLog !== undefined) {
+    await fromFolder(options.fromLog, config, options);
+    return;
+  }
   const access = await learningAccess(config);
   let told: Told | null;
   try {
@@ -79,6 +85,19 @@ async function run(options: Options): Promise<void> {
     await access.close();
   }
   if (told !== null) console.log(options.json ? JSON.stringify(told.report, null, 2) : told.text);
+}
+
+async function fromFolder(dir: string, config: GatewayConfig, options: Options): Promise<void> {
+  const other = [...ALONE.filter((name) => name !== 'dryRun'), 'encoder' as const].find((name) => options[name]);
+  if (other !== undefined) {
+    throw new RoutingError('INVALID_CONFIG', `${flag(other)} does not go with --from-log`);
+  }
+  const { dryRun, minFeedback, seed } = options;
+  const { say, clear } = progress(options);
+  say(`reading ${dir}, refitting, comparing`);
+  const { retrainFrom } = await import('./retrain-folder.ts');
+  const report = await retrainFrom(dir, config, { dryRun, minFeedback, seed }).finally(clear);
+  console.log(options.json ? JSON.stringify(report, null, 2) : verdictText(report));
 }
 
 const flag = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

@@ -27,6 +27,8 @@ Stop with Ctrl-C: answers in flight are finished, and everything is written down
     .action(async ({ config, ...overrides }) => {
       const running = await startGateway({ file: config, env: process.env, overrides });
       console.log(greeting(running));
+      // After the greeting, which people read, the log, which machines keep.
+      running.tellOfAccess();
       stopOnSignals(running);
     });
 }
@@ -59,7 +61,9 @@ function stopOnSignals(running: RunningGateway): void {
   process.on('unhandledRejection', (error) => console.error('unexpected:', error));
 }
 
-function greeting({ url, gateway, providers, store, routerProblem }: RunningGateway): string {
+const OPEN = 'NOBODY IS ASKED FOR ONE: whoever reaches this address may do everything';
+
+function greeting({ url, gateway, providers, store, routerProblem, adminKeyFile }: RunningGateway): string {
   const { holder, config, baseline } = gateway;
   const router = holder.current;
   const on = [...providers.on.values()].map(({ name, address }) => `${name} (${address})`);
@@ -68,8 +72,8 @@ function greeting({ url, gateway, providers, store, routerProblem }: RunningGate
     .filter(Boolean);
   const database = store.kind === 'embedded' ? `embedded, in ${config.dataDir}` : 'PostgreSQL';
   // Whoever set up keys has to send one.
-  const key = gateway.setup.callers.areAsked ? 'YOUR_KEY' : 'unused';
-  const header = gateway.setup.callers.areAsked ? ` -H 'authorization: Bearer YOUR_KEY'` : '';
+  const key = gateway.areAsked ? 'YOUR_KEY' : 'unused';
+  const header = gateway.areAsked ? ` -H 'authorization: Bearer YOUR_KEY'` : '';
   const lines = [
     '',
     `  Pointsman listens on ${url}`,
@@ -79,6 +83,8 @@ function greeting({ url, gateway, providers, store, routerProblem }: RunningGate
     `  baseline    ${baseline.id}, what savings are counted against`,
     `  router      ${router.artifactHash.slice(0, 12)}${routerProblem === null ? '' : `, the base: ${routerProblem}`}`,
     `  database    ${database}`,
+    `  keys        ${gateway.areAsked ? 'are asked for' : OPEN}`,
+    ...(adminKeyFile === null ? [] : [`  admin key   written to ${adminKeyFile}, for its owner alone to read`]),
     '',
     '  Try it:',
     '',

@@ -4,6 +4,7 @@ import { AllowList } from '../egress/allow-list.ts';
 import { nearest } from '../nearest.ts';
 import { patternFault } from '../verify/pattern-engine.ts';
 import { KNOWN_PROVIDERS, PROVIDER_TYPES } from './known-providers.ts';
+import { isLoopback } from './listen.ts';
 import type { GatewayConfig } from './schema.ts';
 import type { Problem } from './yaml-text.ts';
 
@@ -22,6 +23,7 @@ export function contradictions(config: GatewayConfig): Problem[] {
   checkReach(config, say);
   checkVerifiers(config, say);
   checkAudit(config, say);
+  checkOidc(config, say);
   return problems;
 }
 
@@ -180,6 +182,27 @@ function isAllowed(url: URL, allow: readonly string[]): boolean {
   } catch {
     // An entry that is no host is told by the guard itself.
     return true;
+  }
+}
+
+/** Sign-in needs all of its parts, and what comes over it has to come from the provider itself. */
+function checkOidc({ oidc }: GatewayConfig, say: Said): void {
+  const { issuer, groups } = oidc;
+  const parts = ['issuer', 'clientId', 'publicUrl'] as const;
+  const missing = parts.filter((part) => oidc[part] === undefined);
+  if (missing.length > 0 && missing.length < parts.length) {
+    say(['oidc'], `sign-in needs ${parts.join(', ')}; missing: ${missing.join(', ')}`);
+  }
+  if (issuer?.startsWith('http:') && !isLoopback(new URL(issuer).hostname)) {
+    say(['oidc', 'issuer'], 'must be https; http is for providers on this machine only');
+  }
+  if (missing.length === 0 && Object.keys(groups).length === 0) {
+    say(['oidc', 'groups'], 'nobody could come in: map at least one group to a role');
+  }
+  for (const [group, { role, team }] of Object.entries(groups)) {
+    if (role === 'admin' && team !== undefined) {
+      say(['oidc', 'groups', group, 'team'], 'an admin reaches every team; leave team out, or make it a manager');
+    }
   }
 }
 

@@ -1,15 +1,31 @@
-/** Who could reach the gateway at an address: refused where strangers could and nobody asks them for a key. */
+/** Who could reach the gateway at an address, and so whether callers are asked for a key there. */
 import { RoutingError } from '../../datasets/index.ts';
 import type { GatewayConfig } from './schema.ts';
 
-/** @throws `INVALID_CONFIG` when strangers could reach a gateway that asks nobody for a key */
-export function refusePublicHost(config: Pick<GatewayConfig, 'host' | 'allowPublic' | 'keys'>): void {
-  if (!config.allowPublic && config.keys.length === 0 && !isLoopback(config.host)) {
+type Asked = Pick<GatewayConfig, 'host' | 'allowPublic' | 'auth'>;
+
+/**
+ * When callers are asked for a key. `auto`: as soon as there is any; beyond this machine always, unless the operator says
+ * (`allowPublic`) that something in front of the gateway keeps strangers out.
+ */
+export function askingOf({ auth, host, allowPublic }: Asked): 'always' | 'if-any' | 'never' {
+  if (auth === 'none') return 'never';
+  return auth === 'required' || (!allowPublic && !isLoopback(host)) ? 'always' : 'if-any';
+}
+
+/** What it means that the configuration has no keys, for people. */
+export const withoutKeys = (config: Asked): string =>
+  askingOf(config) === 'always'
+    ? 'none here, but keys are asked for: where nobody has one, an admin’s is made at the start'
+    : 'none: everybody who reaches it may call';
+
+/** @throws `INVALID_CONFIG` when strangers could reach a gateway that is told to ask nobody for a key */
+export function refusePublicHost({ auth, host }: Asked): void {
+  if (auth === 'none' && !isLoopback(host)) {
     throw new RoutingError(
       'INVALID_CONFIG',
-      `host ${config.host}: no client keys are set up, so the gateway listens on this machine only. ` +
-        'Set up keys in pointsman.yaml, use 127.0.0.1 (is HOST set in your shell?), or set POINTSMAN_ALLOW_PUBLIC=1 ' +
-        '(allowPublic: true) if something in front of it keeps strangers out.',
+      `host ${host}: auth: none asks nobody for a key, which is for this machine only. ` +
+        'Use 127.0.0.1 (is HOST set in your shell?), or auth: auto, which asks for keys beyond this machine',
     );
   }
 }

@@ -100,6 +100,8 @@ export const Timeouts = z.strictObject({
   ),
   idleMs: milliseconds(60_000).describe('Silence in the middle of a stream, ms.'),
   totalMs: milliseconds(600_000).describe('One request, all attempts together, ms.'),
+  headersMs: milliseconds(15_000).describe('A client’s headers, from the opening of its connection, ms.'),
+  requestMs: milliseconds(300_000).describe('A client’s whole request, body included, ms.'),
   shutdownMs: milliseconds(10_000).describe('What a shutdown waits for answers in flight, ms.'),
 });
 export type Timeouts = z.infer<typeof Timeouts>;
@@ -239,7 +241,9 @@ export const EgressConfig = z.strictObject({
 export const GatewayConfig = z.strictObject({
   host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
   port: Port.default(8787).describe('Port to listen on; 0 takes any free one.'),
-  allowPublic: Flag.default(false).describe('Listen beyond this machine although callers are not authenticated.'),
+  allowPublic: Flag.default(false).describe(
+    'Something in front keeps strangers out: beyond this machine, too, nobody is asked for a key while there is none.',
+  ),
   dataDir: z.string().min(1).default('.pointsman').describe('Embedded database, spool, promoted routers.'),
   databaseUrl: z
     .string()
@@ -309,7 +313,7 @@ export const GatewayConfig = z.strictObject({
   keys: z
     .array(ClientKey)
     .default([])
-    .describe('Who may call. None: everybody who can reach it, which is this machine only unless allowPublic.'),
+    .describe('Who may call, beside keys made with pointsman keys. When a key is asked for: see auth.'),
   timeouts: Timeouts.prefault({}).describe('How long is waited for what, ms.'),
   retry: RetryConfig.prefault({}).describe('Tries before the first byte.'),
   sessions: SessionConfig.prefault({}).describe('Conversations and agents.'),

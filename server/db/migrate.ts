@@ -35,9 +35,24 @@ const MIGRATION_LOCK = 7_240_118;
 /**
  * Applies what is missing, all of it or nothing. The bookkeeping table is drizzle-kit's
  * own, so its tools read the same history.
+ * @param wanted those of this build, oldest first
  * @returns how many were applied
  */
-export async function migrate(session: Session): Promise<number> {
+export async function migrate(session: Session, wanted: readonly Migration[] = migrationList()): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await migrateOnce(session, wanted);
+    } catch (error) {
+      // Gateways of the version before may be at work: one that waits for us while we wait for it.
+      if (tries === MOST_TRIES || (error as { code?: string }).code !== DEADLOCK) throw error;
+    }
+  }
+}
+
+const MOST_TRIES = 5;
+const DEADLOCK = '40P01';
+
+async function migrateOnce(session: Session, wanted: readonly Migration[]): Promise<number> {
   await session.query('begin');
   try {
     await session.query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
@@ -47,7 +62,7 @@ export async function migrate(session: Session): Promise<number> {
     );
     const rows = await session.query('select hash from drizzle.__drizzle_migrations');
     const applied = new Set(rows.map(({ hash }) => hash));
-    const missing = migrationList().filter(({ hash }) => !applied.has(hash));
+    const missing = wanted.filter(({ hash }) => !applied.has(hash));
     for (const { hash, createdAt, statements } of missing) {
       for (const statement of statements) await session.query(statement);
       await session.query('insert into drizzle.__drizzle_migrations (hash, created_at) values ($1, $2)', [

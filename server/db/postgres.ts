@@ -16,6 +16,8 @@ export async function openPostgres(databaseUrl: string): Promise<Connection> {
     query_timeout: QUERY_TIMEOUT_MS,
     keepAlive: true,
     application_name: 'pointsman',
+    // Our statements take milliseconds; to compile one with a hundred sums takes longer than to run it.
+    onConnect: (client) => client.query('set jit = off').then(() => undefined),
   });
   // A connection lost while idle is replaced by the next query; without a listener it would end the process.
   pool.on('error', () => {});

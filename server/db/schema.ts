@@ -69,11 +69,11 @@ const count = customType<{ data: number; driverData: unknown }>({
   fromDriver: Number,
 });
 
-/** One row per request answered. */
+/** One row per request answered. Partitioned by month, as `attempts` and `texts` are (partitions.ts). */
 export const decisions = pgTable(
   'decisions',
   {
-    id: cleanText('id').primaryKey(),
+    id: cleanText('id').notNull(),
     createdAt: moment('created_at').notNull(),
     tenant: cleanText('tenant').notNull(),
     key: cleanText('key'),
@@ -126,7 +126,9 @@ export const decisions = pgTable(
     cached: boolean('cached').notNull().default(false),
   },
   (t) => [
+    primaryKey({ columns: [t.id, t.createdAt] }),
     index('decisions_created_at').on(t.createdAt),
+    index('decisions_team').on(t.tenant, t.createdAt),
     index('decisions_end_user').on(t.tenant, t.endUser),
     index('decisions_session').on(t.tenant, t.session),
   ],
@@ -136,21 +138,21 @@ export const decisions = pgTable(
 export const texts = pgTable(
   'texts',
   {
-    decisionId: cleanText('decision_id').primaryKey(),
+    decisionId: cleanText('decision_id').notNull(),
     createdAt: moment('created_at').notNull(),
     /** Personal data and secrets were masked before it was written. */
     redacted: boolean('redacted').notNull(),
     prompt: cleanText('prompt').notNull(),
     answer: cleanText('answer'),
   },
-  (t) => [index('texts_created_at').on(t.createdAt)],
+  (t) => [primaryKey({ columns: [t.decisionId, t.createdAt] }), index('texts_created_at').on(t.createdAt)],
 );
 
 /** One row per call to a provider. */
 export const attempts = pgTable(
   'attempts',
   {
-    id: cleanText('id').primaryKey(),
+    id: cleanText('id').notNull(),
     decisionId: cleanText('decision_id').notNull(),
     ordinal: integer('ordinal').notNull(),
     provider: cleanText('provider').notNull(),
@@ -170,7 +172,7 @@ export const attempts = pgTable(
     firstByteMs: doublePrecision('first_byte_ms'),
     totalMs: doublePrecision('total_ms').notNull(),
   },
-  (t) => [index('attempts_decision_id').on(t.decisionId)],
+  (t) => [primaryKey({ columns: [t.id, t.startedAt] }), index('attempts_decision_id').on(t.decisionId)],
 );
 
 /** What users, checks and judges said of an answer. Append-only. */
@@ -534,6 +536,140 @@ export const cachedAnswers = pgTable(
   },
   (t) => [index('cached_answers_expires_at').on(t.expiresAt), index('cached_answers_tenant').on(t.tenant)],
 );
+
+/** Steps of the histograms of milliseconds: six to a decade from 10 ms on, one below, the last without an end (usage/histogram.ts). */
+export const HISTOGRAM_BINS = 28;
+
+const bins = (letter: string) =>
+  Object.fromEntries(
+    Array.from({ length: HISTOGRAM_BINS }, (_, k) => [`${letter}${k}`, integer(`${letter}${k}`).notNull().default(0)]),
+  );
+
+const total = (name: string) => bigint(name, { mode: 'number' }).notNull().default(0);
+const amount = (name: string) => doublePrecision(name).notNull().default(0);
+
+/** Sums over requests, as `usage/contract.ts` has them. */
+const usageSums = () => ({
+  requests: total('requests'),
+  routed: total('routed'),
+  errors: total('errors'),
+  cached: total('cached'),
+  guarded: total('guarded'),
+  blocked: total('blocked'),
+  inputTokens: total('input_tokens'),
+  outputTokens: total('output_tokens'),
+  costUsd: amount('cost_usd'),
+  compared: total('compared'),
+  comparedCostUsd: amount('compared_cost_usd'),
+  baselineCostUsd: amount('baseline_cost_usd'),
+  judged: total('judged'),
+  qualitySum: amount('quality_sum'),
+  /** Judged answers of which something had been predicted. */
+  forecast: total('forecast'),
+  predictedSum: amount('predicted_sum'),
+  ...bins('h'),
+});
+
+const step = () => text('step').$type<'hour' | 'day'>().notNull();
+
+/** The log rolled up: an hour, or a day, of everything that it can be asked by. '' is what a row has none of. */
+export const usageCells = pgTable(
+  'usage_cells',
+  {
+    step: step(),
+    at: moment('at').notNull(),
+    team: cleanText('team').notNull(),
+    project: cleanText('project').notNull(),
+    key: cleanText('key').notNull(),
+    /** The model that answered, else the one decided for. */
+    model: cleanText('model').notNull(),
+    provider: cleanText('provider').notNull(),
+    artifact: text('artifact').notNull(),
+    surface: cleanText('surface').notNull(),
+    reason: text('reason').notNull(),
+    ...usageSums(),
+  },
+  (t) => [index('usage_cells_at').on(t.step, t.at, t.team)],
+);
+
+/** The same by team and one more dimension (`all`: by none), which is what most questions need and a hundredth of the rows. */
+export const usageSlices = pgTable(
+  'usage_slices',
+  {
+    step: step(),
+    at: moment('at').notNull(),
+    team: cleanText('team').notNull(),
+    dimension: text('dimension').notNull(),
+    value: cleanText('value').notNull(),
+    ...usageSums(),
+  },
+  (t) => [index('usage_slices_at').on(t.dimension, t.step, t.at, t.team)],
+);
+
+/** Calls upstream, rolled up. `h…` are whole calls that went well, `f…` their first bytes. */
+export const usageCalls = pgTable(
+  'usage_calls',
+  {
+    step: step(),
+    at: moment('at').notNull(),
+    team: cleanText('team').notNull(),
+    provider: cleanText('provider').notNull(),
+    model: cleanText('model').notNull(),
+    deployment: cleanText('deployment').notNull(),
+    calls: total('calls'),
+    errors: total('errors'),
+    cancelled: total('cancelled'),
+    ...bins('h'),
+    ...bins('f'),
+  },
+  (t) => [index('usage_calls_at').on(t.step, t.at, t.team)],
+);
+
+/** Predicted against judged quality, an hour, in ten bins of the prediction. */
+export const usageCalibration = pgTable(
+  'usage_calibration',
+  {
+    at: moment('at').notNull(),
+    team: cleanText('team').notNull(),
+    artifact: text('artifact').notNull(),
+    bin: integer('bin').notNull(),
+    judged: total('judged'),
+    predictedSum: amount('predicted_sum'),
+    observedSum: amount('observed_sum'),
+  },
+  (t) => [index('usage_calibration_at').on(t.at, t.team)],
+);
+
+/**
+ * What was written since the last roll-up, by triggers and in the same transaction: nothing is missed, whatever its time
+ * and whoever wrote it. Rows are only ever added, and taken away by the roll-up.
+ */
+export const usageTouched = pgTable('usage_touched', {
+  /** An hour of a team that got decisions; null where only the decisions are known. Of `said`: since when they are waited for. */
+  at: moment('at'),
+  team: text('team'),
+  decisions: text('decisions').array(),
+  /** Something was said of these decisions. */
+  said: boolean('said').notNull().default(false),
+});
+
+/** Hours that are to be rolled up anew; without a team: all teams of the hour. */
+export const usagePending = pgTable('usage_pending', {
+  at: moment('at').notNull(),
+  team: text('team'),
+});
+
+/** How far the roll-up is: `rolled` up to when, and `seeded` once with what was there before. */
+export const usageState = pgTable('usage_state', {
+  name: text('name').primaryKey(),
+  at: moment('at').notNull(),
+});
+
+/** The newest decision of a team that was deleted for its age: hours up to there are never rolled up anew. */
+export const usageKept = pgTable('usage_kept', {
+  team: cleanText('team').primaryKey(),
+  through: moment('through').notNull(),
+});
 
 /** {@link storableText} in all of a JSON value. */
 export function storable(value: unknown): unknown {

@@ -1,8 +1,9 @@
 /** The record of what happened: written behind the answers, read by people and by learning. */
 import { join } from 'node:path';
-import { asc, eq } from 'drizzle-orm';
+import { and, asc, between, eq } from 'drizzle-orm';
 import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { type Connection, databaseError } from './connection.ts';
+import { timesOfId } from './decision-id.ts';
 import { openEmbedded } from './embedded.ts';
 import { insertRows } from './insert.ts';
 import { acquireLock, type Lock } from './lock.ts';
@@ -72,6 +73,19 @@ export async function openStore(options: StoreOptions): Promise<SqlStore> {
   }
 }
 
+/** Looked for in its month first. */
+async function decisionRow(db: PgRemoteDatabase, id: string) {
+  const times = timesOfId(id);
+  if (times !== null) {
+    const found = await db
+      .select()
+      .from(decisions)
+      .where(and(eq(decisions.id, id), between(decisions.createdAt, times.from, times.to)));
+    if (found.length > 0) return found;
+  }
+  return db.select().from(decisions).where(eq(decisions.id, id));
+}
+
 const READY_TIMEOUT_MS = 2_000;
 
 async function storeOn(connection: Connection, lock: Lock | null, options: StoreOptions): Promise<SqlStore> {
@@ -112,7 +126,7 @@ async function storeOn(connection: Connection, lock: Lock | null, options: Store
       // Taken first: what is written while we read must not be missed on both sides.
       const pending = writer.pending;
       const [written, calls, verdicts] = await Promise.all([
-        db.select().from(decisions).where(eq(decisions.id, id)),
+        decisionRow(db, id),
         db.select().from(attempts).where(eq(attempts.decisionId, id)).orderBy(asc(attempts.ordinal)),
         db.select().from(feedback).where(eq(feedback.decisionId, id)).orderBy(asc(feedback.createdAt)),
       ]).catch((error) => {

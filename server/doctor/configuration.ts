@@ -1,6 +1,6 @@
 /** What the configuration says that no provider need be asked about: names that lead somewhere, who may call. */
 import type { Catalog } from '../../datasets/catalog/candidate.ts';
-import { type GatewayConfig, refusePublicHost } from '../config/index.ts';
+import { type GatewayConfig, refusePublicHost, withoutKeys } from '../config/index.ts';
 import { modelsOf } from '../models.ts';
 import type { ProviderSetup } from '../providers/index.ts';
 import { judgeTrouble } from '../verify/judge.ts';
@@ -74,9 +74,9 @@ export function examineClients(config: GatewayConfig): Check[] {
     refusePublicHost(config);
     checks.push(ok('clients', 'address', `listens on ${host}:${port}`));
   } catch (error) {
-    checks.push(problem('clients', 'address', wordsOf(error), 'set up keys, or host: 127.0.0.1'));
+    checks.push(problem('clients', 'address', wordsOf(error), 'auth: auto, or host: 127.0.0.1'));
   }
-  if (keys.length === 0) checks.push(note('clients', 'keys', 'none: everybody who reaches it may call'));
+  if (keys.length === 0) checks.push(note('clients', 'keys', withoutKeys(config)));
   for (const { name, tenant, models } of keys) {
     checks.push(ok('clients', name, `tenant ${tenant}; ${models === undefined ? 'all models' : models.join(', ')}`));
   }

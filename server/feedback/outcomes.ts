@@ -24,15 +24,22 @@ export interface LabelOptions {
    * disk while the database was away may be older: once in a while do without. Default: all.
    */
   readonly since?: Date;
+  /** Looks at these decisions alone. */
+  readonly decisions?: readonly string[];
 }
 
 /** Brings outcomes up to what was said; rows that change nothing are not written. @throws `DATABASE_UNAVAILABLE` */
-export async function labelOutcomes({ db }: Pick<SqlStore, 'db'>, { since }: LabelOptions = {}): Promise<void> {
+export async function labelOutcomes(
+  { db }: Pick<SqlStore, 'db'>,
+  { since, decisions: ids }: LabelOptions = {},
+): Promise<void> {
   // An array: without statistics, which the embedded database never gathers, a join would read all of the log.
   const recent =
-    since === undefined
-      ? sql`true`
-      : sql`f.decision_id = any(array(
+    ids !== undefined
+      ? sql`f.decision_id = any(array(select jsonb_array_elements_text(${JSON.stringify(ids)}::jsonb)))`
+      : since === undefined
+        ? sql`true`
+        : sql`f.decision_id = any(array(
           select distinct decision_id from ${feedback} where created_at >= ${since.toISOString()}::timestamptz))`;
   await db
     .execute(sql`

@@ -138,7 +138,7 @@ export async function indexLog(
 }
 
 /** Tells what teaches from what does not, and counts the latter. */
-class Sieve {
+export class Sieve {
   readonly leftOut = { notAnswered: 0, sandbox: 0, notRouted: 0, otherEncoder: 0 };
   /** There was more than the limit. */
   limited = false;

@@ -14,7 +14,7 @@ import { clearAlarmsRaisedBy } from '../drift/alarms.ts';
 import { labelOutcomes } from '../feedback/outcomes.ts';
 import { artifactDir, artifactsFolder, keepArtifact, unusablePromotion } from './artifacts.ts';
 import type { FitResult } from './fit.ts';
-import { fitInput } from './fit-input.ts';
+import { type FitMessage, fitInput } from './fit-input.ts';
 import { fitInThread } from './fit-thread.ts';
 import { type Comparison, DEFAULT_GATE, type GateOptions, type Verdict } from './gate.ts';
 import type { LeftOut } from './learnable.ts';
@@ -41,6 +41,10 @@ export interface LearningContext {
   readonly rollout?: GatewayConfig['rollout'] | undefined;
   /** Which are protected. Default: none. */
   readonly teams?: GatewayConfig['teams'] | undefined;
+  /** What is learned from, where that is no log of the store: an exported one. */
+  readonly log?:
+    | { fitInput(asked: { readonly encoderId: string; readonly maxSamples: number }): AsyncIterable<FitMessage> }
+    | undefined;
   /** Who computes. Default: a thread of its own. */
   readonly fit?: typeof fitInThread | undefined;
 }
@@ -154,7 +158,9 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
         encoder,
         learning: { halfLifeDays, hints, maxTeamShare, maxKeyShare },
       },
-      fitInput(store, { encoderId: ground.encoderId, maxSamples, texts: encoder }),
+      context.log === undefined
+        ? fitInput(store, { encoderId: ground.encoderId, maxSamples, texts: encoder })
+        : context.log.fitInput({ encoderId: ground.encoderId, maxSamples }),
       { signal, onProgress: (_, share) => void step('fitting and comparing', 0.1 + 0.8 * share).catch(() => {}) },
     );
   const result = await (dryRun ? inScratch(fitted) : fitted(artifactsFolder(dataDir)));

@@ -1,9 +1,10 @@
-/** Takes a person out of the log: texts, embeddings, facts, verdicts and pins go; what was called and what it cost stays, of nobody. */
+/** Takes a person out of the log: texts, answers kept for the same request, embeddings, facts, verdicts and pins go; what was called and what it cost stays, of nobody. */
 import { and, eq, inArray, or, sql } from 'drizzle-orm';
 import { databaseError } from '../db/connection.ts';
 import { decisions, feedback, outcomes, texts } from '../db/schema.ts';
 import { deletePins } from '../db/sessions.ts';
 import type { SqlStore } from '../db/store.ts';
+import { deleteAnswersOf } from '../governance/cache/shared-answers.ts';
 import { type EndUsers, withoutSession } from './end-user.ts';
 
 export interface Erased {
@@ -17,7 +18,13 @@ const BATCH = 500;
 
 /** Texts and verdicts are written anew without what was deleted; of the large table the room is freed. */
 async function rewrite(db: SqlStore['db']): Promise<void> {
-  for (const what of ['vacuum full texts', 'vacuum full feedback', 'vacuum decisions', 'checkpoint']) {
+  for (const what of [
+    'vacuum full texts',
+    'vacuum full feedback',
+    'vacuum full cached_answers',
+    'vacuum decisions',
+    'checkpoint',
+  ]) {
     await db.execute(sql.raw(what));
   }
 }
@@ -32,13 +39,15 @@ async function rewrite(db: SqlStore['db']): Promise<void> {
 export async function eraseUser(store: SqlStore, users: EndUsers, tenant: string, user: string): Promise<Erased> {
   const { db } = store;
   await store.flush();
+  const hashes = users.hashes(tenant, withoutSession(user));
   const whose = and(
     eq(decisions.tenant, tenant),
     // Where a client told no conversation, the user's id is what the session is called.
-    or(inArray(decisions.endUser, users.hashes(tenant, withoutSession(user))), eq(decisions.session, user)),
+    or(inArray(decisions.endUser, hashes), eq(decisions.session, user)),
   );
   let [rows, verdicts, kept] = [0, 0, 0];
   try {
+    const answers = await deleteAnswersOf(db, tenant, hashes);
     for (;;) {
       const found = await db
         .select({ id: decisions.id, session: decisions.session })
@@ -47,7 +56,7 @@ export async function eraseUser(store: SqlStore, users: EndUsers, tenant: string
         .limit(BATCH);
       if (found.length === 0) {
         // The embedded database has nobody who cleans up after it.
-        if (store.kind === 'embedded' && rows > 0) await rewrite(db);
+        if (store.kind === 'embedded' && rows + answers > 0) await rewrite(db);
         return { decisions: rows, feedback: verdicts, texts: kept };
       }
       const ids = found.map(({ id }) => id);

@@ -2,8 +2,10 @@
 import { and, eq, inArray, isNotNull, lt, notInArray, type SQL, sql } from 'drizzle-orm';
 import type { GatewayConfig } from '../config/index.ts';
 import { databaseError } from '../db/connection.ts';
+import { dropPartition, type PARTITIONED, type PartitionedTable, partitionsOf } from '../db/partitions.ts';
 import { attempts, decisions, feedback, outcomes, texts } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
+import { keepSums } from '../usage/roll-up.ts';
 
 export interface Deleted {
   readonly decisions: number;
@@ -19,7 +21,8 @@ const BATCH = 500;
 
 /**
  * Deletes decisions with their calls, verdicts, outcomes and texts once they are past their team's age; takes embeddings
- * and texts away when they are past theirs. Rows whose decision never came go by their own age.
+ * and texts away when they are past theirs. Rows whose decision never came go by their own age. Months of which nothing
+ * is to be kept are dropped whole, the rest row by row. Sums of what was used stay.
  * @throws `DATABASE_UNAVAILABLE`; what was deleted by then stays deleted
  */
 export async function deleteExpired(store: SqlStore, settings: Settings, now = new Date()): Promise<Deleted> {
@@ -31,6 +34,8 @@ export async function deleteExpired(store: SqlStore, settings: Settings, now = n
     const own = Object.entries(teams).flatMap(([name, { retentionDays }]) =>
       retentionDays === undefined ? [] : [{ name, retentionDays }],
     );
+    await keepWhatIsRolledUp(store, own, privacy.retentionDays, before);
+    rows += await dropMonths(store, settings, before);
     for (const { name, retentionDays } of own) {
       const old = and(eq(decisions.tenant, name), lt(decisions.createdAt, before(retentionDays)))!;
       rows += await inBatches(() => deleteDecisions(db, old));
@@ -51,6 +56,78 @@ export async function deleteExpired(store: SqlStore, settings: Settings, now = n
   } catch (error) {
     throw databaseError(error);
   }
+}
+
+interface TeamAge {
+  readonly name: string;
+  readonly retentionDays: number;
+}
+
+/** Before anything is deleted: roll-ups of what was deleted must not be made anew. */
+async function keepWhatIsRolledUp(
+  store: SqlStore,
+  own: readonly TeamAge[],
+  others: number | null,
+  before: (days: number) => Date,
+): Promise<void> {
+  for (const { name, retentionDays } of own) await keepSums(store, [name], before(retentionDays));
+  if (others === null) return;
+  const names = new Set(own.map(({ name }) => name));
+  const teams = (await teamsOnRecord(store.db)).filter((team) => !names.has(team));
+  await keepSums(store, teams, before(others));
+}
+
+/** From team to team by the index. */
+async function teamsOnRecord(db: SqlStore['db']): Promise<string[]> {
+  const rows = (await db.execute(sql`
+    with recursive teams(name) as (
+      (select tenant from ${decisions} order by tenant limit 1)
+      union all
+      select (select d.tenant from ${decisions} d where d.tenant > teams.name order by d.tenant limit 1)
+      from teams where teams.name is not null
+    )
+    select name from teams where name is not null`)) as unknown as { name: string }[];
+  return rows.map(({ name }) => name);
+}
+
+/** Months that are past the age of every team. @returns decisions that went with them */
+async function dropMonths(
+  store: SqlStore,
+  { privacy, teams }: Settings,
+  before: (days: number) => Date,
+): Promise<number> {
+  const { retentionDays, textDays } = privacy;
+  const ages = Object.values(teams).flatMap((team) => team.retentionDays ?? []);
+  const age = retentionDays === null ? null : Math.max(retentionDays, ...ages);
+  const textAge = textDays === null ? age : age === null ? textDays : Math.min(age, textDays);
+  let rows = 0;
+  // Decisions last: by them their verdicts are found.
+  for (const table of ['texts', 'attempts', 'decisions'] satisfies (keyof typeof PARTITIONED)[]) {
+    const days = table === 'texts' ? textAge : age;
+    if (days === null) continue;
+    const end = before(days).getTime();
+    for (const part of await partitionsOf(store.db, table as PartitionedTable)) {
+      if (part.end > end) break;
+      if (table === 'decisions') rows += await emptied(store.db, part.name);
+      await dropPartition(store, part.name);
+    }
+  }
+  return rows;
+}
+
+/** Verdicts and outcomes of a month go, which lie in tables of their own. @returns its decisions */
+async function emptied(db: SqlStore['db'], month: string): Promise<number> {
+  for (const table of ['feedback', 'outcomes']) {
+    await inBatches(async () => {
+      const gone = (await db.execute(
+        sql.raw(`delete from ${table} where ctid = any(array(
+          select f.ctid from ${table} f join ${month} d on d.id = f.decision_id limit ${BATCH})) returning 1`),
+      )) as unknown as unknown[];
+      return gone.length;
+    });
+  }
+  const [row] = (await db.execute(sql.raw(`select count(*)::int as n from ${month}`))) as unknown as { n: number }[];
+  return row!.n;
 }
 
 async function vacuum(db: SqlStore['db']): Promise<void> {

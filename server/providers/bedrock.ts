@@ -8,6 +8,20 @@ import type { ProviderKind, Settings } from './kind.ts';
 const regionOf = (settings: Settings, env: Environment): string | undefined =>
   settings.region ?? env.AWS_REGION ?? env.AWS_DEFAULT_REGION;
 
+/** `eu.anthropic.…`: an inference profile, which computes anywhere in its part of the world; `global.…` anywhere at all. */
+const PROFILE = /^(us-gov|us|eu|apac|jp|au|ca|sa|global)\./;
+const ARN = /^arn:[a-z-]+:bedrock:([a-z0-9-]+):[^:]*:([a-z-]+)\/(.+)$/;
+
+/** An address that somebody wrote down need not lie where the environment says. */
+function computesIn(model: string, settings: Settings, env: Environment): string | undefined {
+  const [, inArn, kind, name] = ARN.exec(model) ?? [];
+  const profile = PROFILE.exec(name ?? model)?.[1];
+  if (profile !== undefined) return profile;
+  // What an application's own profile stands for is known to its account alone.
+  if (kind !== undefined) return kind.endsWith('inference-profile') ? undefined : inArn;
+  return settings.baseUrl === undefined ? regionOf(settings, env) : settings.region;
+}
+
 export const bedrock: ProviderKind = {
   name: 'amazon-bedrock',
   keys: ['AWS_BEARER_TOKEN_BEDROCK'],
@@ -23,6 +37,7 @@ export const bedrock: ProviderKind = {
   protocols: ['converse'],
   dialect: (model) => ({ maker: makerOnBedrock(model) }),
   path: ({ model, stream }) => conversePath(model, stream),
+  regionOf: computesIn,
   authorize: (key, settings, env) =>
     key === undefined
       ? sigV4({

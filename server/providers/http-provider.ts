@@ -33,6 +33,9 @@ export function httpProvider(kind: ProviderKind, options: HttpProviderOptions): 
   const authorizers = new Map<string, Authorizer>(
     keys.map(({ id, key }) => [id, kind.authorize?.(key, settings, env) ?? (key ? bearer(key) : () => ({}))]),
   );
+  const standard = typeof kind.baseUrl === 'string' ? kind.baseUrl : kind.baseUrl(settings, env);
+  // Moved to another address, it need not compute where the environment says.
+  const placed = baseUrl === standard ? settings : { ...settings, baseUrl };
   const protocolsOf = (model: string): readonly ProtocolName[] =>
     typeof kind.protocols === 'function' ? kind.protocols(model) : (kind.protocols ?? ['chat']);
 
@@ -64,6 +67,7 @@ export function httpProvider(kind: ProviderKind, options: HttpProviderOptions): 
     sandbox: false,
     address: root,
     region: settings.region,
+    ...(kind.regionOf !== undefined && { regionOf: (model: string) => kind.regionOf?.(model, placed, env) }),
     credentials: keys.map(({ key: _, ...known }) => known),
     protocolFor(surface, model) {
       const spoken = protocolsOf(model);

@@ -114,6 +114,21 @@ function kindOf(name: string, type: string | undefined): ProviderKind {
   );
 }
 
+/** Where a model of a provider computes, as far as anybody has said; whether or not the provider is on. */
+export function regionOfKind(
+  name: string,
+  settings: ProviderConfig | undefined,
+  env: Environment,
+  model: string,
+): string | null {
+  const { regionOf, movable } = kindOf(name, settings?.type);
+  if (regionOf === undefined) return settings?.region ?? null;
+  const movedTo =
+    (movable !== false && variable(env, `${name.toUpperCase().replaceAll('-', '_')}_BASE_URL`)) || undefined;
+  const baseUrl = settings?.baseUrl ?? movedTo;
+  return regionOf(model, { ...settings, ...(baseUrl !== undefined && { baseUrl }) }, env) ?? null;
+}
+
 /** The provider, or why it is off. */
 function setUp(
   name: string,

@@ -36,6 +36,8 @@ export interface ProviderKind {
   readonly dialect?: Dialect | ((model: string) => Dialect) | undefined;
   /** Path after the base URL, query included. Default: the protocol's own. */
   readonly path?: ((address: Address, settings: Settings) => string) | undefined;
+  /** Where a model computes, as far as host, settings and the model's name tell. Default: as the settings say. */
+  readonly regionOf?: ((model: string, settings: Settings, env: Environment) => string | undefined) | undefined;
   /** How a key is sent. Default: `authorization: Bearer`. */
   readonly authorize?: ((key: string | undefined, settings: Settings, env: Environment) => Authorizer) | undefined;
   /** Headers of the protocol itself. */

@@ -59,6 +59,8 @@ export interface Provider {
   /** Where it is called, for people; without a key. */
   readonly address: string;
   readonly region?: string | undefined;
+  /** Where a model of it computes, where that may differ from `region` or is not written down; undefined: nobody knows. */
+  readonly regionOf?: ((model: string) => string | undefined) | undefined;
   /** At least one; without a key for a local server. */
   readonly credentials: readonly Credential[];
   /** How it is called for a client that speaks `surface`: in the same protocol where it speaks that. */

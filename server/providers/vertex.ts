@@ -24,6 +24,8 @@ export const vertex: ProviderKind = {
   },
   needs: 'project (GOOGLE_VERTEX_PROJECT) and region (GOOGLE_VERTEX_LOCATION)',
   keyless: (settings, env) => (settings.project ?? env.GOOGLE_VERTEX_PROJECT) !== undefined,
+  regionOf: (_, settings, env) =>
+    settings.baseUrl === undefined ? (settings.region ?? env.GOOGLE_VERTEX_LOCATION ?? 'global') : settings.region,
   protocols: (model) => (isClaude(model) ? ['messages'] : ['gemini']),
   dialect: (model) => ({ maker: isClaude(model) ? 'anthropic' : 'google' }),
   path: ({ model, stream }) => {

@@ -55,14 +55,18 @@ export interface Usage {
 
 /** `GET /v1/usage/summary` */
 export interface UsageSummary extends Usage {
+  /** What was counted: whole hours, the first and the last of those that were asked for. */
   readonly from: string;
   readonly to: string;
   readonly baseline: string;
-  /** Until when the roll-ups hold everything; what is newer is missing yet. */
-  readonly rolledUpTo: string;
+  /** Until when the roll-ups hold everything; what is newer is missing yet. Null: nothing was rolled up so far. */
+  readonly rolledUpTo: string | null;
 }
 
-/** `GET /v1/usage/series?step=hour|day&by=DIMENSION`: points in order of time. */
+/**
+ * `GET /v1/usage/series?step=hour|day&by=DIMENSION&limit=`: points in order of time, of the dearest groups; the others
+ * together under the group null. '' is what a request has none of: no key, no project.
+ */
 export interface UsageSeries {
   readonly step: 'hour' | 'day';
   readonly points: readonly (Usage & { readonly at: string; readonly group: string | null })[];
@@ -82,6 +86,27 @@ export interface UsageCalibration {
     /** Expected calibration error, in [0, 1]. */
     readonly ece: number;
     readonly bins: readonly { readonly predicted: number; readonly observed: number; readonly count: number }[];
+  }[];
+}
+
+/** `GET /v1/usage/latency?limit=`: calls to providers, most first. Times are of calls that went well. */
+export interface UsageLatency {
+  readonly rows: readonly {
+    readonly provider: string;
+    readonly model: string;
+    readonly calls: number;
+    /** Failed, or broke off. */
+    readonly errors: number;
+    /** Given up by us or by the client. */
+    readonly cancelled: number;
+    /** errors / calls, in [0, 1] */
+    readonly errorRate: number;
+    readonly p50Ms: number | null;
+    readonly p95Ms: number | null;
+    readonly p99Ms: number | null;
+    /** To the first byte of the answer. */
+    readonly firstByteP50Ms: number | null;
+    readonly firstByteP95Ms: number | null;
   }[];
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { providerOf } from '../../datasets/catalog/candidate.ts';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
-import { isLoopback, readConfig, refusePublicHost } from '../../server/config/index.ts';
+import { askingOf, isLoopback, readConfig, refusePublicHost } from '../../server/config/index.ts';
 import { providersFrom } from '../../server/providers/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pointsman-config-'));
@@ -119,16 +119,30 @@ describe('readConfig', () => {
     expect(problem(() => readConfig({ file: join(folder, 'none.yaml') })).code).toBe('MISSING_FILE');
   });
 
-  test('refuses to listen beyond this machine until it is told to', () => {
-    const listenOn = (env: Record<string, string>) => refusePublicHost(readConfig({ file: false, env }));
+  test('asks for keys as soon as there are any, and beyond this machine always, unless something in front keeps strangers out', () => {
+    const asking = (env: Record<string, string>, auth: 'auto' | 'required' | 'none' = 'auto') =>
+      askingOf(readConfig({ file: false, env, overrides: { auth } }));
+    expect(asking({})).toBe('if-any');
+    expect(asking({ HOST: '::1' })).toBe('if-any');
+    expect(asking({ HOST: '0.0.0.0' })).toBe('always');
+    expect(asking({ HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '1' })).toBe('if-any');
+    expect(asking({ HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '0' })).toBe('always');
+    expect(asking({}, 'required')).toBe('always');
+    expect(asking({ HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '1' }, 'required')).toBe('always');
+    expect(asking({}, 'none')).toBe('never');
+  });
+
+  test('refuses to ask nobody beyond this machine, whatever stands in front', () => {
+    const listenOn = (env: Record<string, string>) =>
+      refusePublicHost(readConfig({ file: false, env, overrides: { auth: 'none' } }));
     listenOn({});
-    listenOn({ HOST: '::1' });
-    expect(problem(() => listenOn({ HOST: '0.0.0.0' }))).toMatchObject({
-      code: 'INVALID_CONFIG',
-      message: expect.stringContaining('POINTSMAN_ALLOW_PUBLIC'),
-    });
-    listenOn({ HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '1' });
-    expect(problem(() => listenOn({ HOST: '0.0.0.0', POINTSMAN_ALLOW_PUBLIC: '0' })).code).toBe('INVALID_CONFIG');
+    listenOn({ HOST: '127.0.0.2' });
+    for (const env of [{ HOST: '0.0.0.0' }, { HOST: '10.1.2.3', POINTSMAN_ALLOW_PUBLIC: '1' }]) {
+      expect(problem(() => listenOn(env as Record<string, string>))).toMatchObject({
+        code: 'INVALID_CONFIG',
+        message: expect.stringContaining('auth: none'),
+      });
+    }
   });
 
   test.each([

@@ -114,7 +114,11 @@ describe('what could go unnoticed is refused', () => {
   test('metrics, without a key where keys are set up', async () => {
     const { gateway } = await start();
     expect((await fetch(`${gateway.url}/metrics`)).status).toBe(401);
-    expect((await fetch(`${gateway.url}/metrics`, { headers: as(KEYS.a) })).status).toBe(200);
+    // They tell of all tenants: calling models is not enough.
+    expect((await fetch(`${gateway.url}/metrics`, { headers: as(KEYS.a) })).status).toBe(403);
+    const seeing = { name: 'scraper', key: 'key-of-the-scraper-12', scopes: ['usage'] };
+    const { gateway: other } = await start({ keys: [seeing] });
+    expect((await fetch(`${other.url}/metrics`, { headers: as(seeing.key) })).status).toBe(200);
   });
 });
 

@@ -26,8 +26,8 @@ export function learningOf(
     store,
     databaseUrl,
     context() {
-      const { learning: options, rollout, teams } = built().gateway.config;
-      return { ...router.learning, learning: options, rollout, teams };
+      const { config, teams } = built().gateway;
+      return { ...router.learning, learning: config.learning, rollout: config.rollout, teams };
     },
     onChange: router.takeUp,
     startAfterMs: START_AFTER_MS,

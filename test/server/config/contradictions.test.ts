@@ -14,6 +14,16 @@ const said = (text: string): string[] => {
   }
 };
 
+test.each([
+  ['oidc: {issuer: https://a}', 'sign-in needs issuer, clientId, publicUrl; missing: clientId, publicUrl'],
+  [
+    'oidc: {issuer: http://login.example.com, clientId: a, publicUrl: https://b, groups: {g: {role: member}}}',
+    'must be https',
+  ],
+  ['oidc: {issuer: http://127.0.0.1:8080, clientId: a, publicUrl: https://b}', 'nobody could come in'],
+  ['oidc: {groups: {g: {role: admin, team: t}}}', 'an admin reaches every team'],
+])('%s is refused', (text, why) => expect(said(text).join('\n')).toContain(why));
+
 test('names that point somewhere are taken', () => {
   const text = `
 providers:

@@ -337,6 +337,11 @@ describe.each(storeKinds)('$name', (kind) => {
     shadow: fc.constantFrom(null, aDecision().observed),
     auditProbability: fc.option(number),
     audited: fc.boolean(),
+    keyId: fc.constantFrom(null, 'k1'),
+    project: fc.option(text),
+    policyVersion: fc.option(fc.integer({ min: 1, max: 2 ** 40 })),
+    guards: fc.constantFrom(null, aDecision().guards),
+    cached: fc.boolean(),
   });
   const attempt = fc.record<Omit<AttemptRecord, 'id' | 'decisionId'>>({
     ordinal: fc.integer({ min: 0, max: 100 }),

@@ -7,6 +7,7 @@ import type { Router } from '../../../router/router.ts';
 import { ExplorationConfig } from '../../../server/config/loop-schema.ts';
 import { Spending } from '../../../server/db/spending.ts';
 import { Exploration } from '../../../server/exploration/exploration.ts';
+import { NO_RULES } from '../../../server/governance/policies/rules.ts';
 import type { PinStore } from '../../../server/sessions.ts';
 import { teamOf } from '../../../server/teams.ts';
 import {
@@ -234,9 +235,11 @@ describe('the budget of a day', () => {
 
   const team = teamOf(
     {
-      teams: { t: { exploration: true, canary: true, protected: false } },
-      keys: [],
-      privacy: { mode: 'facts', retentionDays: null, embeddingDays: null, textDays: null },
+      config: {
+        teams: { t: { exploration: true, canary: true, protected: false } },
+        privacy: { mode: 'facts', retentionDays: null, embeddingDays: null, textDays: null },
+      },
+      areAsked: false,
     },
     't',
   );
@@ -269,10 +272,10 @@ describe('the budget of a day', () => {
     exploration.note(drawn(0.1, 0.9));
     exploration.note(drawn(5, 0, false));
     expect(spending.today('exploration')).toBe(0.5);
-    expect(exploration.routeOptions(team)).toEqual({ explore: true });
+    expect(exploration.routeOptions(team, NO_RULES)).toEqual({ explore: true });
     exploration.note(drawn(1, 0.5));
     expect(exploration.allows(team)).toBe(false);
-    expect(exploration.routeOptions(team)).toEqual({ explore: false });
+    expect(exploration.routeOptions(team, NO_RULES)).toEqual({ explore: false });
   });
 
   test('is not that of audits', () => {

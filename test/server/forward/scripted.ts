@@ -6,6 +6,7 @@ import { Breaker } from '../../../server/forward/breaker.ts';
 import type { Asked } from '../../../server/forward/exchange.ts';
 import { forward, type OpenCall } from '../../../server/forward/forward.ts';
 import { deploymentOf, type Target } from '../../../server/forward/target.ts';
+import { NO_RULES } from '../../../server/governance/policies/rules.ts';
 import { type ProtocolName, SURFACES, type SurfaceName } from '../../../server/protocols/index.ts';
 import type { Credential, Provider, ProviderCall, ProviderReply } from '../../../server/providers/index.ts';
 import { completion } from '../fakes.ts';
@@ -130,7 +131,7 @@ export async function run(
   const failed: AttemptRecord[] = [];
   const started = performance.now();
   const limits = GatewayConfig.parse(config);
-  const request = { decisionId: 'd', asked, inputTokens: 10, life };
+  const request = { decisionId: 'd', asked, inputTokens: 10, life, rules: NO_RULES };
   const end = (rest: Pick<Run, 'call' | 'error'>): Run => ({
     ...rest,
     failed,
