@@ -10,16 +10,13 @@ import { EXAMPLE_POLICY } from '../governance/policies/example-document.ts';
 import { type ExampleResult, runExamples } from '../governance/policies/examples.ts';
 import { type Known, knownTo } from '../governance/policies/known.ts';
 import { suspectsIn } from '../governance/policies/suspects.ts';
+import { type AdminOptions, WHERE_HELP, withAdmin } from './admin-access.ts';
 import { positive } from './numbers.ts';
-import { type PolicyAccess, policyAccess, type ToldVersion } from './policy-access.ts';
+import { type PolicyAccess, type ToldVersion, withPolicies } from './policy-access.ts';
 
-interface Options {
-  readonly config?: string;
-  readonly dataDir?: string;
-  readonly databaseUrl?: string;
+interface Options extends AdminOptions {
   readonly comment?: string;
   readonly activate?: boolean;
-  readonly json?: boolean;
 }
 
 const HELP = `
@@ -31,7 +28,8 @@ Examples
   pointsman policy example > policy.yaml
   pointsman policy test policy.yaml
   pointsman policy push policy.yaml --comment "wards get their own model" --activate
-  pointsman policy activate 6        # back to an earlier version`;
+  pointsman policy activate 6        # back to an earlier version
+${WHERE_HELP}`;
 
 export function policyCommand(): Command {
   const command = new Command('policy')
@@ -46,21 +44,18 @@ export function policyCommand(): Command {
     .description('says whether a policy is valid, and which names in it match nothing')
     .argument('<file>', 'policy document, YAML or JSON')
     .action(check);
-  withDatabase(command.command('list'))
-    .description('lists the versions, and which is in force')
-    .option('--json', 'print only JSON')
-    .action(list);
-  withDatabase(command.command('show'))
+  withAdmin(command.command('list')).description('lists the versions, and which is in force').action(list);
+  withAdmin(command.command('show'))
     .description('prints a version as YAML')
     .argument('[version]', 'its number (default: the one in force)', positive)
     .action(show);
-  withDatabase(command.command('push'))
+  withAdmin(command.command('push'))
     .description('adds a version; its examples must come out as they say')
     .argument('<file>', 'policy document, YAML or JSON')
     .option('--comment <text>', 'what has changed, and why')
     .option('--activate', 'and puts it in force')
     .action(push);
-  withDatabase(command.command('activate'))
+  withAdmin(command.command('activate'))
     .description('puts a version in force, also one from before')
     .argument('<version>', 'its number', positive)
     .action(activate);
@@ -75,11 +70,6 @@ export function policyCommand(): Command {
 
 const withConfig = (command: Command): Command =>
   command.allowExcessArguments(false).option('--config <file>', 'options file (default: pointsman.yaml, if there)');
-
-const withDatabase = (command: Command): Command =>
-  withConfig(command)
-    .option('--data-dir <dir>', 'data directory (default: .pointsman)')
-    .option('--database-url <url>', 'PostgreSQL instead of the embedded database (or DATABASE_URL)');
 
 const configOf = ({ config: file, dataDir, databaseUrl }: Options): GatewayConfig =>
   readConfig({ file, env: process.env, overrides: { dataDir, databaseUrl } });
@@ -149,17 +139,8 @@ async function check(file: string, options: Options): Promise<void> {
   console.log([`${file}: valid, ${counts}`, ...warned(warnings)].join('\n'));
 }
 
-async function using(options: Options, work: (access: PolicyAccess) => Promise<void>): Promise<void> {
-  const access = await policyAccess(configOf(options));
-  try {
-    await work(access);
-  } finally {
-    await access.close();
-  }
-}
-
 const list = (options: Options): Promise<void> =>
-  using(options, async (access) => {
+  withPolicies(options, async (access) => {
     const { inForce, versions } = await access.list();
     if (options.json === true) console.log(JSON.stringify({ inForce, versions }, null, 2));
     else console.log([standing(inForce), ...versions.map((one) => lineOf(one, inForce.version))].join('\n'));
@@ -182,7 +163,7 @@ function lineOf({ version, createdAt, createdBy, comment, activatedAt }: ToldVer
 }
 
 const show = (version: number | undefined, options: Options): Promise<void> =>
-  using(options, async (access) => {
+  withPolicies(options, async (access) => {
     let wanted = version;
     if (wanted === undefined) {
       const { inForce } = await access.list();
@@ -193,21 +174,33 @@ const show = (version: number | undefined, options: Options): Promise<void> =>
       wanted = inForce.version!;
     }
     const { version: told, document } = await access.show(wanted);
+    if (options.json === true) {
+      console.log(JSON.stringify({ version: told, document }, null, 2));
+      return;
+    }
     const lines = [`# version ${told.version}, ${day(told.createdAt)} by ${told.createdBy}`];
     if (told.comment !== '') lines.push(`# ${told.comment.replace(/\p{Cc}+/gu, ' ')}`);
     process.stdout.write(`${lines.join('\n')}\n${stringify(document)}`);
   });
 
 const push = (file: string, options: Options): Promise<void> =>
-  using(options, async (access) => {
+  withPolicies(options, async (access) => {
     const { version, examples, warnings } = await access.push(textOf(file), options.comment ?? '');
+    if (options.json === true) {
+      if (options.activate === true) await access.activate(version.version);
+      console.log(JSON.stringify({ version, examples, warnings, isInForce: options.activate === true }, null, 2));
+      return;
+    }
     console.log([`version ${version.version}: ${counted(examples, 'example')} passed`, ...warned(warnings)].join('\n'));
     if (options.activate === true) await putInForce(access, version.version);
     else console.log(`not in force yet: pointsman policy activate ${version.version}`);
   });
 
 const activate = (version: number, options: Options): Promise<void> =>
-  using(options, (access) => putInForce(access, version));
+  withPolicies(options, async (access) => {
+    if (options.json !== true) await putInForce(access, version);
+    else console.log(JSON.stringify(await access.activate(version), null, 2));
+  });
 
 async function putInForce(access: PolicyAccess, version: number): Promise<void> {
   await access.activate(version);

@@ -28,8 +28,8 @@ const REASONS: Readonly<Record<string, string>> = {
   redis_password: 'replicas share what they know through the database (databaseUrl)',
   redis_url: 'replicas share what they know through the database (databaseUrl)',
   drop_params: 'auto sends each model what it understands; a named model gets what the client sent',
-  cache: 'answers are not cached',
-  cache_params: 'answers are not cached',
+  cache: 'answers are cached where a policy says so: pointsman policy example',
+  cache_params: 'answers are cached where a policy says so: pointsman policy example',
   database_url:
     'LiteLLM’s own tables; give the gateway a database of its own (databaseUrl). Virtual keys in it stay there',
   store_model_in_db: 'models that were added in its UI are not in the file',

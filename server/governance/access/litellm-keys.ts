@@ -76,19 +76,18 @@ export async function importFromLiteLlm(access: Access, wanted: LiteLlmImport, b
   const nameOf = new Map(fresh.map(({ digest, name }) => [digest, name]));
   const blocked = keys.filter(({ digest, revoked }) => revoked && there.get(digest)?.revokedAt === null);
   if (!dryRun) {
-    const made = await importKeys(
+    const now = new Date();
+    await importKeys(
       access,
-      fresh.map(({ digest, prefix, name, team, models, tags, expiresAt }) => ({
+      fresh.map(({ digest, prefix, name, team, models, tags, expiresAt, revoked }) => ({
         ...{ digest, scheme: LITELLM.name, prefix, name, team, project: null, role: 'member', scopes: null },
         settings: { ...(models !== undefined && { models }), ...(tags !== undefined && { tags }) },
         expiresAt: expiresAt === null ? null : new Date(expiresAt),
+        // Blocked there, it never works here.
+        revokedAt: revoked ? now : null,
       })),
       by,
     );
-    // By place: they come back in the order in which they were given.
-    for (const [i, { revoked }] of fresh.entries()) {
-      if (revoked) await revokeKey(access, made[i]!.id, { ...by, force: true });
-    }
     for (const { digest } of blocked) await revokeKey(access, there.get(digest)!.id, { ...by, force: true });
   }
   const nowBlocked = new Set(blocked.map(({ digest }) => digest));

@@ -411,7 +411,7 @@ include: [more.yaml]
       'router_settings.allowed_fails: a model that keeps failing',
       'router_settings.redis_host: replicas share',
       'router_settings.redis_password: replicas share',
-      'litellm_settings.cache: answers are not cached',
+      'litellm_settings.cache: answers are cached where a policy says so: pointsman policy example',
       'litellm_settings.context_window_fallbacks: auto goes to a model that fits',
       'litellm_settings.something_new: no counterpart',
       'ssl_verify: certificates are always checked',
