@@ -49,6 +49,11 @@ export async function openPostgres(databaseUrl: string): Promise<Connection> {
       });
       const query = queryOn(client);
       let isBroken = false;
+      // Between two statements nobody else hears that the server has gone, and what nobody hears ends the process.
+      const lost = () => {
+        isBroken = true;
+      };
+      client.on('error', lost);
       try {
         await query('begin', [], 'array');
         await query('select pg_advisory_xact_lock($1)', [key], 'array');
@@ -61,6 +66,7 @@ export async function openPostgres(databaseUrl: string): Promise<Connection> {
         });
         throw error;
       } finally {
+        client.off('error', lost);
         client.release(isBroken);
       }
     },
