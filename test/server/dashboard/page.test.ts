@@ -213,21 +213,23 @@ describe.skipIf(chromiumPath() === undefined)('the page in Chromium', () => {
     });
   });
 
+  /** A busy machine takes its time. */
+  const PATIENT = { timeout: 15_000 };
+
   test('the period and the team are part of the address, and of what is asked', async () => {
     await on('overview', async (page) => {
       const asked: string[] = [];
       page.on('request', (request) => asked.push(decodeURIComponent(request.url())));
       await page.getByRole('button', { name: '24 h' }).click();
-      await settled(page);
-      expect(page.url()).toContain('range=24h');
-      expect(asked.some((url) => url.includes('step=hour'))).toBe(true);
+      await expect.poll(() => page.url(), PATIENT).toContain('range=24h');
+      await expect.poll(() => asked.some((url) => url.includes('step=hour')), PATIENT).toBe(true);
       await page.getByLabel('Team').selectOption('search');
+      await expect.poll(() => page.url(), PATIENT).toContain('team=search');
+      const ofTeam = () => asked.some((url) => url.includes('/v1/usage/summary') && url.includes('team=search'));
+      await expect.poll(ofTeam, PATIENT).toBe(true);
       await settled(page);
-      expect(page.url()).toContain('team=search');
-      expect(asked.some((url) => url.includes('/v1/usage/summary') && url.includes('team=search'))).toBe(true);
       await page.getByRole('link', { name: 'Quality', exact: true }).click();
-      await settled(page);
-      expect(page.url()).toMatch(/#\/quality\?.*range=24h.*team=search/);
+      await expect.poll(() => page.url(), PATIENT).toMatch(/#\/quality\?.*range=24h.*team=search/);
       await page.goBack();
       await until(page, `document.querySelector('h1')?.textContent === 'Overview'`);
     });
