@@ -91,6 +91,10 @@ export function buildApp(options: AppOptions): GatewayApp {
     if (!gateway.closing) return;
     throw new RoutingError('SHUTTING_DOWN', 'this gateway is shutting down; try again');
   });
+  // No id and no name holds one, and databases take none.
+  app.addHook('onRequest', async ({ url }) => {
+    if (url.includes('%00')) throw new RoutingError('INVALID_REQUEST', 'the URL holds a NUL character (%00)');
+  });
   // Asked each time: keys come and go with the configuration.
   if (!config.allowPublic || config.auth === 'none') loopbackOnly(app, () => !gateway.areAsked);
   callersOnly(app, gateway);

@@ -13,6 +13,8 @@ export interface Caller {
   readonly kind: CallerKind;
   /** The key's name, never the key; null where no keys are set up. */
   readonly name: string | null;
+  /** A person’s, at the identity provider: names are not theirs alone. */
+  readonly subject?: string | undefined;
   /** Its team. */
   readonly tenant: string;
   /** Id of a key that is kept in the database; null for one of the configuration, for people and for nobody's. */
@@ -46,6 +48,9 @@ export const ANYBODY: Caller = {
   scopes: new Set(SCOPES),
   feedbackWeight: 1,
 };
+
+/** The key of `POINTSMAN_ADMIN_KEY`. */
+export const ADMIN_KEY = { ...ANYBODY, kind: 'key', name: 'admin' } as const satisfies Caller;
 
 /** Who may read the data folder, or write to the database. */
 export const OPERATOR: Caller = { ...ANYBODY, kind: 'operator', name: 'operator' };
@@ -107,7 +112,7 @@ export class Callers {
       }),
     );
     if (adminKey !== undefined) {
-      known.push({ digest: hash(adminKey), caller: { ...ANYBODY, kind: 'key', name: 'admin' } });
+      known.push({ digest: hash(adminKey), caller: ADMIN_KEY });
     }
     this.#byHash = new Map(known.map((one) => [one.digest.toString('hex'), one]));
     this.#more = more;

@@ -4,6 +4,7 @@ import { readCatalog } from '../datasets/catalog/catalog.ts';
 import { RoutingError } from '../datasets/index.ts';
 import type { GatewayApp } from './app.ts';
 import { type ConfigSources, readConfig, refusePublicHost, variable } from './config/index.ts';
+import { refuseMoved } from './db/moved.ts';
 import { listProviderKeys, openProviderKeys } from './db/provider-keys.ts';
 import { Spending } from './db/spending.ts';
 import { openStore, type SqlStore } from './db/store.ts';
@@ -43,6 +44,7 @@ export async function startGateway(sources: ConfigSources = {}): Promise<Running
   const env = sources.env ?? process.env;
   const config = readConfig({ ...sources, env });
   refusePublicHost(config);
+  refuseMoved(config);
   const adminKey = adminKeyFrom(env);
   const catalog = await readCatalog(config.catalog);
   // Keys that are kept in the database switch providers on: only then does the router wait for it.

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { endOfString } from '../forward/edit-json.ts';
 import { FieldError } from './errors.ts';
 
 export interface JsonBody {
@@ -23,9 +24,9 @@ export function parseJsonBodies(app: FastifyInstance): void {
   app.addContentTypeParser(/^application\/(?:[\w.+-]+\+)?json\b/i, { parseAs: 'string' }, (_, text, done) => {
     try {
       const json: unknown = JSON.parse(text as string);
-      if (isDeeperThan(text as string, MOST_LEVELS)) {
-        done(new RoutingError('INVALID_REQUEST', `body: nested more than ${MOST_LEVELS} levels deep`));
-      } else done(null, { text: text as string, json } satisfies JsonBody);
+      const fault = faultOf(text as string);
+      if (fault !== null) done(fault);
+      else done(null, { text: text as string, json } satisfies JsonBody);
     } catch (cause) {
       const why = text.length === 0 ? 'it is empty' : (cause as Error).message.slice(0, 200);
       done(new RoutingError('MALFORMED_JSON', `the request body is not JSON: ${why}`, { cause }));
@@ -36,21 +37,59 @@ export function parseJsonBodies(app: FastifyInstance): void {
 /** Printing what was parsed recurses, and a few thousand levels would overflow the stack. No tool's schema comes near. */
 const MOST_LEVELS = 500;
 
-/** @param text valid JSON */
-function isDeeperThan(text: string, levels: number): boolean {
+/** Members that some hosts read whatever their case. They are looked for here by their own spelling. */
+const SPELT = new Set(
+  (
+    'model messages input instructions system tools tool_choice functions function_call stream stream_options ' +
+    'max_tokens max_completion_tokens max_output_tokens metadata user previous_response_id conversation prompt ' +
+    'response_format text output_config store n stop stop_sequences temperature top_p reasoning thinking prediction ' +
+    'documents modalities audio service_tier background container mcp_servers routing models plugins route'
+  ).split(' '),
+);
+
+/** As hosts fold it that ignore case: to them `ſ` is an s, and the sign of Kelvin a k. */
+const foldedName = (name: string): string => name.toUpperCase().toLowerCase();
+
+/**
+ * What another reader of the same text could take otherwise than we do: a member of the outermost object that is there
+ * twice, of which some readers take the first and others the last, or that differs from one of ours by case alone. And
+ * what is nested too deep. One pass.
+ *
+ * @param text valid JSON
+ */
+function faultOf(text: string): RoutingError | null {
+  const names = new Set<string>();
   let depth = 0;
-  let inString = false;
+  /** Before a name of the outermost object. */
+  let isName = false;
+  let isObject = false;
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
-    if (inString) {
-      if (c === 92) i++;
-      else if (c === 34) inString = false;
-    } else if (c === 34) inString = true;
-    else if (c === 91 || c === 123) {
-      if (++depth > levels) return true;
+    if (c === 34) {
+      const end = endOfString(text, i);
+      if (isName) {
+        isName = false;
+        const name = JSON.parse(text.slice(i, end)) as string;
+        const fault = names.has(name) ? 'is there more than once' : faultOfSpelling(name);
+        if (fault !== null) return new FieldError(name.slice(0, 100), fault);
+        names.add(name);
+      }
+      i = end - 1;
+    } else if (c === 91 || c === 123) {
+      if (++depth > MOST_LEVELS) {
+        return new RoutingError('INVALID_REQUEST', `body: nested more than ${MOST_LEVELS} levels deep`);
+      }
+      if (depth === 1) isObject = isName = c === 123;
     } else if (c === 93 || c === 125) depth--;
+    else if (c === 44 && depth === 1) isName = isObject;
   }
-  return false;
+  return null;
+}
+
+function faultOfSpelling(name: string): string | null {
+  if (SPELT.has(name)) return null;
+  const folded = foldedName(name);
+  return SPELT.has(folded) ? `is spelt ${folded}` : null;
 }
 
 /** @throws FieldError naming the first field that does not fit */

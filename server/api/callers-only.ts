@@ -6,6 +6,7 @@ import { ANYBODY, type Caller, demand, keyIn, OPERATOR } from '../callers.ts';
 import type { Scope } from '../config/index.ts';
 import type { SqlStore } from '../db/store.ts';
 import type { Gateway } from '../gateway.ts';
+import { reachOf } from '../governance/access/roles.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -19,7 +20,7 @@ declare module 'fastify' {
 
 /**
  * Who may come in at an endpoint: `open` everybody; `token` it asks for a token of its own; `known` whoever has a key,
- * and it shows no more than any key may know; `metrics` whoever has the key of the configuration for it, or else sees usage; otherwise whoever has one of the scopes.
+ * and it shows no more than any key may know; `metrics` whoever has the key of the configuration for it, or else sees all teams; otherwise whoever has one of the scopes.
  */
 export type Need = 'open' | 'token' | 'known' | 'metrics' | readonly Scope[];
 
@@ -74,21 +75,23 @@ export function callersOnly(app: FastifyInstance, gateway: Gateway): void {
     needs.set(url, need);
     for (const one of [method].flat()) registered.set(`${one} ${url}`, need);
   });
+  // What is nowhere is looked for by those who may come in at all.
+  const needFor = ({ routeOptions: { url } }: FastifyRequest): Need =>
+    (url === undefined ? undefined : needs.get(url)) ?? 'known';
   const isOperator = tokenOf(gateway);
   const isScraper = bearerOf(gateway.config.telemetry.metricsKey);
   // Set anew for each request below.
   app.decorateRequest('caller', null as never);
   app.addHook('onRequest', async (request) => {
     const { url } = request.routeOptions;
-    // What is nowhere is looked for by those who may come in at all.
-    const need = (url === undefined ? undefined : needs.get(url)) ?? 'known';
+    const need = needFor(request);
     if (need === 'open' || need === 'token') {
       request.caller = ANYBODY;
       return;
     }
     if (need === 'metrics') {
       request.caller = ANYBODY;
-      if (isScraper === null) demand(await callerOf(gateway, request), 'usage', 'admin');
+      if (isScraper === null) demandAll(await callerOf(gateway, request));
       else if (!isScraper(request)) {
         throw new RoutingError(
           'UNAUTHORIZED',
@@ -101,6 +104,24 @@ export function callersOnly(app: FastifyInstance, gateway: Gateway): void {
     request.caller = byToken ? OPERATOR : await callerOf(gateway, request);
     if (need !== 'known') demand(request.caller, ...need);
   });
+  // A body may take its time: who began to send it while nobody was asked for a key is asked once there is one.
+  app.addHook('preHandler', async (request) => {
+    if (request.caller.kind !== 'anybody' || !gateway.areAsked) return;
+    const need = needFor(request);
+    if (need === 'open' || need === 'token' || need === 'metrics') return;
+    request.caller = await callerOf(gateway, request);
+    if (need !== 'known') demand(request.caller, ...need);
+  });
+}
+
+/** Its sums are over all teams. @throws `FORBIDDEN` */
+function demandAll(caller: Caller): void {
+  demand(caller, 'usage', 'admin');
+  if (reachOf(caller) === null) return;
+  throw new RoutingError(
+    'FORBIDDEN',
+    '/metrics tells of all teams: it needs a key with the scope admin, or telemetry.metricsKey of the configuration',
+  );
 }
 
 /** By a key, or else by the session that a browser has. @throws `UNAUTHORIZED`, `FORBIDDEN` */

@@ -13,7 +13,9 @@ import type { Gateway } from '../gateway.ts';
 import { mustAllow, placeOf } from '../governance/policies/place.ts';
 import { readBody } from './body.ts';
 import { enter } from './enter.ts';
+import { heldAmongTargets, heldBy, heldElsewhere } from './held.ts';
 import { readWishes } from './knobs.ts';
+import { refuseTooManyParts } from './most-parts.ts';
 
 export const CountBody = z.looseObject({
   model: z.string('name a model, or "auto"').min(1),
@@ -26,6 +28,7 @@ const PATIENCE_MS = 5000;
 export function countTokensRoute(app: FastifyInstance, gateway: Gateway): void {
   app.post('/v1/messages/count_tokens', { config: { surface: 'messages' } }, async (request, reply) => {
     const { text, value } = readBody(CountBody, request.body);
+    refuseTooManyParts(value);
     const { models } = gateway.setup;
     // A bound on the answer is not part of such a request, but of those that the router reads.
     const estimate = readRequest({ max_tokens: 1, ...value }, 'messages').facts.inputTokens;
@@ -35,12 +38,15 @@ export function countTokensRoute(app: FastifyInstance, gateway: Gateway): void {
     const wishes = readWishes(text, value, request.headers, auto);
     const asked = { surface: 'count_tokens', requestedModel: value.model, isAuto, chars: 0 };
     request.caller = enter(gateway, request, reply, { ...asked, added: wishes.routing.tags }).caller;
+    const held = await heldBy(gateway, 'messages', { text, json: value, caller: request.caller });
     if (!isAuto) {
-      const [target] = models.resolve(value.model, request.caller).targets;
-      mustAllow(request.caller.rules, placeOf(target!));
+      const { targets } = models.resolve(value.model, request.caller);
+      const [target] = held === undefined ? targets : heldAmongTargets(held, 'messages', targets);
+      if (target === undefined) throw heldElsewhere(held!, value.model);
+      mustAllow(request.caller.rules, placeOf(target));
       const guarded = { caller: request.caller, surface: 'messages', json: value, log: request.log } as const;
       const seen = await gateway.governance.guards.before({ ...guarded, text: wishes.text });
-      const counted = await countedBy(target!, seen.text);
+      const counted = await countedBy(target, seen.text);
       if (counted !== null) return { input_tokens: counted };
     }
     reply.header('x-pointsman-estimated', 'true');

@@ -23,6 +23,8 @@ export interface Entered {
   readonly entrant: Entrant;
   /** A soft limit sets the trade-off of `auto`. */
   readonly isSoftened: boolean;
+  /** Its name. */
+  readonly softLimit: string | null;
 }
 
 /** Tags in the headers of a request whose body is not ours to read. @throws FieldError for a misspelt `x-pointsman-…` */
@@ -41,5 +43,6 @@ export function enter(
   const entrant = { ...asked, tags, caller: governed };
   const { caller, headers, isSoftened, pending } = governance.limits.admit(entrant);
   reply.headers(headers);
-  return { caller, tags, entrant: { ...entrant, caller, pending }, isSoftened };
+  const softLimit = headers['x-pointsman-soft-limit'] ?? null;
+  return { caller, tags, entrant: { ...entrant, caller, pending }, isSoftened, softLimit };
 }

@@ -183,7 +183,10 @@ export async function handleError(
     const limitBytes = request.routeOptions.bodyLimit ?? 0;
     await drain(request.raw, limitBytes);
     const limit = `${limitBytes / 1024 / 1024} MB`;
-    const message = `the request body is over this gateway’s limit of ${limit}; raise bodyLimitMb in pointsman.yaml`;
+    const message =
+      limitBytes < 8192
+        ? `the request body is over the ${limitBytes} bytes that are read here`
+        : `the request body is over this gateway’s limit of ${limit}; raise bodyLimitMb in pointsman.yaml`;
     body = { error: { ...body.error, message } };
   }
   if (status >= 500) request.log.error({ code: body.error.code, err: error }, 'request failed');

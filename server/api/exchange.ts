@@ -47,6 +47,8 @@ export interface Incoming {
   /** Tags of the key, and those that the client added. */
   readonly tags: readonly string[];
   readonly trace: Trace;
+  /** The budget that made `auto` cheaper; default: none did. */
+  readonly softLimit?: string | null | undefined;
   /** What guardrails found in it. */
   readonly hits: readonly GuardHit[];
   /** An object that a provider holds for this conversation: only the same key of it can go on. */
@@ -127,7 +129,11 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
       distribution: final.ranked.map(({ model }, i) => ({ model, probability: final.distribution[i]! })),
       ranked: [...final.ranked],
       filtered: [...final.filtered],
-      facts: arm === null ? final.facts : { ...final.facts, trialUnit: arm.unit },
+      facts: {
+        ...final.facts,
+        ...(arm !== null && { trialUnit: arm.unit }),
+        ...(incoming.softLimit != null && { softLimit: incoming.softLimit }),
+      },
       difficulty: final.difficulty,
       outOfDomain: final.outOfDomain,
       artifact: final.artifact,

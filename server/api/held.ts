@@ -7,7 +7,7 @@ import type { Gateway } from '../gateway.ts';
 import { holderPlace, mustAllow } from '../governance/policies/place.ts';
 import { accountOf, type HeldObject } from '../held-objects.ts';
 import type { Frame, SurfaceName } from '../protocols/protocol.ts';
-import { type HeldId, heldIdsOf, outputIdOf } from '../protocols/responses/index.ts';
+import { type HeldId, heldIdsOf, idsOfInput, idsOfItem, outputIdOf } from '../protocols/responses/index.ts';
 import { FieldError } from './errors.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -29,7 +29,10 @@ export async function heldBy(
 ): Promise<HeldBy | undefined> {
   const ids = idsIn(surface, text, json);
   // Made beside this gateway, so nobody here holds them: with several tenants on one key they could be anybody's.
-  if (gateway.setup.callers.tenants > 1) ids.push(...madeElsewhere(surface, json));
+  if (gateway.setup.callers.tenants > 1) {
+    ids.push(...madeElsewhere(surface, json));
+    if (surface === 'responses') await mustHold(gateway, caller, idsOfInput(json));
+  }
   if (ids.length === 0) return undefined;
   const found = await Promise.all(ids.map(async (one) => ({ ...one, object: await heldAs(gateway, caller, one) })));
   const first = found[0]!;
@@ -66,8 +69,23 @@ export async function heldAs(
 ): Promise<HeldObject> {
   const object = await gateway.held.find(tenant, id);
   if (object !== null && (kinds === undefined || kinds.includes(object.kind))) return object;
+  throw notHeld({ id, field });
+}
+
+/**
+ * Items tell where they come from, which need not be where the request goes: they bind it to no provider.
+ * @throws `NOT_FOUND` for the first id that the tenant does not hold
+ */
+async function mustHold(gateway: Gateway, { tenant }: Caller, ids: readonly HeldId[]): Promise<void> {
+  if (ids.length === 0) return;
+  const held = await gateway.held.among(tenant, [...new Set(ids.map(({ id }) => id))]);
+  const other = ids.find(({ id }) => !held.has(id));
+  if (other !== undefined) throw notHeld(other);
+}
+
+function notHeld({ id, field }: HeldId): RoutingError {
   const shown = id.length <= 100 ? id : `${id.slice(0, 100)}…`;
-  throw new RoutingError('NOT_FOUND', `${field}: nothing is held here under ${shown}`);
+  return new RoutingError('NOT_FOUND', `${field}: nothing is held here under ${shown}`);
 }
 
 function idsIn(surface: SurfaceName, text: string, json: Json): HeldId[] {
@@ -87,7 +105,7 @@ function madeElsewhere(surface: SurfaceName, json: Json): HeldId[] {
   if (surface === 'messages') note(isObject(json.container) ? json.container.id : json.container, 'container');
   if (surface === 'responses') {
     note(isObject(json.prompt) ? json.prompt.id : undefined, 'prompt.id');
-    for (const [tool, at] of objectsOf(json.tools, 'tools')) {
+    for (const [tool, at] of toolsIn(json)) {
       const stores: unknown[] = Array.isArray(tool.vector_store_ids) ? tool.vector_store_ids : [];
       for (const [i, id] of stores.entries()) note(id, `${at}.vector_store_ids.${i}`);
       note(tool.container, `${at}.container`);
@@ -100,6 +118,12 @@ function madeElsewhere(surface: SurfaceName, json: Json): HeldId[] {
     }
   }
   return found;
+}
+
+/** Those of the request, and those that items bring along. */
+function* toolsIn({ tools, input }: Json): Iterable<[Json, string]> {
+  yield* objectsOf(tools, 'tools');
+  for (const [item, at] of objectsOf(input, 'input')) yield* objectsOf(item.tools, `${at}.tools`);
 }
 
 function* objectsOf(list: unknown, path: string): Iterable<[Json, string]> {
@@ -152,33 +176,42 @@ export interface AnswerWatch {
   noted(): Promise<void>;
 }
 
-/** Null where nothing is kept: another protocol, or the client said so. */
+/** Null where nothing can be kept: another protocol, or the sandbox. */
 export function watchAnswer(
   gateway: Gateway,
   { surface, json, caller }: { readonly surface: SurfaceName; readonly json: Json; readonly caller: Caller },
   target: Target,
 ): AnswerWatch | null {
   const { provider, upstreamModel } = target;
-  if (surface !== 'responses' || json.store === false || provider.sandbox) return null;
+  if (surface !== 'responses' || provider.sandbox) return null;
   if (provider.protocolFor(surface, upstreamModel) !== 'responses') return null;
+  // Of an answer that is not stored only what its items name is noted: several tenants may send back their own alone.
+  const mayBeKept = json.store !== false;
+  if (!mayBeKept && gateway.setup.callers.tenants <= 1) return null;
   const noting: Promise<void>[] = [];
   let isKept = false;
-  const note = (kind: string, id: unknown) => {
-    if (typeof id === 'string') noting.push(gateway.held.hold([heldAt(target, caller, kind, id)]));
+  const note = (kind: string, ids: readonly unknown[]) => {
+    const objects = [...new Set(ids)].flatMap((id) =>
+      typeof id === 'string' && id !== '' ? [heldAt(target, caller, kind, id)] : [],
+    );
+    if (objects.length > 0) noting.push(gateway.held.hold(objects));
+  };
+  const noteItem = (item: unknown) => {
+    if (isObject(item)) note('item', idsAnswered(item, isKept));
   };
   const see = (payload: Json) => {
     const { type } = payload;
     if (type === 'response.output_item.done') {
-      if (isKept && isObject(payload.item)) note('item', payload.item.id);
+      noteItem(payload.item);
       return;
     }
-    const id = outputIdOf(payload);
-    if (id === null) return;
-    isKept = true;
-    note('response', id);
-    const output = type === undefined ? payload.output : undefined;
+    const id = mayBeKept ? outputIdOf(payload) : null;
+    if (id !== null) {
+      isKept = true;
+      note('response', [id]);
+    }
     // Later turns may name single items of an answer in place of all of it.
-    if (Array.isArray(output)) for (const item of output) if (isObject(item)) note('item', item.id);
+    if (type === undefined && Array.isArray(payload.output)) payload.output.forEach(noteItem);
   };
   return {
     frame({ data }) {
@@ -188,6 +221,12 @@ export function watchAnswer(
     noted: async () => void (await Promise.all(noting)),
   };
 }
+
+/** Ids that a client may come back with once it was given this item. */
+export const idsAnswered = (item: Json, isKept: boolean): string[] => [
+  ...(isKept && typeof item.id === 'string' ? [item.id] : []),
+  ...idsOfItem(item, '').map(({ id }) => id),
+];
 
 export const heldAt = (target: Target, { tenant }: Caller, kind: string, id: string): HeldObject => ({
   id,

@@ -8,6 +8,7 @@ import type { Gateway } from '../gateway.ts';
 import { withoutSession } from '../privacy/end-user.ts';
 import { eraseUser } from '../privacy/erase.ts';
 import { exportDecisions } from '../privacy/export.ts';
+import { settleRewrite } from '../privacy/rewriting.ts';
 import { readBody } from './body.ts';
 import { FieldError } from './errors.ts';
 
@@ -29,6 +30,9 @@ export const EraseBody = z.strictObject({
 });
 
 export function logOwnerRoutes(app: FastifyInstance, gateway: Gateway): void {
+  app.addHook('onClose', async () => {
+    if ('db' in gateway.store) await settleRewrite(gateway.store as SqlStore);
+  });
   app.get('/v1/export/decisions', async ({ caller, query }, reply) => {
     demand(caller, 'export', 'export:embeddings');
     const { success, data, error } = ExportQuery.safeParse(query);

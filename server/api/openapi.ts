@@ -135,8 +135,7 @@ function accessOf(path: string): object {
   const need = needOf(path);
   if (need === 'open') return { security: [] };
   if (need === 'token') return { security: [{ token: [] }] };
-  if (need === 'metrics')
-    return { security: [{ metricsKey: [] }, { bearer: [] }], 'x-required-scope': ['usage', 'admin'] };
+  if (need === 'metrics') return { security: [{ metricsKey: [] }, { bearer: [] }], 'x-required-scope': ['admin'] };
   const keys = [{ bearer: [] }, { apiKey: [] }, ...(SESSIONS.test(path) ? [{ session: [] }] : [])];
   return { security: keys, 'x-required-scope': need === 'known' ? ['known'] : need };
 }

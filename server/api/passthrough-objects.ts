@@ -17,7 +17,7 @@ import type { Provider } from '../providers/index.ts';
 import { readBody } from './body.ts';
 import { addedTags, enter } from './enter.ts';
 import { FieldError } from './errors.ts';
-import { heldAs, heldAt } from './held.ts';
+import { heldAs, heldAt, idsAnswered } from './held.ts';
 import { pass } from './passthrough-answer.ts';
 import { acceptOf, type Passage, type PassedAnswer, type PassedSurface } from './passthrough-call.ts';
 import { formTypeOf } from './passthrough-form.ts';
@@ -69,6 +69,7 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
   });
   app.post('/v1/batches', async (request, reply) => {
     const { text, value } = readBody(Batch, request.body);
+    gateway.governance.limits.mustBeMetered(request.entrant, 'batches');
     const file = await heldAs(gateway, request.caller, { id: value.input_file_id, field: 'input_file_id' }, ['file']);
     const target = holderOf(gateway, request, file);
     mayRunAnything(request, target.provider);
@@ -98,7 +99,7 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
         const { id } = request.params;
         const field = kind === 'response' ? 'response_id' : `${kind}_id`;
         const object = await heldAs(gateway, request.caller, { id, field }, [kind]);
-        const target = holderOf(gateway, request, object);
+        const target = { ...holderOf(gateway, request, object), candidate: pricedAs(gateway, object) };
         const streams = new URLSearchParams(queryOf(request)).getAll('stream');
         if (surface === 'responses' && streams.some((asked) => asked !== 'false')) {
           const isHeld = gateway.governance.guards.holdsAnswers(request.caller);
@@ -136,6 +137,10 @@ const OF_ONE: readonly OfOne[] = [
   { method: 'GET', path: '/responses/:id/input_items', surface: 'responses', kind: 'response', answered: itemsSeen },
 ];
 
+/** What an answer that is fetched later is paid for by. */
+const pricedAs = ({ setup }: Gateway, { kind, model }: HeldObject): Target['candidate'] =>
+  kind === 'response' ? setup.models.catalog.models.find(({ id }) => id === model) : undefined;
+
 /** The object that was made is this tenant's from now on. */
 function noting(gateway: Gateway, { caller }: FastifyRequest, kind: string): Answered {
   return async ({ json, target }) => {
@@ -164,14 +169,18 @@ function batchSeen(gateway: Gateway, { caller }: FastifyRequest): Answered {
   };
 }
 
+const UNDERWAY: ReadonlySet<unknown> = new Set(['queued', 'in_progress']);
+
 /** Later turns may name single items of a response. */
 function itemsSeen(gateway: Gateway, { caller, log }: FastifyRequest, { model }: HeldObject): Answered {
-  return async ({ json, target }) => {
+  return async ({ json, target, meter }) => {
     const items = [json.output, json.data].flatMap((list) => (Array.isArray(list) ? list : []));
-    const ids = items.flatMap((item) => (isObject(item) && typeof item.id === 'string' ? [item.id] : []));
+    const ids = [...new Set(items.flatMap((item) => (isObject(item) ? idsAnswered(item, true) : [])))];
     const known = await gateway.held.among(caller.tenant, ids);
     const fresh = ids.filter((id) => !known.has(id));
     await gateway.held.hold(fresh.map((id) => ({ ...heldAt(target, caller, 'item', id), model })));
+    // Made in the background, it is paid for once: when its end is first seen.
+    if (json.background === true && fresh.length > 0 && !UNDERWAY.has(json.status)) meter(usageIn(json));
     // The provider keeps its answer as it was before guardrails changed it. One that is not finished is none yet.
     if (json.status !== 'completed' && json.status !== 'incomplete') return null;
     const text = JSON.stringify(json);

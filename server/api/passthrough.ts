@@ -12,6 +12,7 @@ import { readBody } from './body.ts';
 import { addedTags, enter } from './enter.ts';
 import { FieldError } from './errors.ts';
 import { readWishes } from './knobs.ts';
+import { refuseTooManyParts } from './most-parts.ts';
 import { pass } from './passthrough-answer.ts';
 import { acceptOf, type PassedSurface } from './passthrough-call.ts';
 import { formFields, formTypeOf, onlyField, withField } from './passthrough-form.ts';
@@ -34,6 +35,7 @@ export function passThroughRoutes(app: FastifyInstance, gateway: Gateway): void 
   for (const [path, surface] of Object.entries(JSON_PATHS)) {
     app.post(`/v1${path}`, async (request, reply) => {
       const { text, value } = readBody(Body, request.body);
+      refuseTooManyParts(value);
       const { text: bare, routing } = readWishes(text, value, request.headers, null);
       const body = ({ upstreamModel }: Target, seen: string) =>
         editMembers(seen, { model: JSON.stringify(upstreamModel) });

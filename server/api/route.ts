@@ -14,6 +14,7 @@ import { enter } from './enter.ts';
 import { FieldError } from './errors.ts';
 import { refuseAuto } from './exchange.ts';
 import { blameRequest, readWishes, routeOptionsOf } from './knobs.ts';
+import { refuseTooManyParts } from './most-parts.ts';
 
 export const RouteBody = z.looseObject({
   model: z.string().nullish(),
@@ -26,6 +27,7 @@ const PLAIN_AUTO: Auto = { kind: 'auto', dial: undefined, alias: null };
 export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
   app.post('/v1/route', async (request, reply) => {
     const { text, value: body } = readBody(RouteBody, request.body);
+    refuseTooManyParts(body);
     if (body.messages === undefined && body.input === undefined) {
       throw new FieldError('messages', 'send what you would send to be answered: messages, or input');
     }

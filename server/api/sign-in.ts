@@ -28,8 +28,11 @@ export const SignInBody = z.strictObject({
 
 export const LoginQuery = z.strictObject({ team: z.string().min(1).max(100).optional() });
 
-/** A key has 256 random bits: what this keeps down is the noise, and the guessing of short ones of the configuration. */
+/** A key has 256 random bits, and each is looked up alike: what this keeps down is the noise. */
 const BOUNDS = { most: 10, windowMs: 60_000 };
+
+/** A key, and some. Anybody may send one, so no more is read before it is known how often they have tried. */
+const MOST_BODY_BYTES = 4096;
 
 export interface SignInOptions {
   /** Where the client's secret is. */
@@ -53,9 +56,12 @@ export function signInRoutes(
       return caFile === undefined ? undefined : trusting(caFile, env);
     },
   });
-  const { sessions } = gateway.governance;
+  const { sessions, keys } = gateway.governance;
 
   const open = async (request: FastifyRequest, reply: FastifyReply, visitor: Visitor, actor: Caller, how: string) => {
+    if (visitor.keyId === null && visitor.team !== null && keys.isArchived(visitor.team)) {
+      throw new RoutingError('FORBIDDEN', `the team ${visitor.team} is archived: nobody of it comes in`);
+    }
     // Written first: better a row of what did not happen than a session that nobody sees.
     await noteDown(request, actor, 'session.open', visitor, { how });
     const { value, expiresAt } = await sessions.open(visitor, gateway.config.oidc.sessionHours);
@@ -73,19 +79,20 @@ export function signInRoutes(
 
   app.get('/auth/methods', async () => ({ oidc: oidc.isOn, key: true, open: asksNobody(gateway) }));
 
-  app.post('/auth/key', async (request, reply) => {
+  app.post('/auth/key', { bodyLimit: MOST_BODY_BYTES }, async (request, reply) => {
     refuseOpen(gateway);
     refuseForeignPages(request.headers, 'if told');
     const { value } = readBody(SignInBody, request.body);
-    const waitMs = failed.waitMs(request.ip);
-    if (waitMs > 0) {
-      reply.header('retry-after', String(Math.ceil(waitMs / 1000)));
-      throw new RoutingError('RATE_LIMITED', 'too many keys that are not known here: wait a minute');
-    }
     let known: SessionKey;
     try {
       known = sessionKey(gateway.setup.callers, value.key);
     } catch (error) {
+      // Only those who have none wait: one of many behind an address must not keep the others out.
+      const waitMs = failed.waitMs(request.ip);
+      if (waitMs > 0) {
+        reply.header('retry-after', String(Math.ceil(waitMs / 1000)));
+        throw new RoutingError('RATE_LIMITED', 'too many keys that are not known here: wait a minute');
+      }
       failed.note(request.ip);
       throw error;
     }

@@ -16,6 +16,7 @@ import { FieldError } from './errors.ts';
 import { blockedRecord, type Exchange, exchangeFor, type Incoming } from './exchange.ts';
 import { heldBy } from './held.ts';
 import { readWishes } from './knobs.ts';
+import { refuseTooManyParts } from './most-parts.ts';
 
 const model = z.string('name a model, or "auto" to have one chosen').min(1);
 const stream = z.boolean().nullish();
@@ -27,12 +28,14 @@ export const BODIES = {
     model,
     messages,
     stream,
+    n: z.number('must be a number of answers').int().positive().nullish(),
     stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
   }),
   responses: z.looseObject({
     model,
     input: z.union([z.string(), z.array(z.unknown())], 'must be a text or a list of items').optional(),
     stream,
+    background: z.boolean().nullish(),
   }),
   messages: z.looseObject({
     model,
@@ -86,16 +89,20 @@ async function handleTraced(
 ): Promise<void> {
   const { governance } = gateway;
   const { text, value } = readBody<z.infer<(typeof BODIES)['chat']>>(BODIES[surface] as never, request.body);
+  refuseTooManyParts(value);
   const auto = gateway.setup.models.autoOf(value.model);
   if (auto !== null && surface === 'embeddings') {
     throw new FieldError('model', 'embeddings of different models do not compare: name the one that you want');
   }
   const wishes = readWishes(text, value, request.headers, auto);
   const asked = { surface, requestedModel: value.model, isAuto: auto !== null, chars: text.length };
-  const { caller, tags, entrant, isSoftened } = enter(gateway, request, reply, {
+  const { caller, tags, entrant, isSoftened, softLimit } = enter(gateway, request, reply, {
     ...asked,
     added: wishes.routing.tags,
   });
+  if (surface === 'responses' && value.background === true) {
+    governance.limits.mustBeMetered(entrant, 'responses in the background');
+  }
   const held = await heldBy(gateway, surface, { text, json: value, caller });
   const guarded = { caller, surface, json: value, text: wishes.text, log: request.log };
   const known = { request, surface, caller, tags, trace, heldBy: held };
@@ -112,7 +119,7 @@ async function handleTraced(
     throw error;
   });
   const incoming: Incoming = {
-    ...{ ...known, json, hits },
+    ...{ ...known, json, hits, softLimit },
     wishes: { ...wishes, text: passed, routing: isSoftened ? withoutTrade(wishes.routing) : wishes.routing },
   };
   const { kept, headers } = await governance.cache.look(incoming, auto !== null);
@@ -122,7 +129,7 @@ async function handleTraced(
   }
   reply.headers(headers);
   const exchange = await exchangeFor(gateway, incoming, auto);
-  const account = await governance.limits.reserve(entrant, expectationOf(exchange, json));
+  const account = await governance.limits.reserve(entrant, expectationOf(exchange, surface, json));
   reply.headers(account.headers);
   try {
     await answer(gateway, incoming, exchange, account, reply);
@@ -132,8 +139,14 @@ async function handleTraced(
 }
 
 /** By the first of the places that may be called. */
-function expectationOf({ targets, expected }: Exchange, json: Incoming['json']): Expectation {
-  const { id, provider, candidate = null } = targets[0]!;
+function expectationOf(
+  { targets, expected, record }: Exchange,
+  surface: SurfaceName,
+  json: Incoming['json'],
+): Expectation {
+  const { id, provider, upstreamModel, candidate = null } = targets[0]!;
+  // What is routed is written as its host knows it.
+  const knowsNewField = record.routed || provider.dialectOf(upstreamModel).outputLimit === 'max_completion_tokens';
   const price = provider.sandbox === true ? FREE_PRICE : candidate;
-  return { model: id, provider: provider.name, ...expected, ...askedOutput(json), price };
+  return { model: id, provider: provider.name, ...expected, ...askedOutput(surface, json, { knowsNewField }), price };
 }

@@ -190,10 +190,16 @@ function rowsOf(limit: LimitView): string[][] {
 }
 
 const usedOf = (use: LimitUse): string =>
-  `${amountUsed(use, use.used)} (${Math.round((100 * use.used) / use.cap)} %)${use.reserved > 0 ? ` + ${amountUsed(use, use.reserved)} set aside` : ''}`;
+  `${amountUsed(use, use.used)} (${Math.round((100 * use.used) / use.cap)} %)${use.reserved > LEAST ? ` + ${amountUsed(use, use.reserved)} set aside` : ''}`;
+
+/** Less is what adding and taking away left over. */
+const LEAST = 1e-9;
 
 const amountUsed = ({ measure }: LimitUse, value: number): string =>
   measure === 'usd' ? usdOf(value) : `${Math.round(value)} ${measure}`;
 
-/** To the cent, and below a cent to what tells it from nothing. */
-const usdOf = (usd: number): string => `${usd === 0 || usd >= 0.01 ? usd.toFixed(2) : usd.toPrecision(2)} USD`;
+/** To the cent, and below a dollar to what tells it from its neighbours. */
+function usdOf(usd: number): string {
+  if (usd < LEAST) return '0.00 USD';
+  return `${usd >= 1 ? usd.toFixed(2) : usd.toFixed(2) === String(usd) ? usd.toFixed(2) : Number(usd.toPrecision(3))} USD`;
+}

@@ -80,7 +80,9 @@ async function move({ to, toEnv, ...options }: Options & { readonly to?: string;
 
 async function backup(file: string, options: Options): Promise<void> {
   const bytes = await backUp(dataDirOf(options), file);
-  console.log(`\n  ${file}: ${(bytes / 1e6).toFixed(1)} MB\n`);
+  console.log(
+    `\n  ${file}: ${(bytes / 1e6).toFixed(1)} MB\n\n  It holds the database alone. Keep beside it what makes its keys work: POINTSMAN_SECRET_KEY, or where that was\n  never set the file ${join(resolve(dataDirOf(options)), 'key-secret')}.\n`,
+  );
 }
 
 async function bringBack(
@@ -90,5 +92,10 @@ async function bringBack(
   const dataDir = dataDirOf(options);
   const aside = await restore(dataDir, file, { replace: replace === true });
   const before = aside === null ? '' : ` The one before lies in ${aside}.`;
-  console.log(`\n  ${resolve(dataDir)} has the database of ${file}.${before}\n`);
+  const secret = join(resolve(dataDir), 'key-secret');
+  const isThere = existsSync(secret) || process.env.POINTSMAN_SECRET_KEY !== undefined;
+  const note = isThere
+    ? ''
+    : `\n  Client keys in it work only with the POINTSMAN_SECRET_KEY of then, or the file key-secret that lay beside it\n  (put it at ${secret}).\n`;
+  console.log(`\n  ${resolve(dataDir)} has the database of ${file}.${before}\n${note}`);
 }

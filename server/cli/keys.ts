@@ -1,5 +1,6 @@
 /** `pointsman keys`: client keys are made, shown once, listed, rotated and revoked. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { RoutingError } from '../../datasets/errors.ts';
 import type { KeyPage, MadeKey } from '../governance/access/keys.ts';
@@ -225,7 +226,17 @@ dashboard, ${at}/dashboard. A budget for it:
 
 /** A file that is there is not replaced: it may hold the only copy of another key. @throws `INVALID_CONFIG` */
 function refuseTaken(path: string | undefined): void {
-  if (path === undefined || !existsSync(path)) return;
+  if (path === undefined) return;
+  if (!existsSync(path)) {
+    // Now: a key that is made and cannot be kept is better not made.
+    try {
+      accessSync(dirname(resolve(path)), constants.W_OK);
+      return;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw new RoutingError('INVALID_CONFIG', `${path} cannot be written (${code}); name another file with --out`);
+    }
+  }
   throw new RoutingError('INVALID_CONFIG', `${path} is there already; move it away, or name another file with --out`);
 }
 

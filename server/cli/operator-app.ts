@@ -6,6 +6,7 @@ import { parseJsonBodies } from '../api/body.ts';
 import { handleError } from '../api/errors.ts';
 import { importKeysRoute } from '../api/import-keys.ts';
 import { limitsRoutes } from '../api/limits.ts';
+import { policiesRoutes } from '../api/policies.ts';
 import { OPERATOR } from '../callers.ts';
 import { type Environment, type GatewayConfig, variable } from '../config/index.ts';
 import { newDecisionId } from '../db/decision-id.ts';
@@ -29,7 +30,8 @@ export async function operatorApp(
       secret: variable(env, 'POINTSMAN_SECRET_KEY'),
       adminKey: adminKeyFrom(env),
     });
-    await gateway.governance.keys.look();
+    // What limits there are, and what of them is used: without it closing would take for written what was never read.
+    await Promise.all([gateway.governance.keys.look(), gateway.governance.limits.start()]);
     const app = Fastify({ genReqId: () => newDecisionId(), bodyLimit: MOST_BYTES });
     parseJsonBodies(app);
     app.setErrorHandler(handleError);
@@ -40,6 +42,7 @@ export async function operatorApp(
     accessRoutes(app, gateway);
     limitsRoutes(app, gateway);
     importKeysRoute(app, gateway);
+    policiesRoutes(app, gateway);
     return {
       app,
       async close() {

@@ -84,6 +84,7 @@ function greeting({ url, gateway, providers, store, routerProblem, adminKeyFile 
     `  router      ${router.artifactHash.slice(0, 12)}${routerProblem === null ? '' : `, the base: ${routerProblem}`}`,
     `  database    ${database}`,
     `  keys        ${gateway.areAsked ? 'are asked for' : OPEN}`,
+    ...(config.dashboard ? [`  dashboard   ${url}/dashboard`] : []),
     ...(adminKeyFile === null ? [] : [`  admin key   written to ${adminKeyFile}, for its owner alone to read`]),
     '',
     '  Try it:',
@@ -103,6 +104,11 @@ function greeting({ url, gateway, providers, store, routerProblem, adminKeyFile 
     `  ANTHROPIC_BASE_URL=${url} ANTHROPIC_AUTH_TOKEN=${key} ANTHROPIC_MODEL=auto claude`,
     '',
   ];
+  if (!gateway.areAsked)
+    lines.push(
+      '  For others, too: pointsman keys create me --role admin, and from then on everybody is asked for a key.',
+      '',
+    );
   if (on.length === 0) lines.push(`  For real answers set a key (${keys.join(', ')} …) and start again.`, '');
   return lines.join('\n');
 }

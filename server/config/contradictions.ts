@@ -161,10 +161,11 @@ function checkTeams({ keys, teams, rollout, verifiers }: GatewayConfig, say: Sai
 }
 
 /** Addresses that the egress guard would refuse every time. */
-function checkReach({ escalation, drift, verifiers, egress }: GatewayConfig, say: Said): void {
+function checkReach({ escalation, drift, verifiers, limits, egress }: GatewayConfig, say: Said): void {
   const named: [(string | number)[], string | undefined][] = [
     [['escalation', 'verifierUrl'], escalation.verifierUrl],
     [['drift', 'webhookUrl'], drift.webhookUrl],
+    [['limits', 'webhookUrl'], limits.webhookUrl],
     ...verifiers.flatMap((v, i) =>
       v.kind === 'http' ? [[['verifiers', i, 'url'], v.url] as [(string | number)[], string]] : [],
     ),

@@ -3,14 +3,15 @@
  * it is. A move that was interrupted is made again from where it was; a target that holds anything else is refused.
  */
 import { createHash } from 'node:crypto';
-import { realpathSync, statSync } from 'node:fs';
+import { realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { getTableColumns, getTableName, is, sql } from 'drizzle-orm';
 import { PgTable } from 'drizzle-orm/pg-core';
 import pg from 'pg';
 import { RoutingError } from '../../datasets/errors.ts';
 import { asked, databaseError } from './connection.ts';
-import { openPostgres } from './postgres.ts';
+import { movedFile } from './moved.ts';
+import { openPostgres, whereIs } from './postgres.ts';
 import * as schema from './schema.ts';
 import type { SqlStore } from './store.ts';
 
@@ -88,6 +89,7 @@ export async function moveDatabase(store: SqlStore, { to, dataDir, onTable }: Mo
     }
     await setSequences(ask);
     await ask('update usage_state set name = $1 where name = $2', [`moved:${mark}`, `moving:${mark}`]);
+    writeFileSync(movedFile(dataDir), `to ${whereIs(to)}, ${new Date().toISOString()}\n`);
     return { tables: copied, copied: hasCopied };
   } finally {
     await target.end().catch(() => {});

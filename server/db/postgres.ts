@@ -92,7 +92,7 @@ const queryOn =
 const reasonOf = (error: unknown): string =>
   error instanceof AggregateError ? error.errors.map((e: Error) => e.message).join(', ') : (error as Error).message;
 
-function whereIs(databaseUrl: string): string {
+export function whereIs(databaseUrl: string): string {
   try {
     const { host, pathname } = new URL(databaseUrl);
     return `${pathname.slice(1)} at ${host}`;

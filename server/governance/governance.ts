@@ -36,6 +36,7 @@ export class Governance {
     this.keys = new KeyRing({ store, databaseUrl, digests: this.digests });
     this.sessions = new WebSessions({
       db: 'db' in store ? (store as SqlStore).db : null,
+      isArchived: (team) => this.keys.isArchived(team),
       callerOfKey: (id) => callerOfSessionKey(id, gateway.setup.callers, this.keys),
     });
   }

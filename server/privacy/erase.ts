@@ -1,11 +1,12 @@
 /** Takes a person out of the log: texts, answers kept for the same request, embeddings, facts, verdicts and pins go; what was called and what it cost stays, of nobody. */
-import { and, eq, inArray, or, sql } from 'drizzle-orm';
+import { and, eq, inArray, or } from 'drizzle-orm';
 import { databaseError } from '../db/connection.ts';
 import { decisions, feedback, outcomes, texts } from '../db/schema.ts';
 import { deletePins } from '../db/sessions.ts';
 import type { SqlStore } from '../db/store.ts';
 import { deleteAnswersOf } from '../governance/cache/shared-answers.ts';
 import { type EndUsers, withoutSession } from './end-user.ts';
+import { askForRewrite } from './rewriting.ts';
 
 export interface Erased {
   /** Requests that were this person's. */
@@ -16,24 +17,12 @@ export interface Erased {
 
 const BATCH = 500;
 
-/** Texts and verdicts are written anew without what was deleted; of the large table the room is freed. */
-async function rewrite(db: SqlStore['db']): Promise<void> {
-  for (const what of [
-    'vacuum full texts',
-    'vacuum full feedback',
-    'vacuum full cached_answers',
-    'vacuum decisions',
-    'checkpoint',
-  ]) {
-    await db.execute(sql.raw(what));
-  }
-}
-
 /**
  * Everything of one end user of a tenant, by the id that the client sent (`user`, `safety_identifier`,
  * `metadata.user_id`), in this database and in what this process has not written yet. Rows that another replica still
  * holds, since the database was away for it, come later: erase again then. Routers that were fitted before keep what
- * they learned until the next retraining.
+ * they learned until the next retraining. The embedded database's files lose the bytes at once, or within a minute or so
+ * where they were written anew just before.
  * @throws `DATABASE_UNAVAILABLE`: nothing is promised then, ask again
  */
 export async function eraseUser(store: SqlStore, users: EndUsers, tenant: string, user: string): Promise<Erased> {
@@ -56,7 +45,7 @@ export async function eraseUser(store: SqlStore, users: EndUsers, tenant: string
         .limit(BATCH);
       if (found.length === 0) {
         // The embedded database has nobody who cleans up after it.
-        if (store.kind === 'embedded' && rows + answers > 0) await rewrite(db);
+        if (rows + answers > 0) await askForRewrite(store);
         return { decisions: rows, feedback: verdicts, texts: kept };
       }
       const ids = found.map(({ id }) => id);

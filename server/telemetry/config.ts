@@ -18,7 +18,7 @@ export const TelemetryConfig = z.strictObject({
     .min(16, 'must be at least 16 characters')
     .optional()
     .describe(
-      'With it /metrics asks for authorization: Bearer KEY, and for no client key. Without it, where keys are asked for, it needs one with the scope usage.',
+      'With it /metrics asks for authorization: Bearer KEY, and for no client key. Without it, where keys are asked for, it needs one with the scope admin: it tells of all teams.',
     ),
 });
 export type TelemetryConfig = z.infer<typeof TelemetryConfig>;

@@ -1,8 +1,8 @@
 /** Of whom, and of when: what every question to the log is bound by, and the only way to ask one. */
 import { type SQL, sql } from 'drizzle-orm';
-import { RoutingError } from '../../datasets/index.ts';
 import { FieldError } from '../api/errors.ts';
 import { type Caller, demand } from '../callers.ts';
+import { teamWithin } from '../governance/access/roles.ts';
 import type { UsageQuery } from './contract.ts';
 
 /** What a query may name beside team and time; columns of the roll-ups. */
@@ -27,15 +27,12 @@ const DEFAULT_MS = 30 * DAY_MS;
 const LONGEST_MS = 1100 * DAY_MS;
 
 /**
- * Callers see their own team; those with the scope `admin` all of them, or the one they name.
- * @throws `FORBIDDEN` for another team, whether there is such a one or not; `INVALID_REQUEST`
+ * Callers see their own team; admins, and people of all teams, all of them or the one they name.
+ * @throws `FORBIDDEN`; `NOT_FOUND` for another team, whether there is such a one or not; `INVALID_REQUEST`
  */
 export function scopeOf(caller: Caller, query: UsageQuery, now = new Date()): Scope {
   demand(caller, 'usage', 'admin');
-  const isAdmin = caller.scopes.has('admin');
-  if (!isAdmin && query.team !== undefined && query.team !== caller.tenant) {
-    throw new RoutingError('FORBIDDEN', 'this key may only see the usage of its own team');
-  }
+  const team = teamWithin(caller, query.team);
   const to = query.to === undefined ? now : new Date(query.to);
   const from = query.from === undefined ? new Date(to.getTime() - DEFAULT_MS) : new Date(query.from);
   const first = Math.floor(from.getTime() / HOUR_MS) * HOUR_MS;
@@ -47,7 +44,7 @@ export function scopeOf(caller: Caller, query: UsageQuery, now = new Date()): Sc
     return value === undefined ? [] : [[name, value]];
   });
   return {
-    team: isAdmin ? (query.team ?? null) : caller.tenant,
+    team,
     from: new Date(first),
     to: new Date(last),
     filters: new Map(filters),

@@ -347,6 +347,59 @@ describe('responses', () => {
     await expect(ask(b, { previous_response_id: id })).rejects.toMatchObject(isUnowned);
   });
 
+  const RAN = { type: 'code_interpreter_call', id: 'ci_1', code: '1', container_id: 'cntr_1', status: 'completed' };
+  const DREW = { type: 'image_generation_call', id: 'ig_1', status: 'completed', result: 'aGk=' };
+  const THOUGHT = { type: 'reasoning', id: 'rs_1', summary: [] };
+  const ASKED = { type: 'mcp_approval_request', id: 'mcpr_1', name: 'f', arguments: '{}', server_label: 's' };
+  const SAID = { type: 'message', id: 'msg_1', role: 'assistant', content: [{ type: 'output_text', text: 'fine' }] };
+
+  test.each([
+    ['whole', {}],
+    ['not stored', { store: false }],
+    ['in pieces', { stream: true }],
+    ['in pieces and not stored', { stream: true, store: false }],
+  ])('what a provider ran or drew for one tenant is not the other’s: answered %s', async (_, how) => {
+    const { host, a, b } = await start();
+    const output = [RAN, DREW, THOUGHT, ASKED, SAID];
+    host.script = ({ body }, response) => {
+      const { store = true, stream } = JSON.parse(body.toString());
+      const whole = { id: 'resp_1', object: 'response', model: 'small', store, status: 'completed', output };
+      const events = [
+        { type: 'response.created', response: { ...whole, output: [] } },
+        ...output.map((item, output_index) => ({ type: 'response.output_item.done', output_index, item })),
+        { type: 'response.completed', response: whole },
+      ];
+      const frames = events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join('');
+      response.writeHead(200, { 'content-type': stream ? 'text/event-stream' : 'application/json' });
+      response.end(stream ? frames : JSON.stringify(whole));
+      return true;
+    };
+    // So that there is something for an answer to be noted from.
+    const first = await ask(a, how);
+    if ('stream' in how) for await (const _ of first as unknown as AsyncIterable<unknown>);
+    const approval = { type: 'mcp_approval_response', approval_request_id: 'mcpr_1', approve: true };
+    const { result: __, ...drawn } = DREW;
+    const asked = host.seen.length;
+    for (const [item, field] of [
+      [RAN, 'id'],
+      [{ ...RAN, id: undefined }, 'container_id'],
+      [drawn, 'id'],
+      [DREW, 'id'],
+      [THOUGHT, 'id'],
+      [approval, 'approval_request_id'],
+      [{ type: 'additional_tools', tools: [{ type: 'code_interpreter', container: 'cntr_1' }] }, 'tools.0.container'],
+    ] as const) {
+      const refused = ask(b, { store: false, input: [{ role: 'user', content: 'x' }, item] });
+      await expect(refused, field).rejects.toMatchObject({ ...isUnowned, param: `input.1.${field}` });
+    }
+    expect(host.seen).toHaveLength(asked);
+    // As agents do it: all that came before, and the next turn.
+    await ask(a, { store: false, input: [{ role: 'user', content: 'x' }, ...output, drawn, approval] });
+    // A turn that says itself what it means is anybody's.
+    await ask(b, { store: false, input: [{ role: 'user', content: 'x' }, SAID] });
+    expect(host.seen).toHaveLength(asked + 2);
+  });
+
   test('what is not stored is not held', async () => {
     const { a } = await start();
     const first = await ask(a, { store: false });

@@ -71,6 +71,11 @@ test.each([
   ['/v1/responses', { input: 'x', tools: [{ type: 'code_interpreter', container: 'cntr_a' }] }, 'tools.0.container'],
   ['/v1/responses', { input: 'x', prompt: { id: 'pmpt_a' } }, 'prompt.id'],
   ['/v1/messages', { max_tokens: 9, container: 'c_a', messages: [{ role: 'user', content: 'x' }] }, 'container'],
+  [
+    '/v1/messages/count_tokens',
+    { messages: [{ role: 'user', content: [{ type: 'document', source: { type: 'file', file_id: 'file_a' } }] }] },
+    'messages.0.content.0.source.file_id',
+  ],
   ['/v1/chat/completions', { messages: [{ role: 'assistant', audio: { id: 'audio_a' } }] }, 'messages.0.audio.id'],
 ])('%s: what somebody made beside the gateway is not for every tenant: %j', async (path, body, field) => {
   const { gateway, host } = await start();
@@ -114,11 +119,13 @@ describe('what could go unnoticed is refused', () => {
   test('metrics, without a key where keys are set up', async () => {
     const { gateway } = await start();
     expect((await fetch(`${gateway.url}/metrics`)).status).toBe(401);
-    // They tell of all tenants: calling models is not enough.
+    // They tell of all tenants: calling models is not enough, nor is seeing what one's own uses.
     expect((await fetch(`${gateway.url}/metrics`, { headers: as(KEYS.a) })).status).toBe(403);
-    const seeing = { name: 'scraper', key: 'key-of-the-scraper-12', scopes: ['usage'] };
-    const { gateway: other } = await start({ keys: [seeing] });
-    expect((await fetch(`${other.url}/metrics`, { headers: as(seeing.key) })).status).toBe(200);
+    const seeing = { name: 'seeing', key: 'key-that-sees-usage-12', scopes: ['usage'] };
+    const admin = { name: 'admin', key: 'key-of-the-admin-1234', scopes: ['admin'] };
+    const { gateway: other } = await start({ keys: [seeing, admin] });
+    expect((await fetch(`${other.url}/metrics`, { headers: as(seeing.key) })).status).toBe(403);
+    expect((await fetch(`${other.url}/metrics`, { headers: as(admin.key) })).status).toBe(200);
   });
 });
 

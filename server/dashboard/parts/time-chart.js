@@ -145,7 +145,8 @@ function plotIn(element, { at, step, series, format, stacked, height, onPoint })
       },
       padding: [10, 22, 0, 0],
       scales: {
-        x: { time: true, range: (_, min, max) => [min - pad, max + pad] },
+        // Of a single point uPlot makes years.
+        x: { time: true, range: (_, min, max) => (x.length < 2 ? [x[0] - pad, x[0] + pad] : [min - pad, max + pad]) },
         y: { range: (_, min, max) => [Math.min(0, min ?? 0), (max ?? 0) > 0 ? max * 1.08 : 1] },
       },
       axes: [

@@ -34,6 +34,7 @@ function Whole({ of }) {
       <p class="answer-model">${answered ?? of.model}</p>
       <p class="answer-why"><${Pill} kind="info">${words(of.reason)}<//> ${WHY[of.reason] ?? ''}</p>
       ${answered !== null && answered !== of.model && html`<p class="muted">Decided for <code>${of.model}</code>; <code>${answered}</code> answered.</p>`}
+      ${of.facts?.softLimit && html`<p class="notice">The budget <b>${of.facts.softLimit}</b> is nearly spent, so <code>auto</code> was to choose cheaper.</p>`}
       ${answered === null && !of.cached && html`<p class="notice bad">Nobody answered.</p>`}
       <dl class="facts">
         <${Fact} name="When"><${Moment} at=${of.createdAt} /><//>

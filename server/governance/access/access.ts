@@ -2,6 +2,8 @@
 import { and, eq, isNull, sql } from 'drizzle-orm';
 import type { PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { RoutingError } from '../../../datasets/errors.ts';
+import { ADMIN_KEY, type Caller } from '../../callers.ts';
+import { askingOf } from '../../config/listen.ts';
 import type { GatewayConfig } from '../../config/schema.ts';
 import { asked } from '../../db/connection.ts';
 import { clientKeys, teams } from '../../db/schema.ts';
@@ -15,7 +17,7 @@ export interface Access {
   readonly store: Pick<SqlStore, 'db' | 'alone'>;
   readonly digests: KeyDigests;
   /** As it is now. */
-  readonly config: Pick<GatewayConfig, 'keys' | 'teams'>;
+  readonly config: Pick<GatewayConfig, 'keys' | 'teams' | 'auth' | 'host' | 'allowPublic'>;
   /** `POINTSMAN_ADMIN_KEY` is set. */
   readonly hasAdminKey: boolean;
   /** Of a gateway in this process: it knows of a change before whoever asked for it hears that it is done. */
@@ -31,7 +33,7 @@ export function accessOf(gateway: Gateway): Access {
 /** For the command line, on a database that is open in its process. @throws `INVALID_CONFIG` */
 export function accessAt(
   store: SqlStore,
-  config: Pick<GatewayConfig, 'keys' | 'teams' | 'dataDir'>,
+  config: Access['config'] & Pick<GatewayConfig, 'dataDir'>,
   { secret, adminKey }: { readonly secret?: string | undefined; readonly adminKey?: string | undefined },
 ): Access {
   const digests = new KeyDigests({ kind: store.kind, dataDir: config.dataDir, secret });
@@ -43,16 +45,34 @@ const CHANGING = 730_211;
 
 /**
  * One change at a time over all replicas; all hear of it, and this process first.
- * @throws `DATABASE_UNAVAILABLE`, and what `work` throws: then nothing was changed
+ * @throws `UNAUTHORIZED` for whoever was not asked for a key and is by now; `DATABASE_UNAVAILABLE`, and what `work` throws:
+ *   then nothing was changed
  */
-export async function changing<T>({ store, ring }: Access, work: (db: PgRemoteDatabase) => Promise<T>): Promise<T> {
+export async function changing<T>(
+  access: Access,
+  actor: Caller,
+  work: (db: PgRemoteDatabase) => Promise<T>,
+): Promise<T> {
+  const { store, ring } = access;
   const result = await store.alone(CHANGING, async (db) => {
+    await refuseLate(db, access, actor);
     const made = await work(db);
     await asked(db.execute(sql`select pg_notify(${ACCESS_CHANNEL}, '')`));
     return made;
   });
   await ring?.takeUp();
   return result;
+}
+
+/** Who is asked is known when a request begins; the first key may have been made before its body came, or on another replica. */
+async function refuseLate(db: PgRemoteDatabase, { config, hasAdminKey }: Access, { kind }: Caller): Promise<void> {
+  const asking = askingOf(config);
+  if (kind !== 'anybody' || asking === 'never') return;
+  if (asking === 'if-any' && !hasAdminKey && config.keys.length === 0) {
+    const [any] = await asked(db.select({ id: clientKeys.id }).from(clientKeys).limit(1));
+    if (any === undefined) return;
+  }
+  throw new RoutingError('UNAUTHORIZED', 'there is a key by now, so that one is asked for: send it');
 }
 
 /** The database's own clock, which dates changes for all replicas alike. */
@@ -71,6 +91,12 @@ export async function teamRow(db: PgRemoteDatabase, name: string): Promise<TeamR
 /** Teams that the configuration knows: named there, or of a key there; and the one that is always there. */
 export function isConfigured({ config }: Pick<Access, 'config'>, team: string): boolean {
   return team === 'default' || Object.hasOwn(config.teams, team) || config.keys.some(({ tenant }) => tenant === team);
+}
+
+/** Teams and names of the keys that are not of the database: no other key may be taken for one of them. */
+export function configuredNames({ config, hasAdminKey }: Pick<Access, 'config' | 'hasAdminKey'>) {
+  const names = config.keys.map(({ tenant, name }) => ({ team: tenant, name }));
+  return hasAdminKey ? [...names, { team: ADMIN_KEY.tenant, name: ADMIN_KEY.name }] : names;
 }
 
 export interface AdminKeysBut {

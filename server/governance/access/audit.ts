@@ -43,9 +43,11 @@ export async function audit(
   await asked(db.insert(auditLog).values({ ...row, at: new Date() }));
 }
 
-/** A key's name says who it is within its team alone. */
-export const actorOf = ({ kind, tenant, name }: Pick<Caller, 'kind' | 'tenant' | 'name'>): string =>
-  kind === 'key' ? `${tenant}/${name}` : (name ?? kind);
+/** A key's name says who it is within its team alone; a person's may be another's, too, or be chosen to look like it. */
+export function actorOf({ kind, tenant, name, subject }: Pick<Caller, 'kind' | 'tenant' | 'name' | 'subject'>): string {
+  if (kind === 'key') return `${tenant}/${name}`;
+  return subject === undefined ? (name ?? kind) : `${name ?? kind} <${subject}>`;
+}
 
 export interface AuditQuery {
   /** Null: all. */

@@ -2,19 +2,30 @@
 import { randomUUID } from 'node:crypto';
 import { and, desc, eq, isNull, lt, or } from 'drizzle-orm';
 import type { PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { RoutingError } from '../../../datasets/errors.ts';
 import type { Caller } from '../../callers.ts';
 import type { Scope } from '../../config/loop-schema.ts';
 import { asked } from '../../db/connection.ts';
 import type { Role } from '../../db/records.ts';
 import { clientKeys } from '../../db/schema.ts';
-import { type Access, changedNow, changing, hasAdmin, isConfigured, keyRow, lastAdmin, teamRow } from './access.ts';
+import {
+  type Access,
+  changedNow,
+  changing,
+  configuredNames,
+  hasAdmin,
+  isConfigured,
+  keyRow,
+  lastAdmin,
+  teamRow,
+} from './access.ts';
 import { actorOf, audit } from './audit.ts';
-import { granted, mayChange } from './grants.ts';
+import { granted, mayChange, narrowing } from './grants.ts';
 import { newKey, prefixOf } from './key-secret.ts';
 import {
   KeyChanges,
+  KeyName,
   type KeyRow,
   type KeySettings,
   type KeyView,
@@ -54,10 +65,10 @@ export async function createKey(access: Access, wanted: NewKey, by: By, secret =
   } = parse(NewKey, wanted);
   const team = asked ?? by.actor.tenant;
   const scheme = access.digests.making();
-  return changing(access, async (db) => {
+  return changing(access, by.actor, async (db) => {
     const kept = granted(
       by.actor,
-      { team, scopes: scopesFor(role, scopes), settings, expiresAt },
+      { team, role: wanted.role, scopes: scopesFor(role, scopes), settings, expiresAt },
       await rowOfActor(db, by.actor),
     );
     refusePast(kept.expiresAt);
@@ -105,14 +116,15 @@ export interface KeptKey {
  */
 export async function importKeys(access: Access, keys: readonly KeptKey[], by: By): Promise<KeyView[]> {
   if (!by.actor.scopes.has('admin')) throw new RoutingError('FORBIDDEN', 'only an admin may take keys over');
-  return changing(access, async (db) => {
+  for (const { name } of keys) parse(z.object({ name: KeyName }), { name });
+  return changing(access, by.actor, async (db) => {
     const { digest, team, name, revokedAt, expiresAt } = clientKeys;
     const there = await asked(db.select({ digest, team, name, revokedAt, expiresAt }).from(clientKeys));
     const digests = new Set(there.map((row) => row.digest));
     const fresh = keys.filter((key) => !digests.has(key.digest));
     const now = new Date();
     const placeOf = (key: { readonly team: string; readonly name: string }) => JSON.stringify([key.team, key.name]);
-    const taken = new Set(access.config.keys.map((key) => placeOf({ team: key.tenant, name: key.name })));
+    const taken = new Set(configuredNames(access).map(placeOf));
     for (const row of there) {
       if (row.revokedAt === null && (row.expiresAt === null || row.expiresAt > now)) taken.add(placeOf(row));
     }
@@ -196,7 +208,7 @@ export async function getKey(access: Access, id: string, actor: Caller): Promise
 /** @throws `NOT_FOUND`, `FORBIDDEN`, `CONFLICT` for a key that is over, a name that is taken, or the last admin's */
 export async function updateKey(access: Access, id: string, wanted: KeyChanges, by: By): Promise<KeyView> {
   const { force = false, ...changes } = parse(KeyChanges, wanted);
-  return changing(access, async (db) => {
+  return changing(access, by.actor, async (db) => {
     const row = await keyWithin(db, id, by.actor);
     mayChange(by.actor, scopesOf(row));
     if (row.revokedAt !== null || row.replacedBy !== null) throw over(row);
@@ -204,7 +216,9 @@ export async function updateKey(access: Access, id: string, wanted: KeyChanges, 
     const scopes = changes.scopes === undefined ? roleScopes(row, changes.role) : changes.scopes;
     const expiresAt = changes.expiresAt === undefined ? row.expiresAt : changes.expiresAt;
     const settings = withChanges(settingsOf(row), changes);
-    const asked_ = { team: row.team, scopes: scopesFor(role, scopes), settings, expiresAt };
+    const named = role === row.role ? undefined : role;
+    const asked_ = { team: row.team, role: named, scopes: scopesFor(role, scopes), settings, expiresAt };
+    narrowing(by.actor, { settings: settingsOf(row), expiresAt: row.expiresAt }, asked_);
     const kept = granted(by.actor, asked_, await rowOfActor(db, by.actor));
     if (changes.expiresAt !== undefined) refusePast(kept.expiresAt);
     if (project !== row.project) await refuseUnknownPlace(db, access, by.actor, row.team, project);
@@ -231,22 +245,16 @@ export async function updateKey(access: Access, id: string, wanted: KeyChanges, 
 export async function rotateKey(access: Access, id: string, wanted: Rotation, by: By): Promise<MadeKey> {
   const { overlapMinutes, expiresAt } = parse(Rotation, wanted);
   const scheme = access.digests.making();
-  return changing(access, async (db) => {
+  return changing(access, by.actor, async (db) => {
     const old = await keyWithin(db, id, by.actor);
     mayChange(by.actor, scopesOf(old));
     const now = Date.now();
     const isPast = old.expiresAt !== null && old.expiresAt.getTime() <= now;
     if (old.revokedAt !== null || old.replacedBy !== null || isPast) throw over(old);
-    const kept = granted(
-      by.actor,
-      {
-        team: old.team,
-        scopes: scopesOf(old),
-        settings: settingsOf(old),
-        expiresAt: expiresAt === undefined ? old.expiresAt : expiresAt,
-      },
-      await rowOfActor(db, by.actor),
-    );
+    const before = { team: old.team, scopes: scopesOf(old), settings: settingsOf(old), expiresAt: old.expiresAt };
+    const asked_ = { ...before, ...(expiresAt !== undefined && { expiresAt }) };
+    narrowing(by.actor, before, asked_);
+    const kept = granted(by.actor, asked_, await rowOfActor(db, by.actor));
     refusePast(kept.expiresAt);
     const secret = newKey();
     const made = await insertKey(
@@ -272,7 +280,7 @@ export async function revokeKey(
   id: string,
   { force = false, ...by }: By & { readonly force?: boolean | undefined },
 ): Promise<KeyView> {
-  return changing(access, async (db) => {
+  return changing(access, by.actor, async (db) => {
     const row = await keyWithin(db, id, by.actor);
     mayChange(by.actor, scopesOf(row));
     if (row.revokedAt !== null) return view(access, row);
@@ -339,7 +347,7 @@ const shown = ({ name, project, role, scopes, settings, expiresAt }: KeyRow): ob
 });
 
 /** A name says whose decisions are whose: two keys that work have two, but for a key and the one that takes its place. */
-async function refuseTaken(db: PgRemoteDatabase, { config }: Access, team: string, name: string): Promise<void> {
+async function refuseTaken(db: PgRemoteDatabase, access: Access, team: string, name: string): Promise<void> {
   const named = await asked(
     db
       .select({ expiresAt: clientKeys.expiresAt })
@@ -349,7 +357,7 @@ async function refuseTaken(db: PgRemoteDatabase, { config }: Access, team: strin
   const now = new Date();
   const isTaken =
     named.some(({ expiresAt }) => expiresAt === null || expiresAt > now) ||
-    config.keys.some((key) => key.tenant === team && key.name === name);
+    configuredNames(access).some((key) => key.team === team && key.name === name);
   if (isTaken) throw nameTaken(team, name);
 }
 

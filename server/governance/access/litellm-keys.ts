@@ -3,10 +3,10 @@ import { and, eq, inArray } from 'drizzle-orm';
 import { z } from 'zod';
 import { asked } from '../../db/connection.ts';
 import { clientKeys } from '../../db/schema.ts';
-import { type Access, isConfigured, teamRow } from './access.ts';
+import { type Access, configuredNames, isConfigured, teamRow } from './access.ts';
 import { LITELLM } from './key-secret.ts';
 import { type By, importKeys, parse, revokeKey } from './keys.ts';
-import { KeyName, KeySettings, TeamName } from './records.ts';
+import { isLikeId, KeySettings, TeamName } from './records.ts';
 import { createTeam } from './teams.ts';
 
 export const ImportedTeam = z.strictObject({ name: TeamName, description: z.string().max(1000).default('') });
@@ -15,7 +15,8 @@ export type ImportedTeam = z.input<typeof ImportedTeam>;
 export const ImportedKey = z.strictObject({
   digest: z.string().regex(/^[0-9a-f]{64}$/, 'must be the SHA-256 of the key, 64 hex digits in small letters'),
   prefix: z.string().max(30).describe('What may be shown of it.'),
-  name: KeyName,
+  /** One like an id gets something added to it. */
+  name: TeamName,
   team: TeamName,
   models: KeySettings.shape.models,
   tags: KeySettings.shape.tags,
@@ -102,17 +103,17 @@ export async function importFromLiteLlm(access: Access, wanted: LiteLlmImport, b
 }
 
 /** `TEAM\nNAME` of keys that are there. */
-async function namesTaken({ store, config }: Access): Promise<Set<string>> {
-  const rows = await asked(store.db.select({ team: clientKeys.team, name: clientKeys.name }).from(clientKeys));
+async function namesTaken(access: Access): Promise<Set<string>> {
+  const rows = await asked(access.store.db.select({ team: clientKeys.team, name: clientKeys.name }).from(clientKeys));
   return new Set([
     ...rows.map(({ team, name }) => `${team}\n${name}`),
-    ...config.keys.map(({ tenant, name }) => `${tenant}\n${name}`),
+    ...configuredNames(access).map(({ team, name }) => `${team}\n${name}`),
   ]);
 }
 
-/** Two keys of one name could not be told apart in records. */
+/** Two keys of one name could not be told apart in records, nor a name from an id. */
 function freeName(taken: Set<string>, { team, name, digest }: ImportedKey): string {
-  const free = taken.has(`${team}\n${name}`) ? `${name.slice(0, 80)} ${digest.slice(0, 8)}` : name;
+  const free = taken.has(`${team}\n${name}`) || isLikeId(name) ? `${name.slice(0, 80)} ${digest.slice(0, 8)}` : name;
   taken.add(`${team}\n${free}`);
   return free;
 }

@@ -12,6 +12,7 @@ import { isLoopback } from '../../config/listen.ts';
 import type { Role } from '../../db/records.ts';
 import type { OidcConfig } from './config.ts';
 import { ROLES } from './roles.ts';
+import { TakenOnce } from './taken-once.ts';
 import type { Visitor } from './web-sessions.ts';
 
 export interface OidcOptions {
@@ -66,7 +67,7 @@ export class Oidc {
   readonly #now: () => number;
   readonly #ownSecret = randomBytes(32).toString('base64');
   /** States that were completed here: none is taken twice while its cookie would do. */
-  readonly #used = new Map<string, number>();
+  readonly #used = new TakenOnce(MOST_USED);
   #known: Known | undefined;
 
   constructor(options: OidcOptions) {
@@ -110,7 +111,11 @@ export class Oidc {
   async complete(search: string, cookie: string | undefined): Promise<Visitor> {
     const begun = this.#unseal(cookie);
     const params = new URLSearchParams(search);
-    if (begun === null || !same(params.get('state') ?? '', begun.state) || !this.#use(begun)) {
+    if (
+      begun === null ||
+      !same(params.get('state') ?? '', begun.state) ||
+      !this.#used.take(begun.state, begun.until, this.#now() / 1000)
+    ) {
       throw new RoutingError(
         'INVALID_REQUEST',
         'this sign-in was not begun by this browser, was completed before, or took longer than ten minutes: begin again',
@@ -209,17 +214,6 @@ export class Oidc {
       if (protocol !== 'https:' && !isLoopback(hostname)) throw new TypeError(`${hostname} is asked over https only`);
       return (await fetch(url, { ...options, dispatcher } as Parameters<typeof fetch>[1])) as unknown as Response;
     };
-  }
-
-  /** False for a state that was taken before. */
-  #use({ state, until }: BegunState): boolean {
-    if (this.#used.has(state)) return false;
-    const now = this.#now() / 1000;
-    if (this.#used.size >= MOST_USED) {
-      for (const [other, end] of this.#used) if (end <= now) this.#used.delete(other);
-    }
-    this.#used.set(state, until);
-    return true;
   }
 
   #seal(begun: BegunState): string {

@@ -13,8 +13,13 @@ export type TeamRow = typeof teams.$inferSelect;
 const NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N} ._@:/+-]{0,98}[\p{L}\p{N})._@:/+-])?$/u;
 const NAME_RULE = 'must be 1 to 100 letters, digits, spaces and . _ - @ : / +, beginning with a letter or digit';
 
-export const KeyName = z.string(NAME_RULE).regex(NAME, NAME_RULE);
-export const TeamName = KeyName;
+const Name = z.string(NAME_RULE).regex(NAME, NAME_RULE);
+export const TeamName = Name;
+
+const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
+/** Keys are spoken of by id or by name: one must not be taken for another’s id. */
+export const isLikeId = (name: string): boolean => UUID.test(name);
+export const KeyName = Name.refine((name) => !isLikeId(name), 'must not look like the id of a key');
 
 /** What a key of the configuration may be given, too. */
 const settings = {
@@ -36,7 +41,7 @@ const Scopes = z.array(Scope).max(20);
 export const NewKey = z.strictObject({
   name: KeyName.describe('What records call it.'),
   team: TeamName.optional().describe('Whose it is. Default: the team of whoever makes it.'),
-  project: KeyName.nullable().optional().describe('The project of its team that it is for.'),
+  project: Name.nullable().optional().describe('The project of its team that it is for.'),
   role: KeyRole.default('member').describe('What it may do.'),
   scopes: Scopes.nullable().optional().describe('What it may do in place of what its role may.'),
   expiresAt: Moment.nullable().optional().describe('When it stops working; null: never.'),
@@ -46,7 +51,7 @@ export type NewKey = z.input<typeof NewKey>;
 
 export const KeyChanges = z.strictObject({
   name: KeyName.optional(),
-  project: KeyName.nullable().optional(),
+  project: Name.nullable().optional(),
   role: KeyRole.optional(),
   scopes: Scopes.nullable().optional(),
   expiresAt: Moment.nullable().optional(),
@@ -78,7 +83,7 @@ export type Rotation = z.input<typeof Rotation>;
 export const TeamSettings = TeamConfig.partial();
 export type TeamSettings = z.infer<typeof TeamSettings>;
 
-const Projects = z.array(KeyName).max(1000);
+const Projects = z.array(Name).max(1000);
 const Description = z.string().max(1000);
 
 /** The settings as they were written: a default that nobody wrote is none. */

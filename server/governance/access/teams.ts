@@ -36,7 +36,7 @@ export async function createTeam(access: Access, wanted: NewTeam, by: By): Promi
   const { name, description, projects, ...settings } = parse(NewTeam, wanted);
   if (reachOf(by.actor) !== null) throw adminsOnly();
   refuseConfigured(access, name, settings);
-  return changing(access, async (db) => {
+  return changing(access, by.actor, async (db) => {
     const there = await teamRow(db, name);
     if (there !== null) {
       const how = there.archivedAt === null ? '' : ' in the archive: bring it back with archived: false';
@@ -68,7 +68,7 @@ export async function updateTeam(access: Access, name: string, wanted: TeamChang
     if (beyond !== undefined) throw new RoutingError('FORBIDDEN', `${beyond}: only an admin may set it`);
   }
   refuseConfigured(access, name, settings);
-  return changing(access, async (db) => {
+  return changing(access, by.actor, async (db) => {
     const before = await teamRow(db, name);
     if (before === null && !isConfigured(access, name)) throw noTeam(name);
     if (archived === true) refuseArchiving(access, name);

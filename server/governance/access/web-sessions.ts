@@ -31,6 +31,8 @@ export interface WebSessionParts {
   readonly db: PgRemoteDatabase | null;
   /** What the key is now; null once it was revoked, has expired or is gone. */
   callerOfKey(keyId: string): Caller | null;
+  /** Whoever is of it comes in no more. */
+  isArchived(team: string): boolean;
   /** Default: the clock of this machine. */
   readonly now?: () => number;
 }
@@ -104,9 +106,13 @@ export class WebSessions {
     if (value === undefined || !VALUE.test(value) || !WITH_COOKIE.test(url)) return null;
     const row = await this.#find(digestOf(value));
     if (row === null || row.endedAt !== null || row.expiresAt.getTime() <= this.#now()) return null;
-    const caller = row.keyId === null ? personOf(row) : this.#parts.callerOfKey(row.keyId);
+    const caller = row.keyId === null ? this.#personOf(row) : this.#parts.callerOfKey(row.keyId);
     if (caller !== null && !SAFE.has(method)) refuseForeignPages(headers, 'needed');
     return caller;
+  }
+
+  #personOf(row: Row): Caller | null {
+    return row.team !== null && this.#parts.isArchived(row.team) ? null : personOf(row);
   }
 
   async start(): Promise<void> {
@@ -189,9 +195,11 @@ export function cookieIn(header: string | undefined, name: string): string | und
 const digestOf = (value: string): string => createHash('sha256').update(value).digest('hex');
 
 /** What somebody may do whom the identity provider vouched for. */
-export const personOf = ({ name, role, team }: Pick<Visitor, 'name' | 'role' | 'team'>): Caller => ({
+export const personOf = ({ subject, name, role, team, keyId }: Visitor): Caller => ({
   kind: 'person',
   name,
+  // A key's is its name once more.
+  subject: keyId === null ? subject : undefined,
   tenant: team ?? 'default',
   keyId: null,
   project: null,

@@ -9,7 +9,7 @@ type Json = Readonly<Record<string, unknown>>;
 
 /** Members that make an answer more than a function of the request. */
 const LIVE: Readonly<Record<SurfaceName, readonly string[]>> = {
-  chat: ['web_search_options', 'audio'],
+  chat: ['audio'],
   responses: ['previous_response_id', 'conversation', 'prompt', 'background'],
   messages: ['container', 'mcp_servers', 'context_management'],
   embeddings: [],
@@ -17,10 +17,22 @@ const LIVE: Readonly<Record<SurfaceName, readonly string[]>> = {
 
 export function mayBeKept(surface: SurfaceName, json: Json): boolean {
   if (LIVE[surface].some((member) => json[member] != null && json[member] !== false)) return false;
+  if (json.web_search_options != null || runsPlugins(json.plugins) || namesOf(json).some(isOnline)) return false;
   // OpenAI stores responses unless it is told not to, and chats only when it is told to.
   if (surface === 'responses' ? json.store !== false : json.store === true) return false;
   return !runsTools(json.tools);
 }
+
+/** OpenRouter's plugins search and read beside the model; that of its router says which models may be chosen, no more. */
+function runsPlugins(plugins: unknown): boolean {
+  if (!Array.isArray(plugins)) return plugins != null;
+  return plugins.some((plugin: unknown) => (plugin as Json | null)?.id !== 'auto-router');
+}
+
+const namesOf = ({ model, models }: Json): unknown[] => [model, ...(Array.isArray(models) ? models : [])];
+
+/** A model that OpenRouter lets search the web, by its name: `maker/model:online`, or with other variants before or after. */
+export const isOnline = (model: unknown): boolean => typeof model === 'string' && /:online(?=:|$)/i.test(model);
 
 /** Functions and custom tools are run by the client, which asks again with their results: that is another request. All others run at the provider. */
 function runsTools(tools: unknown): boolean {

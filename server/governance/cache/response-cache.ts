@@ -3,7 +3,7 @@ import type { Incoming } from '../../api/exchange.ts';
 import type { DecisionRecord } from '../../db/records.ts';
 import type { SqlStore } from '../../db/store.ts';
 import type { Gateway } from '../../gateway.ts';
-import { mayBeKept, wantedBy } from './eligible.ts';
+import { isOnline, mayBeKept, wantedBy } from './eligible.ts';
 import { keyOf, partsOf } from './key.ts';
 import { AnswerMemory, type Entry } from './memory.ts';
 import { SharedAnswers } from './shared-answers.ts';
@@ -135,6 +135,9 @@ export class ResponseCache {
       done: (facts) => {
         // What the sandbox made up costs nothing, and a second time it would not be marked as such.
         if (chars === 0 || chars > most || facts.provider === 'sandbox') return;
+        // Whatever the client called it.
+        const deployments = this.#gateway.config.models[facts.model] ?? [];
+        if (isOnline(facts.model) || deployments.some(({ model }) => isOnline(model))) return;
         const body = Buffer.from(pieces.join(''));
         if (body.byteLength <= most)
           this.#keep(noted, incoming.caller.tenant, record.endUser ?? null, { ...facts, body });

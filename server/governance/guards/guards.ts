@@ -4,10 +4,12 @@ import { RoutingError } from '../../../datasets/index.ts';
 import type { Caller } from '../../callers.ts';
 import type { GuardHit } from '../../db/records.ts';
 import type { SurfaceName } from '../../protocols/index.ts';
+import { Breath } from './breath.ts';
 import { PatternThread } from './kinds/deny-patterns.ts';
 import { guardOf } from './kinds/index.ts';
 import { type Active, Hits, type Item, itemsIn, lookOver, withItems } from './looking.ts';
-import { answerPlaces, answersOf, type GuardedSurface, promptPlaces } from './places.ts';
+import { answerPlaces, answersOf } from './places.ts';
+import { type GuardedSurface, promptNames, promptPlaces } from './prompt-places.ts';
 import { GuardRule } from './rule.ts';
 import { GuardedStream } from './stream.ts';
 
@@ -77,7 +79,8 @@ export class Guards {
     const active = this.#active(caller, 'prompt');
     if (active.length === 0) return { json, text, hits: [] };
     const hits = this.#hits('prompt');
-    const items = itemsIn(text, promptPlaces(surface, json));
+    if (surface === 'embeddings') refuseTokens(active, json);
+    const items = itemsIn(text, promptPlaces(surface, json), promptNames);
     await lookAll(active, items, hits, () => []);
     const passed = withItems(text, items);
     // Options of the gateway's own are in `json` alone.
@@ -168,12 +171,24 @@ async function lookAll(
   hits: Hits,
   answers: () => readonly string[],
 ): Promise<void> {
+  const breath = new Breath();
   for (const one of active) {
-    await lookOver(items, one, hits);
+    await lookOver(items, one, hits, breath);
     if (one.guard.judge === undefined) continue;
-    const chars = items.reduce((sum, { value }) => sum + value.length, 0);
+    const chars = items.reduce((sum, { value, as }) => sum + (as.isFixed ? 0 : value.length), 0);
     hits.note(one, await one.guard.judge({ chars, answers: one.rule.kind === 'schema' ? answers() : [] }));
   }
+}
+
+/** What is embedded may come as ids of tokens, which only its provider can read. @throws INVALID_REQUEST */
+function refuseTokens(active: readonly Active[], { input }: Json): void {
+  const acting = active.find(({ guard, action }) => guard.look !== undefined && action !== 'noticed');
+  if (acting === undefined || !Array.isArray(input)) return;
+  if (!input.flat(Number.POSITIVE_INFINITY).some((item) => typeof item === 'number')) return;
+  throw new RoutingError(
+    'INVALID_REQUEST',
+    `input: the guardrail “${acting.rule.name}” reads texts and no ids of tokens; send the texts themselves`,
+  );
 }
 
 /** The tokens of an answer spell out what was masked in it. */

@@ -13,6 +13,9 @@ export interface JsonText {
   readonly isNumber: boolean;
 }
 
+/** @param literal as it is written: a string with its quotes @returns null: of no interest */
+export type Wanted<T> = (path: Path, literal: string) => T | null;
+
 /** Shorter numbers are nobody's. */
 const SHORTEST_NUMBER = 8;
 
@@ -21,9 +24,14 @@ const SHORTEST_NUMBER = 8;
  * no deep stack.
  *
  * @param json   valid JSON
- * @param wanted what is made of it by its path, or null; the path changes once it is over
+ * @param wanted      what is made of it by its path, or null; the path changes once it is over
+ * @param wantedName  the same for names of members
  */
-export function textsIn<T>(json: string, wanted: (path: Path) => T | null): (JsonText & { readonly as: T })[] {
+export function textsIn<T>(
+  json: string,
+  wanted: Wanted<T>,
+  wantedName?: (name: string) => T | null,
+): (JsonText & { readonly as: T })[] {
   const found: (JsonText & { as: T })[] = [];
   const path: (string | number)[] = [];
   let isName = false;
@@ -34,11 +42,15 @@ export function textsIn<T>(json: string, wanted: (path: Path) => T | null): (Jso
     if (character === '"') {
       const end = endOfString(json, i);
       if (isName) {
-        path[path.length - 1] = decoded(json.slice(i, end));
+        const name = decoded(json.slice(i, end));
+        path[path.length - 1] = name;
         isName = false;
+        const as = wantedName?.(name) ?? null;
+        if (as !== null) found.push({ start: i, end, value: name, isNumber: false, as });
       } else {
-        const as = wanted(path);
-        if (as !== null) found.push({ start: i, end, value: decoded(json.slice(i, end)), isNumber: false, as });
+        const literal = json.slice(i, end);
+        const as = wanted(path, literal);
+        if (as !== null) found.push({ start: i, end, value: decoded(literal), isNumber: false, as });
       }
       i = end;
       continue;
@@ -56,7 +68,7 @@ export function textsIn<T>(json: string, wanted: (path: Path) => T | null): (Jso
     } else if (character >= '0' && character <= '9') {
       let end = i + 1;
       while (end < json.length && '0123456789.eE+-'.includes(json[end]!)) end++;
-      const as = end - i < SHORTEST_NUMBER ? null : wanted(path);
+      const as = end - i < SHORTEST_NUMBER ? null : wanted(path, json.slice(i, end));
       if (as !== null) found.push({ start: i, end, value: json.slice(i, end), isNumber: true, as });
       i = end;
       continue;

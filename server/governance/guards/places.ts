@@ -1,4 +1,4 @@
-/** Which strings of a request or an answer are somebody's words, and whose; the others are names, ids and bytes. */
+/** Which strings of an answer are somebody's words, and whose; the others are names, ids and bytes. */
 import { isObject } from '../../forward/usage.ts';
 import type { SurfaceName } from '../../protocols/index.ts';
 import type { Path } from './json-texts.ts';
@@ -10,14 +10,18 @@ export interface Place {
   readonly voice: Voice;
   /** JSON written into a string: looked at value by value. */
   readonly isJson: boolean;
+  /** Noticed and blocked, but never changed: what would break if it were, such as a schema. */
+  readonly isFixed?: true;
+  /** Parts of one list are read as one text: the list of this one. */
+  readonly list?: string;
 }
 
 const place = (voice: Voice, isJson = false): Place => ({ voice, isJson });
-const PLACES = Object.fromEntries(
+export const PLACES = Object.fromEntries(
   (['system', 'user', 'assistant', 'tool'] as const).map((voice) => [voice, [place(voice), place(voice, true)]]),
 ) as unknown as Readonly<Record<Voice, readonly [Place, Place]>>;
 
-/** Members of turns that hold no words: names, ids, addresses, bytes, seals. */
+/** Members of answers that hold no words: names, ids, addresses, bytes, seals. */
 const NO_WORDS: ReadonlySet<string | number> = new Set([
   ...['type', 'role', 'id', 'name', 'index', 'status', 'format', 'detail', 'ttl', 'media_type', 'mime_type', 'phase'],
   ...[
@@ -33,19 +37,6 @@ const NO_WORDS: ReadonlySet<string | number> = new Set([
   ...['url', 'image_url', 'file_url', 'data', 'file_data', 'b64_json', 'result'],
   ...['signature', 'encrypted_content', 'thought_signature'],
 ]);
-
-/** `passed`: what goes to its provider as it is, such as a text to be spoken or painted. */
-export type GuardedSurface = SurfaceName | 'passed';
-
-/** By the path of a string in a request's JSON text. */
-export function promptPlaces(surface: GuardedSurface, json: Json): (path: Path) => Place | null {
-  const voiceAt = VOICES[surface];
-  return (path) => {
-    const voice = voiceAt(path, json);
-    if (voice === null) return null;
-    return wordsIn(path, voice, () => valueAt(json, path.slice(0, -1)));
-  };
-}
 
 /** By the path of a string in a whole answer. */
 export const answerPlaces =
@@ -71,48 +62,13 @@ export function wordsIn(path: Path, voice: Voice, parent: () => unknown): Place 
   return isObject(holder) && holder.type === 'text' ? PLACES[voice][0] : null;
 }
 
-type VoiceAt = (path: Path, json: Json) => Voice | null;
-
-const VOICES: Readonly<Record<GuardedSurface, VoiceAt>> = {
-  chat: (path, json) =>
-    path[0] === 'messages'
-      ? voiceOfRole(valueAt(json, ['messages', path[1] ?? 0, 'role']))
-      : path[0] === 'prediction'
-        ? 'user'
-        : described(path),
-  responses(path, json) {
-    if (path[0] === 'instructions') return 'system';
-    if (path[0] === 'prompt') return path[1] === 'variables' ? 'user' : null;
-    if (path[0] !== 'input') return described(path);
-    const item = path.length === 1 ? undefined : valueAt(json, ['input', path[1]!]);
-    if (!isObject(item)) return 'user';
-    const type = typeof item.type === 'string' ? item.type : '';
-    if (/_output$/.test(type)) return 'tool';
-    return /_call$|^reasoning$/.test(type) ? 'assistant' : voiceOfRole(item.role);
-  },
-  messages(path, json) {
-    if (path[0] === 'system') return 'system';
-    if (path[0] !== 'messages') return described(path);
-    const block = path[2] === 'content' ? valueAt(json, ['messages', path[1]!, 'content', path[3] ?? 0]) : undefined;
-    const type = isObject(block) && typeof block.type === 'string' ? block.type : '';
-    if (/tool_result$|^search_result$/.test(type)) return 'tool';
-    return voiceOfRole(valueAt(json, ['messages', path[1] ?? 0, 'role']));
-  },
-  embeddings: (path) => (path[0] === 'input' ? 'user' : null),
-  passed: ([member]) => (member === 'input' || member === 'prompt' || member === 'instructions' ? 'user' : null),
-};
-
-/** What a tool is for is said by whoever wrote the program. */
-const described = (path: Path): Voice | null =>
-  (path[0] === 'tools' || path[0] === 'functions') && path.at(-1) === 'description' ? 'system' : null;
-
-function voiceOfRole(role: unknown): Voice {
+export function voiceOfRole(role: unknown): Voice {
   if (role === 'system' || role === 'developer') return 'system';
   if (role === 'tool' || role === 'function') return 'tool';
   return role === 'assistant' ? 'assistant' : 'user';
 }
 
-function valueAt(json: unknown, path: Path): unknown {
+export function valueAt(json: unknown, path: Path): unknown {
   let value = json;
   for (const step of path) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) return undefined;

@@ -28,7 +28,7 @@ export interface Piece {
 
 /** One rule, ready to be applied. */
 export interface Guard {
-  /** One text. A promise only where another thread looks. */
+  /** One text. A promise only where another thread looks, or where it is long and taken in pieces. */
   look?(text: string, voice: Voice): Seen | Promise<Seen>;
   /** A part of a text, whose end {@link Guard.settled} has said. Guardrails of answers that look at texts have both. */
   lookAt?(piece: Piece): Seen;

@@ -72,12 +72,20 @@ export class OpenAccount implements Account {
     }
   }
 
-  /** A call of which nobody knows what it cost counts as what was set aside, so that a limit errs to the safe side. */
-  #usdOf({ costUsd, model }: AttemptRecord): number {
+  /**
+   * A call of which nobody knows what it cost counts as what was set aside, so that a limit errs to the safe side; so does
+   * one that broke off and of which nobody saw how much it had reasoned.
+   */
+  #usdOf(attempt: AttemptRecord): number {
+    const { costUsd, model } = attempt;
     const { expected, forecast } = this.#opened;
-    if (costUsd !== null && costUsd >= 0) return costUsd;
-    if (expected.price === null || model !== expected.model) this.#opened.onUnpriced(model);
-    return expected.price !== null && model === expected.model ? forecast.costUsd : 0;
+    const isForecast = expected.price !== null && model === expected.model;
+    if (costUsd !== null && costUsd >= 0) {
+      const isHidden = isForecast && expected.price?.reasoning === true && brokeOff(attempt);
+      return isHidden ? Math.max(costUsd, forecast.costUsd) : costUsd;
+    }
+    if (!isForecast) this.#opened.onUnpriced(model);
+    return isForecast ? forecast.costUsd : 0;
   }
 
   #tokensOf({ inputTokens, outputTokens, costUsd, status }: AttemptRecord): number {
@@ -86,6 +94,10 @@ export class OpenAccount implements Account {
     return costUsd === 0 && status !== 'ok' ? 0 : this.#opened.forecast.tokens;
   }
 }
+
+/** Before its usage was told. */
+const brokeOff = ({ status, inputTokens, outputTokens }: AttemptRecord): boolean =>
+  (status === 'cancelled' || status === 'partial') && inputTokens === null && outputTokens === null;
 
 function settle(hold: Hold, amount: number): void {
   const part = Math.min(hold.held, amount);

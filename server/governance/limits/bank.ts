@@ -229,8 +229,10 @@ export async function claimThreshold(
   const one = JSON.stringify([percent]);
   const rows = await asked(
     db.execute(sql`
-      update limit_use set told = told || ${one}::jsonb
-      where limit_id = ${storableText(bucket)}::text and period = ${period}::text and not told @> ${one}::jsonb
+      insert into limit_use (limit_id, period, told, updated_at)
+      values (${storableText(bucket)}::text, ${period}::text, ${one}::jsonb, now())
+      on conflict (limit_id, period) do update set told = limit_use.told || excluded.told
+      where not limit_use.told @> excluded.told
       returning 1 as claimed`),
   );
   return (rows as unknown as unknown[]).length > 0;

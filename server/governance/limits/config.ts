@@ -7,11 +7,21 @@ const name = z.string().min(1).max(200);
 /** Whom a limit is for. None named: all requests together. Several named: requests of which all hold. */
 export const WHOSE = {
   team: name.optional().describe('Requests of this team; * stands for each team by itself.'),
-  project: name.optional().describe('Requests of this project; * stands for each project of a team by itself.'),
-  key: name.optional().describe('Requests with the key of this name; * stands for each key by itself.'),
+  project: name
+    .optional()
+    .describe('Requests of this project, of each team by itself unless one is named; * stands for each project.'),
+  key: name
+    .optional()
+    .describe(
+      'Requests with the key of this name, of each team by itself unless one is named, or of this id; * stands for each.',
+    ),
   model: name.optional().describe('Requests to these models, * standing for anything: openai/*.'),
   provider: name.optional().describe('Requests to this provider, by its name in this file.'),
-  tag: name.optional().describe('Requests with this tag; * stands for each tag of a key by itself.'),
+  tag: name
+    .optional()
+    .describe(
+      'Requests with this tag, which clients may add only where a team is named; * stands for each tag of a key.',
+    ),
 };
 
 export const BudgetConfig = z.strictObject({
@@ -73,6 +83,11 @@ export const LimitsConfig = z.strictObject({
     .refine(isOnce, ONCE)
     .default([])
     .describe('Requests and tokens a minute.'),
+  allowUnmetered: z
+    .boolean()
+    .default(false)
+    .describe('Under a budget: let batches and background responses pass, whose cost no budget counts.'),
+  refuseUnpriced: z.boolean().default(false).describe('Under a budget: refuse models of which nobody knows the price.'),
   webhookUrl: HttpUrl.optional().describe('Told of thresholds by POST; its host must be in egress.allow.'),
 });
 export type LimitsConfig = z.infer<typeof LimitsConfig>;

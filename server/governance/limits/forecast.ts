@@ -1,6 +1,7 @@
 /** What a call is expected to cost and to take before it is made, from what was seen of the model's calls in this process. */
 import { costUsd, type Price } from '../../../datasets/catalog/price.ts';
 import type { AttemptRecord } from '../../db/records.ts';
+import type { SurfaceName } from '../../protocols/index.ts';
 
 /** Where a request goes, and what is known of it. */
 export interface Expectation {
@@ -13,10 +14,14 @@ export interface Expectation {
   readonly outputTokens: number;
   /** The client wants no more of them; null: it did not say. */
   readonly mostOutputTokens: number | null;
+  /** False: its host may not know the field that says so. */
+  readonly isBoundSure?: boolean | undefined;
   /** Answers that it wants at once; all of the above is of one. */
   readonly answers: number;
   /** Null: nobody knows it. */
-  readonly price: (Price & { readonly maxOutputTokens?: number | undefined }) | null;
+  readonly price:
+    | (Price & { readonly maxOutputTokens?: number | undefined; readonly reasoning?: boolean | undefined })
+    | null;
 }
 
 export interface Forecast {
@@ -51,21 +56,42 @@ interface Seen {
    */
   inputFactor: number;
   outputFactor: number;
+  /** Longest answer that was longer than its client allowed: the host does not keep the bound, or not all of it counts. */
+  unboundedTokens: number;
 }
 
 /** Of what costs nothing for certain. */
 export const FREE_PRICE: Price = { inputUsdPerMTok: 0, outputUsdPerMTok: 0 };
 
-/** What a request of any of the three protocols says of the length of its answer. What does not fit is its provider's to refuse. */
+/** What bounds an answer, by protocol. A field of another one is passed on, and bounds nothing. */
+const BOUNDS: Readonly<Record<SurfaceName, readonly string[]>> = {
+  chat: ['max_completion_tokens', 'max_tokens'],
+  responses: ['max_output_tokens'],
+  messages: ['max_tokens'],
+  embeddings: [],
+};
+
+/**
+ * What a request says of the length of its answer; the larger where it says two. What does not fit is its provider's to refuse.
+ *
+ * @param knowsNewField its host is sure to know `max_completion_tokens`
+ */
 export function askedOutput(
+  surface: SurfaceName,
   json: Readonly<Record<string, unknown>>,
-): Pick<Expectation, 'mostOutputTokens' | 'answers'> {
-  const said = [json.max_completion_tokens, json.max_output_tokens, json.max_tokens].find(isCount);
-  return { mostOutputTokens: said ?? null, answers: isCount(json.n) ? Math.min(json.n, MOST_ANSWERS) : 1 };
+  { knowsNewField = true } = {},
+): Pick<Expectation, 'mostOutputTokens' | 'isBoundSure' | 'answers'> {
+  const said = BOUNDS[surface].map((field) => json[field]).filter(isCount);
+  const isUnsure = surface === 'chat' && !knowsNewField && !isCount(json.max_tokens);
+  return {
+    mostOutputTokens: said.length === 0 ? null : Math.max(...said),
+    ...(isUnsure && said.length > 0 && { isBoundSure: false }),
+    answers: isCount(json.n) ? json.n : 1,
+  };
 }
 
-const isCount = (value: unknown): value is number => typeof value === 'number' && value > 0 && value < 1e9;
-const MOST_ANSWERS = 128;
+const isCount = (value: unknown): value is number =>
+  Number.isInteger(value) && Number(value) > 0 && Number(value) < 1e9;
 
 export class Forecasts {
   readonly #byModel = new Map<string, Seen>();
@@ -79,8 +105,11 @@ export class Forecasts {
     const { model, outputTokens: predicted, mostOutputTokens, answers, price } = expected;
     const seen = this.#byModel.get(model);
     const inputTokens = expected.inputTokens || Math.ceil(chars / CHARS_PER_TOKEN);
-    const most = Math.min(mostOutputTokens ?? Number.POSITIVE_INFINITY, price?.maxOutputTokens ?? MOST_OUTPUT);
-    const likely = predicted || (mostOutputTokens ?? seen?.outputTokens ?? FIRST_OUTPUT);
+    const isSure = expected.isBoundSure !== false;
+    const atLeast = isSure ? 0 : (seen?.outputTokens ?? FIRST_OUTPUT);
+    const bound = mostOutputTokens === null ? null : Math.max(mostOutputTokens, seen?.unboundedTokens ?? 0, atLeast);
+    const most = Math.min((isSure ? bound : null) ?? Number.POSITIVE_INFINITY, price?.maxOutputTokens ?? MOST_OUTPUT);
+    const likely = predicted || (bound ?? seen?.outputTokens ?? FIRST_OUTPUT);
     const count = hasOutput ? answers : 0;
     const outputTokens = Math.min(likely, most) * count;
     const base = { inputTokens, outputTokens, tokens: inputTokens + outputTokens };
@@ -94,27 +123,54 @@ export class Forecasts {
     return { ...base, costUsd: costUsd(price, safe) };
   }
 
-  /** What became of it. Calls without an answer teach nothing. */
+  /** What became of it. Calls without a whole answer teach nothing but that they were longer than they might be. */
   learn(expected: Expectation, forecast: Forecast, attempt: AttemptRecord): void {
     const { model, status, inputTokens, outputTokens, costUsd } = attempt;
-    if (status !== 'ok') return;
+    const tooLong = model === expected.model ? tooLongBy(expected, forecast, attempt) : 0;
+    if (status !== 'ok' && tooLong === 0) return;
     const seen = this.#byModel.get(model) ?? {
       outputTokens: outputTokens ?? FIRST_OUTPUT,
       costUsd: costUsd ?? 0,
       inputFactor: FIRST_FACTOR,
       outputFactor: FIRST_FACTOR,
+      unboundedTokens: 0,
     };
+    seen.unboundedTokens = Math.max(seen.unboundedTokens, tooLong);
+    this.#keep(model, seen);
+    if (status !== 'ok') return;
     if (costUsd !== null) seen.costUsd = towards(seen.costUsd, costUsd);
     if (outputTokens !== null) seen.outputTokens = towards(seen.outputTokens, outputTokens);
     if (model === expected.model) {
       seen.inputFactor = factorOf(seen.inputFactor, (inputTokens ?? 0) - FRAME_TOKENS, forecast.inputTokens);
       // Of answers that the client bounds the bound is no estimate.
-      const isEstimate = expected.outputTokens > 0 || expected.mostOutputTokens === null;
+      const isEstimate =
+        expected.outputTokens > 0 || expected.mostOutputTokens === null || expected.isBoundSure === false;
       if (isEstimate) seen.outputFactor = factorOf(seen.outputFactor, outputTokens ?? 0, forecast.outputTokens);
     }
+  }
+
+  #keep(model: string, seen: Seen): void {
     if (this.#byModel.size >= MOST_MODELS && !this.#byModel.has(model)) this.#byModel.clear();
     this.#byModel.set(model, seen);
   }
+}
+
+/** Tokens of an answer that is longer than its client allowed; 0: it is not. */
+function tooLongBy(
+  { mostOutputTokens, isBoundSure, answers, price }: Expectation,
+  { inputTokens }: Forecast,
+  { outputTokens, costUsd: cost }: AttemptRecord,
+): number {
+  // A host that does not know the field may still keep the one that it knows.
+  if (mostOutputTokens === null || isBoundSure === false) return 0;
+  let tokens = outputTokens;
+  // Cut off before its usage was told: it was priced by the prompt's estimate and what was seen of the answer.
+  if (tokens === null && cost !== null && price !== null && price.outputUsdPerMTok > 0) {
+    const ofPrompt = costUsd(price, { inputTokens, outputTokens: 0 });
+    tokens = Math.round((1e6 * (cost - ofPrompt)) / price.outputUsdPerMTok);
+  }
+  const each = (tokens ?? 0) / answers;
+  return each > mostOutputTokens ? Math.min(each, MOST_OUTPUT) : 0;
 }
 
 /** Whatever a model can say at once. */

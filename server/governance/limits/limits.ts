@@ -14,7 +14,7 @@ import { type Answer, Leases } from './leases.ts';
 import { LimitIndex, type Meter, Pots } from './matching.ts';
 import { spanOf } from './period.ts';
 import { Pot } from './pot.ts';
-import { refusal } from './refusal.ts';
+import { refusal, refuseUnmetered, refuseUnpriced } from './refusal.ts';
 import { fingerprintOf, readLimits } from './rows.ts';
 import { softened, softest, usedUp, withoutModels } from './soften.ts';
 import { type Limit, limitsOf, type Measure } from './terms.ts';
@@ -79,6 +79,7 @@ export class Limits {
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | null = null;
   #looks = 0;
+  #isStarted = false;
   /** Why looking failed the last time. */
   #trouble: string | undefined;
   readonly #unpriced = new Set<string>();
@@ -146,7 +147,7 @@ export class Limits {
 
   /**
    * Sets aside what it may cost. Waits for the database only where too little of a limit is at hand.
-   * @throws `BUDGET_EXCEEDED`, `RATE_LIMITED` with `retry-after`
+   * @throws `BUDGET_EXCEEDED`, `RATE_LIMITED` with `retry-after`; `POLICY_REFUSED` for a model without a price
    */
   async reserve(entrant: Entrant, expected: Expectation): Promise<Account> {
     const index = this.#current();
@@ -159,6 +160,7 @@ export class Limits {
     const forecast = this.#forecasts.of(expected, chars, surface !== 'embeddings');
     const ofModel = matched.at(model, provider);
     const isBudgeted = matched.budgets.length > 0 || ofModel.some(({ measure }) => measure === 'usd');
+    if (isBudgeted && price === null && this.#host.config.limits.refuseUnpriced) refuseUnpriced(model);
     const onUnpriced = (unpriced: string) => isBudgeted && this.#warnUnpriced(unpriced);
     const holds: Hold[] = [];
     const lacking: Hold[] = [];
@@ -193,6 +195,22 @@ export class Limits {
     });
   }
 
+  /**
+   * For what is paid for later, when nobody can stop it any more.
+   *
+   * @param what in words, plural: `batches`
+   * @throws `FORBIDDEN` where any budget holds
+   */
+  mustBeMetered(entrant: Pick<Entrant, 'caller' | 'tags'>, what: string): void {
+    if (!this.#host.config.limits.allowUnmetered && this.isBudgeted(entrant)) refuseUnmetered(what);
+  }
+
+  /** Whether any USD budget holds, if only for some models. */
+  isBudgeted({ caller, tags }: Pick<Entrant, 'caller' | 'tags'>): boolean {
+    const index = this.#current();
+    return !index.isEmpty && index.match(caller, tags, caller.tags).isBudgeted;
+  }
+
   /** Reads what was spent before, and goes on writing or exchanging it. @throws `DATABASE_UNAVAILABLE` */
   async start(): Promise<void> {
     await this.reload();
@@ -203,6 +221,7 @@ export class Limits {
       this.#clock.heard(nowMs, performance.now() - started);
     }
     if (this.#book !== null) await this.#readBook(this.#book);
+    this.#isStarted = true;
     const again = () => {
       this.#timer = setTimeout(() => void this.look().finally(() => this.#timer && again()), this.#everyMs);
       this.#timer.unref();
@@ -212,6 +231,8 @@ export class Limits {
 
   /** Tells and writes what is left to tell, gives back what was leased. Never rejects. */
   async stop(): Promise<void> {
+    // What never began has read nothing: to write would be to say that all before now is counted.
+    if (!this.#isStarted) return this.#thresholds.stop();
     clearTimeout(this.#timer);
     this.#timer = undefined;
     await this.#looking;

@@ -3,7 +3,7 @@ import type { Caller } from '../../callers.ts';
 import { isAmong } from '../../callers.ts';
 import { type Period, type Span, spanOf } from './period.ts';
 import type { Pot } from './pot.ts';
-import { bucketOf, CONDITIONS, capOf, type Limit, type Measure, measuresOf, periodOf } from './terms.ts';
+import { bucketOf, CONDITIONS, capOf, type Limit, type Measure, measuresOf, periodOf, subjectOf } from './terms.ts';
 
 export type Asker = Pick<Caller, 'tenant' | 'name' | 'keyId' | 'project'>;
 
@@ -107,6 +107,11 @@ export class Matched {
     return this.#allOfModels;
   }
 
+  /** Any USD budget holds, if only for some models. */
+  get isBudgeted(): boolean {
+    return this.budgets.length > 0 || this.#allOfModels.some(({ measure }) => measure === 'usd');
+  }
+
   get isEmpty(): boolean {
     return this.requests.length + this.tokens.length + this.budgets.length === 0 && this.#ofModels.length === 0;
   }
@@ -170,7 +175,7 @@ export class LimitIndex {
   match(asker: Asker, tags: readonly string[], ownTags: readonly string[]): Matched {
     const { tenant, name, keyId, project } = asker;
     let who = `${tenant}\0${name ?? ''}\0${keyId ?? ''}\0${project ?? ''}`;
-    for (const tag of tags) if (this.#tags.has(tag)) who += `\0${tag}`;
+    for (const tag of tags) if (this.#tags.has(tag)) who += `\0${ownTags.includes(tag) ? 'own' : 'added'} ${tag}`;
     if (this.#anyTag) who += `\0\0${ownTags.join('\0')}`;
     let matched = this.#matched.get(who);
     if (matched === undefined) {
@@ -205,26 +210,38 @@ export class LimitIndex {
 
 const FILED_UNDER = CONDITIONS.filter((condition) => condition !== 'model' && condition !== 'provider');
 
+/**
+ * Names of keys and added tags are chosen by whoever has them. An id is compared with ids alone, so that no key takes
+ * another's for its name; where no team is named a tag counts only when it is the key's own.
+ */
 function holds(limit: Limit, asker: Asker, tags: readonly string[], ownTags: readonly string[]): boolean {
   const { tenant, name, keyId, project } = asker;
   return (
     (limit.team === undefined || limit.team === '*' || limit.team === tenant) &&
     (limit.project === undefined || (limit.project === '*' ? project !== null : limit.project === project)) &&
-    (limit.key === undefined ||
-      (limit.key === '*' ? name !== null : limit.key === name || (keyId !== null && limit.key === keyId))) &&
-    (limit.tag === undefined || (limit.tag === '*' ? ownTags.length > 0 : tags.includes(limit.tag)))
+    (limit.key === undefined || (limit.key === '*' ? name !== null : limit.key === (isId(limit.key) ? keyId : name))) &&
+    (limit.tag === undefined ||
+      (limit.tag === '*' ? ownTags.length > 0 : (limit.team === undefined ? ownTags : tags).includes(limit.tag)))
   );
 }
 
+/** As ids of keys are made. */
+const isId = (key: string): boolean => /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i.test(key);
+
 /**
  * Whom it counts by themselves; `[null]`: all that it holds for together. A key goes by its name within its team, so that
- * one that takes another's place by rotation goes on where that one was.
+ * one that takes another's place by rotation goes on where that one was. Keys and projects of one name in several teams
+ * are several.
  */
 function subjectsOf(limit: Limit, { tenant, name, project }: Asker, ownTags: readonly string[]): (string | null)[] {
+  const isOfAnyTeam = limit.team === undefined;
+  const isByName = (said: string | undefined) => said !== undefined && isOfAnyTeam && !isId(said);
   const parts: string[] = [];
-  if (limit.key === '*') parts.push(`${tenant}/${name}`);
-  else if (limit.project === '*') parts.push(`${tenant}/${project}`);
+  if (limit.key === '*') parts.push(tenant, name!);
+  else if (limit.project === '*') parts.push(tenant, project!);
   else if (limit.team === '*') parts.push(tenant);
-  if (limit.tag !== '*') return parts.length === 0 ? [null] : parts;
-  return [...new Set(ownTags)].map((tag) => [...parts, tag].join('/'));
+  else if (isByName(limit.key)) parts.push(tenant, name!);
+  else if (isOfAnyTeam && limit.project !== undefined) parts.push(tenant, project!);
+  if (limit.tag !== '*') return [parts.length === 0 ? null : subjectOf(parts)];
+  return [...new Set(ownTags)].map((tag) => subjectOf([...parts, tag]));
 }

@@ -65,4 +65,20 @@ export function refusal(
   });
 }
 
+/** @param what cannot be counted, in words @throws `FORBIDDEN` */
+export function refuseUnmetered(what: string): never {
+  throw new RoutingError(
+    'FORBIDDEN',
+    `a budget holds for this key, and what ${what} cost is known only when they are done, so that no budget could stop them: ask without them, with a key that no budget holds for, or have limits.allowUnmetered set`,
+  );
+}
+
+/** @throws `POLICY_REFUSED` */
+export function refuseUnpriced(model: string): never {
+  throw new RoutingError(
+    'POLICY_REFUSED',
+    `a budget holds for this key, and nobody knows the price of ${model}: name a model with a price, or have limits.refuseUnpriced unset`,
+  );
+}
+
 const quoted = (name: string): string => `“${name}”`;

@@ -67,6 +67,17 @@ export const periodOf = (limit: Limit): Period => (limit.kind === 'budget' ? lim
 export const bucketOf = ({ id }: Pick<Limit, 'id'>, measure: Measure, subject: string | null): string =>
   `${id}${measure === 'usd' ? '' : `:${measure}`}${subject === null ? '' : `#${subject}`}`;
 
+/**
+ * `TEAM`, `TEAM/KEY`, `TEAM/PROJECT`, `TEAM/KEY/TAG` …: what parts names is escaped within them, so that no two come to the same.
+ */
+export const subjectOf = (parts: readonly string[]): string => parts.map(escaped).join('/');
+
+/** Whether it begins with this team. */
+export const isSubjectOf = (subject: string, team: string): boolean => subject.split('/')[0] === escaped(team);
+
+/** Most names stay as people know them. Control characters, too, since a database does not keep them all. */
+const escaped = (name: string): string => name.replace(/[%/#\p{Cc}]/gu, encodeURIComponent);
+
 /** Limits of the configuration go by their names: one that is renamed begins anew. */
 export function limitsOf({ budgets, rates }: LimitsConfig): Limit[] {
   const madeBy = 'configuration';

@@ -5,11 +5,11 @@ import { reachOf } from '../access/roles.ts';
 import type { Limits } from './limits.ts';
 import { type Span, spanOf } from './period.ts';
 import { readUse } from './rows.ts';
-import { bucketOf, capOf, type Limit, type Measure, measuresOf, periodOf } from './terms.ts';
+import { bucketOf, capOf, isSubjectOf, type Limit, type Measure, measuresOf, periodOf } from './terms.ts';
 
 export interface LimitUse {
   readonly measure: Measure;
-  /** Whose it is, where the limit counts each team, key … by itself. */
+  /** Whose it is, `TEAM`, `TEAM/KEY` or `TEAM/PROJECT`, where the limit counts each by itself; `/` within names is `%2F`. */
   readonly subject: string | null;
   /** `2026-11`, `2026-11-29` or `2026-11-29T19:35`. */
   readonly period: string;
@@ -94,7 +94,9 @@ export async function viewsOf(
     editable: mayChange(caller, limit),
     use: measuresOf(limit)
       .flatMap((measure) => uses.get(bucketOf(limit, measure, null)) ?? [])
-      .filter(({ subject }) => team === null || limit.team === team || isOf(subject, team)),
+      .filter(
+        ({ subject }) => team === null || limit.team === team || (subject !== null && isSubjectOf(subject, team)),
+      ),
   }));
 }
 
@@ -102,10 +104,6 @@ function partsOf(bucket: string): { base: string; subject: string | null } {
   const at = bucket.indexOf('#');
   return at < 0 ? { base: bucket, subject: null } : { base: bucket.slice(0, at), subject: bucket.slice(at + 1) };
 }
-
-/** Subjects are `TEAM`, `TEAM/KEY` or `TEAM/PROJECT`. */
-const isOf = (subject: string | null, team: string): boolean =>
-  subject !== null && (subject === team || subject.startsWith(`${team}/`));
 
 /** A team sees its own limits, and those that count each team, key or project by itself. */
 export function isSeen(limit: Limit, team: string | null): boolean {

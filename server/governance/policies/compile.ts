@@ -87,22 +87,34 @@ function compileRule(rule: PolicyRule): CompiledRule {
   };
 }
 
+/** What is sent to count its tokens is sent all the same: what holds for one holds for the other. */
+const WITHIN: Readonly<Record<string, string | undefined>> = Object.assign(Object.create(null), {
+  count_tokens: 'messages',
+});
+
 function conditionOf({ teams, projects, keys, surfaces, tags }: When): (subject: Subject) => boolean {
   const parts: ((subject: Subject) => boolean)[] = [];
-  const add = (names: When['teams'], of: (subject: Subject) => string | null) => {
+  const add = (names: When['teams'], of: (subject: Subject) => string | null, alsoOf = of) => {
     if (names === undefined) return;
     const any = names.any && matcherOf(names.any);
     const none = names.none && matcherOf(names.none);
+    const isAmong = (isNamed: (name: string) => boolean, subject: Subject): boolean => {
+      const [name, also] = [of(subject), alsoOf(subject)];
+      return (name !== null && isNamed(name)) || (also !== null && also !== name && isNamed(also));
+    };
     parts.push((subject) => {
-      const name = of(subject);
-      if (any !== undefined && (name === null || !any(name))) return false;
-      return none === undefined || name === null || !none(name);
+      if (any !== undefined && !isAmong(any, subject)) return false;
+      return none === undefined || !isAmong(none, subject);
     });
   };
   add(teams, ({ team }) => team);
   add(projects, ({ project }) => project);
   add(keys, ({ key }) => key);
-  add(surfaces, ({ surface }) => surface);
+  add(
+    surfaces,
+    ({ surface }) => surface,
+    ({ surface }) => WITHIN[surface] ?? surface,
+  );
   if (tags !== undefined) {
     // Whatever the case: a client that means to restrict itself must not miss by a letter.
     const any = caselessMatcherOf(tags.any);

@@ -51,7 +51,9 @@ examples:
     request: { clientTags: [EU-only], model: openai/gpt-5.4-mini }
     expect:
       refused: true
-      allowed: [azure-eu/gpt-6, { model: any/model, provider: any, region: eu-west-1 }]
+      allowed:
+        - { model: azure-eu/gpt-6, provider: azure-eu, region: europe-west }
+        - { model: any/model, provider: any, region: eu-west-1 }
       rules: [eu-only, everybody]
 
   - name: interns get no large model, but may embed with any

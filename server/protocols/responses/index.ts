@@ -8,7 +8,7 @@ import { passAnswer, passFrame, passRequest } from './pass.ts';
 import { readRequest } from './request-read.ts';
 import { writeRequest } from './request-write.ts';
 
-export { type HeldId, heldIdsOf, outputIdOf } from './held.ts';
+export { type HeldId, heldIdsOf, idsOfInput, idsOfItem, outputIdOf } from './held.ts';
 
 export const responsesUpstream: UpstreamProtocol = {
   name: 'responses',

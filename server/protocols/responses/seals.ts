@@ -40,6 +40,10 @@ export const writeCallSeal = ({ by, data }: Sealed, callId: string): string =>
 /** Ids that we gave to reasoning items: no provider knows them. */
 const OUR_ID = /^rs_[0-9a-f]{32}_\d+$/;
 
+/** Reasoning of a model elsewhere as we told it, unsealed: no host gets it. */
+export const isOurReasoning = ({ id }: Readonly<Record<string, unknown>>): boolean =>
+  typeof id === 'string' && OUR_ID.test(id);
+
 /**
  * What a host that reads seals of this maker is to get of an item: the item, another seal in it, or null: reasoning
  * that it would refuse, sealed by another maker or by nobody.
@@ -47,11 +51,11 @@ const OUR_ID = /^rs_[0-9a-f]{32}_\d+$/;
 export function itemForHost(item: unknown, maker: Maker): 'same' | { id?: string; encrypted_content: string } | null {
   if (!isObject(item) || item.type !== 'reasoning') return 'same';
   const { id, encrypted_content: encrypted } = item;
-  if (typeof encrypted !== 'string' || encrypted === '')
-    return typeof id === 'string' && OUR_ID.test(id) ? null : 'same';
+  if (typeof encrypted !== 'string' || encrypted === '') return isOurReasoning(item) ? null : 'same';
   const { sealed, redacted, callId } = readSeal(encrypted, id, 'openai');
   // Only OpenAI's own goes to clients as it is.
   if (sealed.data === encrypted) return maker === 'openai' ? 'same' : null;
-  if (sealed.by !== maker || redacted || callId !== undefined) return null;
+  // With nothing sealed, the id that is told beside it would be all that it says.
+  if (sealed.by !== maker || sealed.data === '' || redacted || callId !== undefined) return null;
   return { ...(sealed.id !== undefined && { id: sealed.id }), encrypted_content: sealed.data };
 }

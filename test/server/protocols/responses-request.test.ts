@@ -4,6 +4,7 @@ import type { Block, Conversation, Turn } from '../../../server/protocols/conver
 import type { WriteTarget } from '../../../server/protocols/protocol.ts';
 import {
   heldIdsOf,
+  idsOfInput,
   outputIdOf,
   responsesSurface,
   responsesUpstream,
@@ -575,6 +576,91 @@ describe('what a provider holds', () => {
       { id: 'file-2', field: 'input.3.output.0.file_id' },
     ]);
     expect(heldIdsOf(codex)).toEqual([]);
+  });
+
+  test.each<[string, Record<string, unknown>, string[]]>([
+    ['an image', { type: 'image_generation_call', id: 'ig_1', result: 'aGk=' }, ['id']],
+    [
+      'thoughts that only their summary is told of',
+      { type: 'reasoning', id: 'rs_1', summary: [{ text: 'x' }] },
+      ['id'],
+    ],
+    ['sealed thoughts that are missing', { type: 'reasoning', id: 'rs_1', encrypted_content: '' }, ['id']],
+    ['a compaction without its content', { type: 'compaction', id: 'cmp_1' }, ['id']],
+    ['a turn without content', { type: 'message', role: 'assistant', id: 'msg_1', content: [] }, ['id']],
+    ['a call without arguments', { type: 'function_call', id: 'fc_1', call_id: 'c', name: 'f' }, ['id']],
+    ['a search', { type: 'web_search_call', id: 'ws_1', action: { type: 'search', query: 'x' } }, ['id']],
+    ['a kind that is new', { type: 'constructor', id: 'x_1', content: 'x' }, ['id']],
+    ['a kind that is none', { type: 5, role: 'user', id: 'x_1', content: 'x' }, ['id']],
+    [
+      'an approval',
+      { type: 'mcp_approval_response', approval_request_id: 'mcpr_1', approve: true },
+      ['approval_request_id'],
+    ],
+    [
+      'code that was run',
+      {
+        type: 'code_interpreter_call',
+        id: 'ci_1',
+        code: '1',
+        container_id: 'cntr_1',
+        outputs: [{ file_id: 'cfile_1' }],
+      },
+      ['id', 'container_id', 'outputs.0.file_id'],
+    ],
+    [
+      'a shell in a container',
+      { type: 'shell_call', call_id: 'c', action: { commands: [] }, environment: { container_id: 'cntr_1' } },
+      ['environment.container_id'],
+    ],
+    [
+      'files',
+      { type: 'new_call', tool: { file_ids: ['file-1', 7, 'file-2'] } },
+      ['tool.file_ids.0', 'tool.file_ids.1'],
+    ],
+  ])('may be looked up by what an item names: %s', (_, item, fields) => {
+    const found = idsOfInput({ input: ['nonsense', item] }).map(({ field }) => field);
+    // What is no id holds its place.
+    expect(found.map((field) => field.replace('file_ids.2', 'file_ids.1'))).toEqual(
+      fields.map((field) => `input.1.${field}`),
+    );
+  });
+
+  test('is not looked up for items that say all they mean, as agents send them back', () => {
+    const input = [
+      { role: 'user', id: 'msg_0', content: 'hello' },
+      { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'sealed' },
+      // Told by this gateway of a model elsewhere: no host gets it.
+      { type: 'reasoning', id: `rs_${'0'.repeat(32)}_1`, summary: [{ type: 'summary_text', text: 'hm' }] },
+      {
+        type: 'message',
+        id: 'msg_1',
+        role: 'assistant',
+        content: [{ type: 'output_text', text: 'x', annotations: [{ container_id: 'cntr_1', file_id: 'cfile_1' }] }],
+      },
+      { type: 'function_call', id: 'fc_1', call_id: 'c', name: 'f', arguments: '{"file_id":"mine"}' },
+      { type: 'function_call_output', id: 'fco_1', call_id: 'c', output: '' },
+      { type: 'custom_tool_call', id: 'ctc_1', call_id: 'd', name: 'g', input: '' },
+      { type: 'local_shell_call', id: 'ls_1', call_id: 'e', action: { type: 'exec', env: { file_id: 'x' } } },
+      { type: 'local_shell_call_output', id: 'e', output: 'a.c' },
+      { type: 'apply_patch_call', id: 'apc_1', call_id: 'f', operation: { type: 'delete_file', path: 'x' } },
+      { type: 'compaction', id: 'cmp_1', encrypted_content: 'sealed' },
+      { type: 'computer_call', id: 'cu_1', call_id: 'h', action: { type: 'screenshot' } },
+    ];
+    expect(idsOfInput({ input })).toEqual([]);
+    expect(idsOfInput({ input: 'text' })).toEqual([]);
+    expect(idsOfInput(codex)).toEqual([]);
+  });
+
+  test('cannot be named by a seal that seals nothing', () => {
+    const encrypted_content = sealedToText({ by: 'openai', data: '', id: 'rs_of_another' }, 'openai');
+    const input = [{ type: 'reasoning', id: 'rs_x', summary: [], encrypted_content }];
+    const passed = passRequest(
+      JSON.stringify({ model: 'auto', input }),
+      { model: 'auto', input },
+      { target, stream: false, routed: false },
+    );
+    expect(JSON.parse(passed).input).toEqual([]);
   });
 
   test('an answer is held under its id unless it says that it is not stored', () => {

@@ -1,6 +1,8 @@
 /** `/v1/usage/…`: whose numbers one gets, and what is refused. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { personOf } from '../../../server/governance/access/web-sessions.ts';
 import { rollUp } from '../../../server/usage/roll-up.ts';
+import { scopeOf } from '../../../server/usage/scope.ts';
 import { aDecision, anAttempt } from '../db/records.ts';
 import { type OpenedStore, storeKinds } from '../db/stores.ts';
 import { candidate, gatewayOver, jsonOf, type TestGateway } from '../fakes.ts';
@@ -80,7 +82,7 @@ describe.each(Object.keys(ENDPOINTS))('%s', (path) => {
   test('refuses another team, whether there is one or not, and keys without the scope', async () => {
     for (const team of ['blue', 'nobody']) {
       const reply = await get(`${path}?${RANGE}${query}&team=${team}`);
-      expect([reply.status, (await jsonOf(reply)).error.code]).toEqual([403, 'FORBIDDEN']);
+      expect([reply.status, (await jsonOf(reply)).error.code]).toEqual([404, 'NOT_FOUND']);
     }
     expect((await get(`${path}?${RANGE}${query}`, 'calls-only-0123456789')).status).toBe(403);
   });
@@ -88,7 +90,14 @@ describe.each(Object.keys(ENDPOINTS))('%s', (path) => {
 
 test('calibration is refused alike, and empty where nothing was judged', async () => {
   expect(await jsonOf(get(`calibration?${RANGE}`))).toEqual({ versions: [] });
-  expect((await get(`calibration?${RANGE}&team=blue`)).status).toBe(403);
+  expect((await get(`calibration?${RANGE}&team=blue`)).status).toBe(404);
+});
+
+test('a person of all teams sees all of them, or the one that is named, without being an admin', () => {
+  const visitor = { subject: 'u-1', name: 'Ada', role: 'read-only', keyId: null } as const;
+  const teamOf = (team: string | null, asked?: string) => scopeOf(personOf({ ...visitor, team }), { team: asked }).team;
+  expect([teamOf(null), teamOf(null, 'red'), teamOf('red'), teamOf('red', 'red')]).toEqual([null, 'red', 'red', 'red']);
+  expect(() => teamOf('red', 'blue')).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
 });
 
 test.each([

@@ -1,4 +1,5 @@
 /** Words and patterns that must not pass; masked as `[REMOVED]`. */
+import { IN_ONE_GO, nextTurn } from '../breath.ts';
 import { type Found, type Guard, NOTHING, type Piece, type Seen } from '../plug-in.ts';
 import { type PatternThread, rangesOf } from './deny-patterns.ts';
 import { type Range, Words } from './deny-words.ts';
@@ -14,7 +15,15 @@ export function deny({ words, patterns, windowChars }: DenyRule, thread: Pattern
   const find = patterns.length === 0 ? null : rangesOf(patterns);
   const wordsIn = (text: string, from: number) => list?.find(text, from) ?? { ranges: [], open: text.length };
 
+  /** Both in pieces, or in another thread. */
+  const lookAtLong = async (text: string): Promise<Seen> => {
+    const ranges = list === null ? [] : await wordsInPieces(list, text);
+    const isShort = text.length * patterns.length <= MOST_AT_ONCE;
+    const matches = find === null ? [] : isShort ? find(text, 0) : await thread.find(patterns, text);
+    return masked(text, 0, text.length, ranges, matches);
+  };
   const look = (text: string): Seen | Promise<Seen> => {
+    if (text.length > IN_ONE_GO) return lookAtLong(text);
     const { ranges } = wordsIn(text, 0);
     if (find === null) return masked(text, 0, text.length, ranges, []);
     if (text.length * patterns.length <= MOST_AT_ONCE) return masked(text, 0, text.length, ranges, find(text, 0));
@@ -53,6 +62,25 @@ function masked(text: string, from: number, to: number, words: readonly Range[],
   if (count(words) > 0) found.word = count(words);
   if (count(matches) > 0) found.pattern = count(matches);
   return { text: out + text.slice(copied, Math.max(copied, to)), found: found satisfies Found };
+}
+
+/** Characters of a word, with what is not seen of it, that are still found across the end of a piece. */
+const LONGEST_WORD = 10_000;
+/** What stands before a word tells whether it is whole. */
+const BEFORE = 64;
+
+async function wordsInPieces(list: Words, text: string): Promise<Range[]> {
+  const all: Range[] = [];
+  for (let at = 0; at < text.length; at += IN_ONE_GO) {
+    const start = Math.max(0, at - BEFORE);
+    const { ranges } = list.find(text.slice(start, at + IN_ONE_GO + LONGEST_WORD), at - start);
+    for (const range of ranges) {
+      const one = { start: range.start + start, end: range.end + start };
+      if (one.start < at + IN_ONE_GO) all.push(one);
+    }
+    await nextTurn();
+  }
+  return all;
 }
 
 /** In order, those that overlap made one. */

@@ -6,6 +6,7 @@
  *
  * A text is one where its score reaches the rule's threshold. The weights were set by hand.
  */
+import { IN_ONE_GO, nextTurn } from '../breath.ts';
 import { type Guard, NOTHING, type Seen, untouched } from '../plug-in.ts';
 import type { InjectionRule, Voice } from './rules.ts';
 
@@ -22,11 +23,13 @@ export type Sign =
 
 export function injection({ threshold, voices }: InjectionRule): Guard {
   return {
-    look(text, voice): Seen {
+    look(text, voice): Seen | Promise<Seen> {
       if (!voices.includes(voice)) return untouched(text);
-      const { score, signs } = injectionScore(text, voice);
-      if (score < threshold) return { text, found: NOTHING };
-      return { text, found: Object.fromEntries(signs.map((sign) => [sign, 1])) };
+      const judged = ({ score, signs }: Scored): Seen =>
+        score < threshold
+          ? { text, found: NOTHING }
+          : { text, found: Object.fromEntries(signs.map((sign) => [sign, 1])) };
+      return text.length <= IN_ONE_GO ? judged(injectionScore(text, voice)) : scoreInPieces(text, voice).then(judged);
     },
   };
 }
@@ -179,12 +182,31 @@ const PHRASES: readonly Phrase[] = [
   },
 ];
 
+interface Scored {
+  readonly score: number;
+  readonly signs: readonly Sign[];
+}
+
 /** Of one text. Each sign counts once, by the heaviest phrase of it. */
-export function injectionScore(
-  text: string,
-  voice: Voice,
-): { readonly score: number; readonly signs: readonly Sign[] } {
+export function injectionScore(text: string, voice: Voice): Scored {
   const weights = new Map<Sign, number>();
+  weigh(text, weights);
+  return scored(weights, voice);
+}
+
+/** No sign is longer than this. */
+const LONGEST_SIGN = 4000;
+
+async function scoreInPieces(text: string, voice: Voice): Promise<Scored> {
+  const weights = new Map<Sign, number>();
+  for (let at = 0; at < text.length; at += IN_ONE_GO) {
+    weigh(text.slice(at, at + IN_ONE_GO + LONGEST_SIGN), weights);
+    await nextTurn();
+  }
+  return scored(weights, voice);
+}
+
+function weigh(text: string, weights: Map<Sign, number>): void {
   const add = (sign: Sign, weight: number) => {
     if (weight > (weights.get(sign) ?? 0)) weights.set(sign, weight);
   };
@@ -193,6 +215,9 @@ export function injectionScore(
   const plain = plainOf(text);
   for (const { sign, weight } of phrasesIn(plain)) add(sign, weight);
   if (holdsEncoded(text)) add('encoded', 1);
+}
+
+function scored(weights: ReadonlyMap<Sign, number>, voice: Voice): Scored {
   let sum = 0;
   for (const weight of weights.values()) sum += weight;
   return { score: sum * (voice === 'tool' ? TOOL_FACTOR : 1), signs: [...weights.keys()] };

@@ -1,17 +1,34 @@
 /** Personal data and secrets, by the same rules as texts that are kept (`privacy/redact.ts`). */
 import { redact } from '../../../privacy/redact.ts';
-import type { Guard } from '../plug-in.ts';
+import { IN_ONE_GO, nextTurn } from '../breath.ts';
+import type { Guard, Seen } from '../plug-in.ts';
 import type { PiiRule } from './rules.ts';
 
 export function pii({ kinds }: PiiRule): Guard {
   const wanted = new Set(kinds);
   const look = (text: string) => redact(text, wanted);
   return {
-    look,
+    look: (text) => (text.length <= IN_ONE_GO ? look(text) : lookInPieces(text, look)),
     lookAt: ({ text, from, to }) => look(text.slice(from, to)),
     settled,
     mostWaiting: LONGEST_KEY,
   };
+}
+
+/** Cut where nothing that is looked for goes on. */
+async function lookInPieces(text: string, look: (text: string) => Seen): Promise<Seen> {
+  const found: Record<string, number> = {};
+  let out = '';
+  for (let from = 0; from < text.length; ) {
+    const piece = text.slice(from, from + IN_ONE_GO);
+    const place = from + piece.length < text.length ? settled(piece, 0, 0) : piece.length;
+    const seen = look(place > 0 ? piece.slice(0, place) : piece);
+    out += seen.text;
+    for (const [what, count = 0] of Object.entries(seen.found)) found[what] = (found[what] ?? 0) + count;
+    from += place > 0 ? place : piece.length;
+    await nextTurn();
+  }
+  return { text: out, found };
 }
 
 /** What may stand between a word that announces a secret and the secret. */

@@ -23,7 +23,7 @@ const EXPECTED: readonly (readonly [RegExp, readonly Who[] | 'all' | 'token'])[]
   [/^\/(healthz|readyz|openapi\.json)$/, 'all'],
   [/^\/($|dashboard|auth\/|favicon)/, 'all'],
   [/^\/admin\//, 'token'],
-  [/^\/metrics$/, SEEING],
+  [/^\/metrics$/, ADMINS],
   [/^\/v1\/me$/, SEEING],
   [/^\/v1\/models(\/\*)?$/, SEEING],
   [/^\/v1\/decisions\/:id$/, SEEING],
@@ -153,6 +153,12 @@ test('the token of the lock file is the operator’s, for what the command line 
 
 test('a key of its own for /metrics is asked for there in place of all others', async () => {
   const metricsKey = 'the-key-of-the-scraper';
+  // Without one usage is not enough: the sums are those of all teams.
+  const usage = bearer(scoped.find(({ name }) => name === 'usage')!.key!);
+  expect((await gateway.app.inject({ url: '/metrics', headers: usage })).json().error).toMatchObject({
+    code: 'FORBIDDEN',
+    message: expect.stringContaining('telemetry.metricsKey'),
+  });
   const scraped = await gatewayOver([candidate('one/cheap')], { config: { keys: scoped, telemetry: { metricsKey } } });
   const status = async (key?: string) =>
     (await scraped.app.inject({ url: '/metrics', ...(key !== undefined && { headers: bearer(key) }) })).statusCode;

@@ -1,14 +1,18 @@
 /** How the first admin comes in, and who is asked for a key at all. */
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { type IncomingMessage, request as open } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { ANYBODY } from '../../../../server/callers.ts';
 import { GatewayConfig } from '../../../../server/config/index.ts';
 import { clientKeys } from '../../../../server/db/schema.ts';
 import { openStore } from '../../../../server/db/store.ts';
 import { adminKeyFrom, ensureFirstAdmin } from '../../../../server/governance/access/first-admin.ts';
 import { KeyDigests } from '../../../../server/governance/access/key-secret.ts';
-import { createKey } from '../../../../server/governance/access/keys.ts';
+import { createKey, importKeys, revokeKey, rotateKey, updateKey } from '../../../../server/governance/access/keys.ts';
+import { createTeam, updateTeam } from '../../../../server/governance/access/teams.ts';
 import { startGateway } from '../../../../server/main.ts';
 import { type OpenedStore, storeKinds } from '../../db/stores.ts';
 import { candidate, gatewayOver, jsonOf } from '../../fakes.ts';
@@ -85,6 +89,40 @@ describe.each(storeKinds)('on $name', (kind) => {
     // Beyond this machine there has to be one.
     expect(await ensure(required({ auth: 'auto', host: '0.0.0.0' }))).not.toBeNull();
     await access.ring.stop();
+  });
+
+  test('of two who make the first key while nobody is asked one does, and the other is asked', async () => {
+    await opened.store.db.delete(clientKeys);
+    const second = kind.name === 'PostgreSQL' ? await openStore(opened.options) : opened.store;
+    const both = await Promise.allSettled(
+      [opened.store, second].map((store, i) =>
+        createKey(accessOver(store), { name: `first ${i}`, role: 'admin' }, { actor: ANYBODY }),
+      ),
+    );
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(both.find((one) => one.status === 'rejected')!.reason).toMatchObject({ code: 'UNAUTHORIZED' });
+    const [row] = await opened.store.db.select().from(clientKeys);
+    // From then on nobody changes anything without a key, whatever it is.
+    const access = accessOver(second);
+    const by = { actor: ANYBODY };
+    for (const change of [
+      () => updateKey(access, row!.id, { role: 'member', force: true }, by),
+      () => rotateKey(access, row!.id, {}, by),
+      () => revokeKey(access, row!.id, { ...by, force: true }),
+      () => importKeys(access, [], by),
+      () => createTeam(access, { name: 'late' }, by),
+      () => updateTeam(access, 'default', { description: 'late' }, by),
+    ]) {
+      expect((await problem(change())).code).toBe('UNAUTHORIZED');
+    }
+    expect(await opened.store.db.select().from(clientKeys)).toEqual([row]);
+    // A key that is not of the database counts alike; where nobody is ever asked, none does.
+    await opened.store.db.delete(clientKeys);
+    const first = { name: 'late', role: 'admin' } as const;
+    expect((await problem(createKey({ ...access, hasAdminKey: true }, first, by))).code).toBe('UNAUTHORIZED');
+    const open = accessOver(second, { config: { auth: 'none' } });
+    for (const name of ['one', 'two']) await createKey(open, { ...first, name }, by);
+    if (second !== opened.store) await second.close();
   });
 
   test('a file that cannot be written makes no key', async () => {
@@ -216,6 +254,23 @@ describe('a gateway on this machine', () => {
     await opened.store.db.update(clientKeys).set({ revokedAt: new Date() });
     const again = await over({});
     expect((await again.ask('/v1/me')).status).toBe(401);
+  });
+
+  test('asks who began to send a request before the first key was made, and ended after', async () => {
+    await opened.store.db.delete(clientKeys);
+    const { gateway, ask } = await over({});
+    const body = JSON.stringify({ name: 'second', role: 'admin' });
+    const headers = { 'content-type': 'application/json', 'content-length': body.length, expect: '100-continue' };
+    const late = open(`${gateway.url}/v1/admin/keys`, { method: 'POST', headers });
+    const answered = once(late, 'response') as Promise<[IncomingMessage]>;
+    // Its headers were read, and nobody was asked.
+    await once(late, 'continue');
+    expect((await ask('/v1/admin/keys', {}, { name: 'first', role: 'admin' })).status).toBe(201);
+    late.end(body);
+    const [response] = await answered;
+    expect(response.statusCode).toBe(401);
+    response.resume();
+    expect(await opened.store.db.select({ name: clientKeys.name }).from(clientKeys)).toEqual([{ name: 'first' }]);
   });
 
   test('asks nobody at all where it is told so, and then answers to this machine alone', async () => {

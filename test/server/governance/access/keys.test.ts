@@ -17,6 +17,7 @@ import {
   rotateKey,
   updateKey,
 } from '../../../../server/governance/access/keys.ts';
+import { importFromLiteLlm } from '../../../../server/governance/access/litellm-keys.ts';
 import { archiveTeam, createTeam, listTeams, updateTeam } from '../../../../server/governance/access/teams.ts';
 import { teamOf } from '../../../../server/teams.ts';
 import { type OpenedStore, storeKinds } from '../../db/stores.ts';
@@ -159,6 +160,36 @@ describe.each(storeKinds)('keys on $name', (kind) => {
     await createKey(access, { name: 'twice', team: 'ads' }, by);
     const beside = { ...access, config: { ...access.config, keys: [{ name: 'file', tenant: 'ads' }] as never } };
     expect((await problem(createKey(beside, { name: 'file', team: 'ads' }, by))).code).toBe('CONFLICT');
+    // The key of the environment is (default, admin).
+    const withEnvironment = { ...access, hasAdminKey: true };
+    expect((await problem(createKey(withEnvironment, { name: 'admin', team: 'default' }, by))).code).toBe('CONFLICT');
+    const { key } = await createKey(withEnvironment, { name: 'admin', team: 'ads' }, by);
+    const { key: other } = await createKey(withEnvironment, { name: 'clerk', team: 'default' }, by);
+    expect((await problem(updateKey(withEnvironment, other.id, { name: 'admin' }, by))).code).toBe('CONFLICT');
+    expect(key.name).toBe('admin');
+  });
+
+  test('no key is called by what could be the id of another', async () => {
+    const { key } = await createKey(access, { name: 'victim', team: 'search' }, by);
+    const refusal = { code: 'INVALID_REQUEST', message: expect.stringMatching(/^name: .*id/) };
+    for (const name of [key.id, key.id.toUpperCase(), '00000000-0000-0000-0000-000000000000']) {
+      expect(await problem(createKey(access, { name, team: 'ads' }, by))).toMatchObject(refusal);
+      expect(await problem(updateKey(access, key.id, { name }, by))).toMatchObject(refusal);
+      const kept = { digest: '1'.repeat(64), scheme: LITELLM.name, prefix: 'sk-', name, team: 'ads', project: null };
+      const settings = { role: 'member', scopes: null, settings: {}, expiresAt: null } as const;
+      expect(await problem(importKeys(access, [{ ...kept, ...settings }], by))).toMatchObject(refusal);
+    }
+    // Taken over from elsewhere it keeps it, with something added.
+    const digest = `abcdef01${'2'.repeat(56)}`;
+    const { keys } = await importFromLiteLlm(
+      access,
+      { keys: [{ digest, prefix: 'sk-', name: key.id, team: 'ads' }] },
+      by,
+    );
+    expect(keys).toMatchObject([{ name: `${key.id} abcdef01`, done: 'made' }]);
+    // Teams have no ids.
+    expect((await createTeam(access, { name: key.id }, by)).name).toBe(key.id);
+    await archiveTeam(access, key.id, by);
   });
 
   test.each([
@@ -296,12 +327,67 @@ describe.each(storeKinds)('keys on $name', (kind) => {
         expect((await problem(rotateKey(access, id, {}, { actor: manager }))).code).toBe(code);
         expect((await problem(revokeKey(access, id, { actor: manager }))).code).toBe(code);
       }
-      // Taking what binds it off a key is more than the manager has, too: its own bounds stay.
-      const { key } = await createKey(access, { name: 'm3' }, { actor: manager });
-      expect(await updateKey(access, key.id, { models: null, tags: [] }, { actor: manager })).toMatchObject({
-        models: ['openai/*'],
-        tags: ['eu'],
-      });
+    });
+
+    test('a manager narrows what bounds a key of its team, and an admin alone widens it', async () => {
+      const lead = { actor: as('manager', 'search') };
+      const end = new Date(Date.now() + 3_600_000);
+      const hour = (more: number) => new Date(end.getTime() + more * 3_600_000).toISOString();
+      const bounds = {
+        ...{ models: ['openai/*', 'a/b'], tags: ['eu-only'], routing: { dial: 3, maxCostUsd: 0.1, minQuality: 0.5 } },
+        ...{ feedbackWeight: 0.5, expiresAt: end.toISOString() },
+      };
+      const { key } = await createKey(access, { name: 'bound', team: 'search', ...bounds }, by);
+      const lifted = [
+        [{ tags: [] }, /^tags: .*eu-only/],
+        [{ tags: ['EU'] }, /^tags: /],
+        [{ models: null }, /^models: /],
+        [{ models: ['openai/gpt', '*'] }, /^models: /],
+        [{ models: ['openai*'] }, /^models: /],
+        [{ routing: null }, /^routing\./],
+        [{ routing: { ...bounds.routing, dial: 4 } }, /^routing\.dial: .*3/],
+        [{ routing: { ...bounds.routing, maxCostUsd: 0.2 } }, /^routing\.maxCostUsd: /],
+        [{ routing: { ...bounds.routing, minQuality: 0.4 } }, /^routing\.minQuality: /],
+        [{ routing: { dial: 3, maxCostUsd: 0.1 } }, /^routing\.minQuality: /],
+        [{ feedbackWeight: 0.6 }, /^feedbackWeight: /],
+        [{ expiresAt: null }, /^expiresAt: /],
+        [{ expiresAt: hour(1) }, /^expiresAt: /],
+      ] as const;
+      for (const [changes, message] of lifted) {
+        const refusal = { code: 'FORBIDDEN', message: expect.stringMatching(message) };
+        expect(await problem(updateKey(access, key.id, changes as never, lead))).toMatchObject(refusal);
+      }
+      for (const expiresAt of [null, hour(1)]) {
+        expect(await problem(rotateKey(access, key.id, { expiresAt }, lead))).toMatchObject({ code: 'FORBIDDEN' });
+      }
+      expect(await getKey(access, key.id, ADMIN)).toMatchObject(bounds);
+
+      const narrower = {
+        ...{ models: ['openai/gpt-*'], tags: ['more', 'eu-only'], feedbackWeight: 0.25, expiresAt: hour(-0.5) },
+        routing: { dial: 2, maxCostUsd: 0.05, minQuality: 0.75 },
+      };
+      expect(await updateKey(access, key.id, narrower, lead)).toMatchObject(narrower);
+      // What says nothing of bounds leaves them.
+      const { key: fresh } = await rotateKey(access, key.id, { overlapMinutes: 0 }, lead);
+      expect(await updateKey(access, fresh.id, { name: 'bound 2' }, lead)).toMatchObject(narrower);
+      const wide = { models: null, tags: [], routing: null, feedbackWeight: 1, expiresAt: null };
+      const seen = await updateKey(access, fresh.id, wide, by);
+      expect([seen.models, seen.tags, seen.routing, seen.expiresAt]).toEqual([undefined, [], undefined, null]);
+    });
+
+    test('no key is called by a role that may do more than who makes it', async () => {
+      const lead = { actor: as('manager', 'search') };
+      const refusal = { code: 'FORBIDDEN', message: expect.stringMatching(/^role: .*admin/) };
+      const role = 'admin' as const;
+      const scopes: 'usage'[] = ['usage'];
+      const wanted = { name: 'only in name', role, scopes };
+      expect(await problem(createKey(access, wanted, lead))).toMatchObject(refusal);
+      const { key } = await createKey(access, { ...wanted, role: 'read-only' }, lead);
+      expect(await problem(updateKey(access, key.id, { role, scopes }, lead))).toMatchObject(refusal);
+      // One that an admin called so stays a manager's to turn off.
+      await updateKey(access, key.id, { role, scopes }, by);
+      expect((await updateKey(access, key.id, { tags: ['x'] }, lead)).role).toBe('admin');
+      expect((await revokeKey(access, key.id, lead)).state).toBe('revoked');
     });
 
     test('a manager’s key that ends makes none that outlives it', async () => {
@@ -310,7 +396,8 @@ describe.each(storeKinds)('keys on $name', (kind) => {
       const actor = find(own.secret)!;
       const child = await createKey(access, { name: 'child' }, { actor });
       expect(child.key.expiresAt).toBe(expiresAt);
-      const rotated = await rotateKey(access, own.key.id, { expiresAt: null }, { actor });
+      expect((await problem(rotateKey(access, own.key.id, { expiresAt: null }, { actor }))).code).toBe('FORBIDDEN');
+      const rotated = await rotateKey(access, own.key.id, {}, { actor });
       expect(rotated.key.expiresAt).toBe(expiresAt);
     });
   });
@@ -343,7 +430,10 @@ describe.each(storeKinds)('keys on $name', (kind) => {
     expect(await listTeams(access, 'maps')).toMatchObject([
       { name: 'maps', description: 'Maps', projects: ['a', 'b'], source: 'database', archivedAt: null },
     ]);
-    expect((await listTeams(access, null)).map(({ name }) => name)).toEqual(['ads', 'default', 'maps', 'search']);
+    const names = (await listTeams(access, null)).flatMap(({ name, archivedAt }) =>
+      archivedAt === null ? [name] : [],
+    );
+    expect(names).toEqual(['ads', 'default', 'maps', 'search']);
     expect((await problem(archiveTeam(access, 'default', by))).code).toBe('CONFLICT');
     expect((await problem(archiveTeam(access, 'nowhere', by))).code).toBe('NOT_FOUND');
   });

@@ -121,13 +121,15 @@ describe('with a key', () => {
     expect(reply.headers['set-cookie']).toBeUndefined();
   });
 
-  test('that is wrong ten times the eleventh waits, right or wrong; others do not', async () => {
+  test('that is wrong ten times the eleventh waits; the right one comes in, and others do not wait', async () => {
     const built = await start();
     for (let i = 0; i < 10; i++) expect((await signIn(built, `guess-${i}`)).statusCode).toBe(401);
-    const eleventh = await signIn(built, ADMIN);
+    // Whoever shares the address is not kept out.
+    expect((await signIn(built, ADMIN)).statusCode).toBe(200);
+    const eleventh = await signIn(built, 'guess-10');
     expect([eleventh.statusCode, eleventh.json().error.code]).toEqual([429, 'RATE_LIMITED']);
     expect(Number(eleventh.headers['retry-after'])).toBeGreaterThan(0);
-    expect((await signIn(built, ADMIN, { remoteAddress: '127.0.0.9' })).statusCode).toBe(200);
+    expect((await signIn(built, 'guess-11', { remoteAddress: '127.0.0.9' })).statusCode).toBe(401);
   });
 
   test.each([[undefined], [7], [''], ['x'.repeat(1001)]])('that is %j is none', async (key) => {
@@ -185,6 +187,28 @@ describe('by the identity provider', () => {
     expect(session).toMatch(/SameSite=Strict; Secure$/);
     const me = await built.app.inject({ url: '/v1/me', headers: { cookie: pairOf(session!) } });
     expect(me.json()).toMatchObject({ kind: 'person', name: 'Ada', role: 'manager', team: 'search' });
+    // Others may be called Ada, too.
+    const admin = { authorization: `Bearer ${ADMIN}` };
+    const log = await built.app.inject({ url: '/v1/admin/audit?limit=1', headers: admin });
+    expect(log.json().entries[0]).toMatchObject({ action: 'session.open', actor: 'Ada <u-1>', actorKind: 'person' });
+  });
+
+  test('people of an archived team neither stay in nor come in', async () => {
+    idp.person = { sub: 'u-4', name: 'Cy', groups: ['engineers'] };
+    const built = await start({ oidc: oidcOf({ groups: { engineers: { role: 'manager', team: 'closing' } } }) });
+    const admin = { authorization: `Bearer ${ADMIN}` };
+    await built.app.inject({ method: 'POST', url: '/v1/admin/teams', headers: admin, payload: { name: 'closing' } });
+    const enter = async () => {
+      const { url, cookie } = await begin(built);
+      return back(built, idp.visit(url), { cookie });
+    };
+    const session = pairOf(([(await enter()).headers['set-cookie']].flat() as string[]).at(-1)!);
+    const me = () => built.app.inject({ url: '/v1/me', headers: { cookie: session } });
+    expect((await me()).json()).toMatchObject({ name: 'Cy', team: 'closing' });
+    await built.app.inject({ method: 'DELETE', url: '/v1/admin/teams/closing', headers: admin });
+    expect((await me()).statusCode).toBe(401);
+    const refused = await enter();
+    expect([refused.statusCode, refused.json().error.message]).toEqual([403, expect.stringContaining('archived')]);
   });
 
   test('whoever is in no group is told so on a page, whatever they are called', async () => {

@@ -37,8 +37,14 @@ for (const kind of storeKinds) {
     let opened: OpenedStore;
     let now = Date.parse('2026-11-20T12:00:00Z');
     const keys = new Map<string, Caller>();
+    const archived = new Set<string>();
     const replica = () =>
-      new WebSessions({ db: opened.store.db, callerOfKey: (id) => keys.get(id) ?? null, now: () => now });
+      new WebSessions({
+        db: opened.store.db,
+        callerOfKey: (id) => keys.get(id) ?? null,
+        isArchived: (team) => archived.has(team),
+        now: () => now,
+      });
     beforeAll(async () => {
       opened = await kind.open();
     });
@@ -92,6 +98,17 @@ for (const kind of storeKinds) {
       expect(await sessions.callerOf(visit(value))).toBeNull();
     });
 
+    test('whoever is of an archived team is not in while it is', async () => {
+      const sessions = replica();
+      const { value } = await sessions.open(ADA, 12);
+      const { value: everywhere } = await sessions.open({ ...ADA, team: null }, 12);
+      archived.add('search');
+      expect(await sessions.callerOf(visit(value))).toBeNull();
+      expect(await sessions.callerOf(visit(everywhere))).toMatchObject({ everyTeam: true });
+      archived.delete('search');
+      expect(await sessions.callerOf(visit(value))).toMatchObject({ name: 'Ada' });
+    });
+
     test('rows are gone a day after their end', async () => {
       const sessions = replica();
       const { value } = await sessions.open(ADA, 1);
@@ -104,6 +121,7 @@ for (const kind of storeKinds) {
       ] as const) {
         const later = new WebSessions({
           db: opened.store.db,
+          isArchived: () => false,
           callerOfKey: () => null,
           now: () => now + hours * HOUR_MS,
         });
@@ -123,7 +141,7 @@ describe('whatever is sent', () => {
       throw new Error('the database was asked');
     },
   });
-  const sessions = new WebSessions({ db: counting, callerOfKey: () => null });
+  const sessions = new WebSessions({ db: counting, isArchived: () => false, callerOfKey: () => null });
 
   test('what is no cookie of ours asks the database nothing', async () => {
     await fc.assert(
@@ -148,7 +166,7 @@ describe('whatever is sent', () => {
 
   test('a database that does not answer is told, not taken for a stranger', async () => {
     expect(await codeOf(sessions.callerOf(visit('x'.repeat(43))))).toBe('DATABASE_UNAVAILABLE');
-    const nothing = new WebSessions({ db: null, callerOfKey: () => null });
+    const nothing = new WebSessions({ db: null, isArchived: () => false, callerOfKey: () => null });
     expect(await codeOf(nothing.open(ADA, 1))).toBe('DATABASE_UNAVAILABLE');
   });
 

@@ -329,6 +329,17 @@ describe('the response cache', () => {
     expect(host.requests).toHaveLength(2);
   });
 
+  test('keeps nothing of a model that looks things up, by whatever name it was called', async () => {
+    const models = { 'one/news': [{ provider: 'one', model: 'maker/model:online' }] };
+    const { gateway, host } = await start(fine, { config: { models, aliases: { today: 'one/news' } } });
+    for (let i = 0; i < 2; i++) expect((await chat(gateway.url, hello('today'))).status).toBe(200);
+    expect(host.requests.map(({ body }) => JSON.parse(body).model)).toEqual([
+      'maker/model:online',
+      'maker/model:online',
+    ]);
+    expect(gateway.gateway.governance.cache.state).toMatchObject({ hits: 0, entries: 0 });
+  });
+
   test('repeats a tool call: with the tool’s result it is another request', async () => {
     const call = {
       ...completion(''),

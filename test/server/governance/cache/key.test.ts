@@ -157,6 +157,13 @@ describe('what is never kept', () => {
     ['messages', { mcp_servers: [] }],
     ['messages', { tools: [{ type: 'code_execution_20250825' }] }],
     ['chat', { tools: 'nonsense' }],
+    ['chat', { model: 'openrouter/maker/model:online' }],
+    ['messages', { model: 'openrouter/maker/model:free:online' }],
+    ['chat', { models: ['maker/other', 'maker/model:online'] }],
+    ['chat', { plugins: [{ id: 'web' }] }],
+    ['responses', { store: false, plugins: [{ id: 'auto-router' }, { id: 'file-parser' }] }],
+    ['chat', { plugins: {} }],
+    ['responses', { store: false, web_search_options: {} }],
   ] as const)('%s with %j', (surface, more) => {
     expect(mayBeKept(surface, { model: 'auto', ...more })).toBe(false);
   });
@@ -167,6 +174,8 @@ describe('what is never kept', () => {
     ['responses', { store: false, background: false, previous_response_id: null }],
     ['messages', { tools: [{ name: 'plain' }, { type: 'custom', name: 'x' }] }],
     ['embeddings', { input: 'x' }],
+    ['chat', { plugins: [{ id: 'auto-router', allowed_models: ['one/*'] }], models: ['one/a'] }],
+    ['chat', { plugins: [], models: null, web_search_options: null, model: 'maker/online-shop' }],
   ] as const)('but %s with %j may be', (surface, more) => {
     expect(mayBeKept(surface, { model: 'auto', ...more })).toBe(true);
   });

@@ -18,8 +18,8 @@ function asked(guards: Guards, rules: ReturnType<typeof rulesOf>, surface: Surfa
 const answered = (guards: Guards, rules: ReturnType<typeof rulesOf>, surface: SurfaceName, text: string) =>
   guards.after({ caller: callerUnder(rules), surface, request: { model: 'm' }, text, log });
 
-/** Texts with an address each; what is no text has one, too, and must keep it. */
-const REQUESTS: Readonly<Record<SurfaceName, { text: string; masked: string; emails: number }>> = {
+/** Texts with an address each; what must stay as it is has one, too: it is noticed and blocked, and keeps it under a mask. */
+const REQUESTS: Readonly<Record<SurfaceName, { text: string; masked: string; emails: number; fixed: number }>> = {
   chat: {
     text: `{ "model":"m","user":"u@x.org", "temperature": 1.0, "seed": 12345678901234567890,
       "messages":[
@@ -31,32 +31,39 @@ const REQUESTS: Readonly<Record<SurfaceName, { text: string; masked: string; ema
     masked: `{ "model":"m","user":"u@x.org", "temperature": 1.0, "seed": 12345678901234567890,
       "messages":[
         {"role":"system","content":"I am [EMAIL]"},
-        {"role":"user","name":"n@x.org","content":[{"type":"text","text":"café [EMAIL]"},{"type":"image_url","image_url":{"url":"https://x.org/?q=i@x.org"}}]},
+        {"role":"user","name":"[EMAIL]","content":[{"type":"text","text":"café [EMAIL]"},{"type":"image_url","image_url":{"url":"https://x.org/?q=i@x.org"}}]},
         {"role":"assistant","content":null,"reasoning_content":"[EMAIL]","tool_calls":[{"id":"c@x.org","type":"function","function":{"name":"f","arguments":"{\\"to\\":\\"[EMAIL]\\",\\"id\\":\\"[EMAIL]\\",\\"n\\":\\"[CARD]\\"}"}}]},
         {"role":"tool","tool_call_id":"c@x.org","content":"tool says [EMAIL]"}
       ],"tools":[{"type":"function","function":{"name":"f","description":"mails to [EMAIL]","parameters":{"enum":["e@x.org"]}}}]}`,
-    emails: 7,
+    emails: 8,
+    // The user's id, ids of the call, and a word of a schema.
+    fixed: 4,
   },
   responses: {
-    text: `{"model":"m","instructions":"i@x.org","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"u@x.org"},{"type":"input_image","image_url":"data:k@x.org"}]},{"type":"function_call","id":"fc@x.org","call_id":"c@x.org","name":"f","arguments":"{\\"a\\":\\"a@x.org\\"}"},{"type":"function_call_output","call_id":"c@x.org","output":"o@x.org"},{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"s@x.org"}],"encrypted_content":"e@x.org"}],"metadata":{"m":"m@x.org"}}`,
-    masked: `{"model":"m","instructions":"[EMAIL]","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"[EMAIL]"},{"type":"input_image","image_url":"data:k@x.org"}]},{"type":"function_call","id":"fc@x.org","call_id":"c@x.org","name":"f","arguments":"{\\"a\\":\\"[EMAIL]\\"}"},{"type":"function_call_output","call_id":"c@x.org","output":"[EMAIL]"},{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"[EMAIL]"}],"encrypted_content":"e@x.org"}],"metadata":{"m":"m@x.org"}}`,
+    text: `{"model":"m","instructions":"i@x.org","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"u@x.org"},{"type":"input_image","image_url":"data:image/png;base64,aUBpLm8="}]},{"type":"function_call","id":"fc@x.org","call_id":"c@x.org","name":"f","arguments":"{\\"a\\":\\"a@x.org\\"}"},{"type":"function_call_output","call_id":"c@x.org","output":"o@x.org"},{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"s@x.org"}],"encrypted_content":"e@x.org"}],"metadata":{"m":"m@x.org"}}`,
+    masked: `{"model":"m","instructions":"[EMAIL]","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"[EMAIL]"},{"type":"input_image","image_url":"data:image/png;base64,aUBpLm8="}]},{"type":"function_call","id":"fc@x.org","call_id":"c@x.org","name":"f","arguments":"{\\"a\\":\\"[EMAIL]\\"}"},{"type":"function_call_output","call_id":"c@x.org","output":"[EMAIL]"},{"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"[EMAIL]"}],"encrypted_content":"e@x.org"}],"metadata":{"m":"m@x.org"}}`,
     emails: 5,
+    // Ids, what is sealed, and a label.
+    fixed: 5,
   },
   messages: {
-    text: `{"model":"m","max_tokens":9,"system":[{"type":"text","text":"s@x.org"}],"messages":[{"role":"user","content":"u@x.org"},{"role":"assistant","content":[{"type":"thinking","thinking":"t@x.org","signature":"g@x.org"},{"type":"tool_use","id":"i@x.org","name":"f","input":{"id":"d@x.org","card":4111111111111111,"deep":["e@x.org"]}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"i@x.org","content":[{"type":"text","text":"o@x.org"}]},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"p@x.org"}},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"b@x.org"}}]}]}`,
-    masked: `{"model":"m","max_tokens":9,"system":[{"type":"text","text":"[EMAIL]"}],"messages":[{"role":"user","content":"[EMAIL]"},{"role":"assistant","content":[{"type":"thinking","thinking":"[EMAIL]","signature":"g@x.org"},{"type":"tool_use","id":"i@x.org","name":"f","input":{"id":"[EMAIL]","card":"[CARD]","deep":["[EMAIL]"]}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"i@x.org","content":[{"type":"text","text":"[EMAIL]"}]},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"[EMAIL]"}},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"b@x.org"}}]}]}`,
+    text: `{"model":"m","max_tokens":9,"system":[{"type":"text","text":"s@x.org"}],"messages":[{"role":"user","content":"u@x.org"},{"role":"assistant","content":[{"type":"thinking","thinking":"t@x.org","signature":"g@x.org"},{"type":"tool_use","id":"i@x.org","name":"f","input":{"id":"d@x.org","card":4111111111111111,"deep":["e@x.org"]}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"i@x.org","content":[{"type":"text","text":"o@x.org"}]},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"p@x.org"}},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"YkB4Lm9yZw=="}}]}]}`,
+    masked: `{"model":"m","max_tokens":9,"system":[{"type":"text","text":"[EMAIL]"}],"messages":[{"role":"user","content":"[EMAIL]"},{"role":"assistant","content":[{"type":"thinking","thinking":"[EMAIL]","signature":"g@x.org"},{"type":"tool_use","id":"i@x.org","name":"f","input":{"id":"[EMAIL]","card":"[CARD]","deep":["[EMAIL]"]}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"i@x.org","content":[{"type":"text","text":"[EMAIL]"}]},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"[EMAIL]"}},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"YkB4Lm9yZw=="}}]}]}`,
     emails: 7,
+    // A signature, and ids of the call.
+    fixed: 3,
   },
   embeddings: {
-    text: '{"model":"m","input":["u@x.org","second v@x.org",[12345678,99999999]]}',
-    masked: '{"model":"m","input":["[EMAIL]","second [EMAIL]",[12345678,99999999]]}',
+    text: '{"model":"m","input":["u@x.org","second v@x.org"],"dimensions":12345678}',
+    masked: '{"model":"m","input":["[EMAIL]","second [EMAIL]"],"dimensions":12345678}',
     emails: 2,
+    fixed: 0,
   },
 };
 
 describe.each(Object.entries(REQUESTS) as [SurfaceName, (typeof REQUESTS)['chat']][])(
   'a prompt of %s',
-  (surface, { text, masked, emails }) => {
+  (surface, { text, masked, emails, fixed }) => {
     test('is masked in all its words, and every other byte stays', async () => {
       const passed = await asked(new Guards(), rulesOf(PII), surface, text);
       expect(passed.text).toBe(masked);
@@ -89,7 +96,7 @@ describe.each(Object.entries(REQUESTS) as [SurfaceName, (typeof REQUESTS)['chat'
       expect(error.code).toBe('GUARDRAIL_BLOCKED');
       expect(error.message).toContain('“pii” does not let this prompt pass');
       const hit = (guard: string, action: GuardHit['action']) => ({
-        ...{ guard, action, found: 'email', where: 'prompt', count: emails },
+        ...{ guard, action, found: 'email', where: 'prompt', count: emails + fixed },
       });
       expect(error.hits).toEqual(expect.arrayContaining([hit('watch', 'noticed'), hit('pii', 'blocked')]));
       expect(JSON.stringify([error.hits, error.message])).not.toContain('x.org');

@@ -55,13 +55,67 @@ describe('the cost', () => {
   });
 });
 
+describe('a host that does not keep the bound', () => {
+  test('is taken at its longest answer from then on', () => {
+    const forecasts = new Forecasts();
+    const bounded = expected({ inputTokens: 0, mostOutputTokens: 1 });
+    const outputOf = () => forecasts.of(bounded, 0).outputTokens;
+    expect(outputOf()).toBe(1);
+    forecasts.learn(bounded, forecasts.of(bounded, 0), attemptOf(0.8, { outputTokens: 400 }));
+    expect(outputOf()).toBe(400);
+    // A short answer says nothing of what long ones are.
+    for (let i = 0; i < 50; i++) forecasts.learn(bounded, forecasts.of(bounded, 0), attemptOf(0, { outputTokens: 1 }));
+    expect(outputOf()).toBe(400);
+    expect(forecasts.of(expected({ mostOutputTokens: 500 }), 0).outputTokens).toBe(500);
+    const short = { ...price, maxOutputTokens: 20 };
+    expect(forecasts.of(expected({ mostOutputTokens: 1, price: short }), 0).outputTokens).toBe(20);
+  });
+
+  test('is found out by an answer that its client cut off, too', () => {
+    const forecasts = new Forecasts();
+    const bounded = expected({ mostOutputTokens: 1 });
+    const cut = { status: 'cancelled', inputTokens: null, outputTokens: null } as const;
+    // 100 tokens of the prompt, and 300 that were seen of the answer: 0.1 + 0.6 USD.
+    forecasts.learn(bounded, forecasts.of(bounded, 0), attemptOf(0.7, cut));
+    expect(forecasts.of(bounded, 0).outputTokens).toBeCloseTo(300);
+  });
+
+  test('is not believed to know a field that others do not', () => {
+    const unsure = expected({ mostOutputTokens: 1, isBoundSure: false });
+    const forecasts = new Forecasts();
+    expect(forecasts.of(unsure, 0).outputTokens).toBe(1000);
+    forecasts.learn(unsure, forecasts.of(unsure, 0), attemptOf(0, { outputTokens: 200 }));
+    expect(forecasts.of(unsure, 0).outputTokens).toBe(200);
+    // 2 was the factor, and falls a tenth of the way to 1, since the answer was no longer than expected.
+    expect(forecasts.of(unsure, 0).costUsd - forecasts.of(unsure, 0, false).costUsd).toBeCloseTo(2 * 0.2 * 1.9);
+    // The field that it does know bounds its answers as before.
+    expect(forecasts.of(expected({ mostOutputTokens: 1 }), 0).outputTokens).toBe(1);
+    expect(new Forecasts().of(expected({ mostOutputTokens: 5000, isBoundSure: false }), 0).outputTokens).toBe(5000);
+  });
+});
+
 test.each([
-  [{ max_tokens: 5 }, 5, 1],
-  [{ max_completion_tokens: 7, max_tokens: 5, n: 2 }, 7, 2],
-  [{ max_output_tokens: 9 }, 9, 1],
-  [{ max_tokens: 'many', n: -1 }, null, 1],
-  [{ max_tokens: 1e300, n: 1e6 }, null, 128],
-  [{}, null, 1],
-])('%o allows answers of %s tokens, %s of them', (json, mostOutputTokens, answers) => {
-  expect(askedOutput(json)).toEqual({ mostOutputTokens, answers });
+  ['chat', { max_tokens: 5 }, 5, 1],
+  ['chat', { max_completion_tokens: 5, max_tokens: 7, n: 2 }, 7, 2],
+  ['chat', { max_completion_tokens: 7, max_tokens: 5 }, 7, 1],
+  ['chat', { max_output_tokens: 1, max_tokens: 9 }, 9, 1],
+  ['chat', { max_output_tokens: 1 }, null, 1],
+  ['chat', { max_tokens: 'many', n: -1 }, null, 1],
+  ['chat', { max_tokens: 0.001, n: 1.5 }, null, 1],
+  ['chat', { max_tokens: 1e300, n: 1e6 }, null, 1e6],
+  ['responses', { max_output_tokens: 9, max_tokens: 1, max_completion_tokens: 1 }, 9, 1],
+  ['responses', { max_tokens: 1 }, null, 1],
+  ['messages', { max_tokens: 9, max_completion_tokens: 1, max_output_tokens: 1 }, 9, 1],
+  ['embeddings', {}, null, 1],
+] as const)('%s with %o allows answers of %s tokens, %s of them', (surface, json, mostOutputTokens, answers) => {
+  expect(askedOutput(surface, json)).toEqual({ mostOutputTokens, answers });
+});
+
+test('a bound in a field that its host may not know is not sure', () => {
+  const host = { knowsNewField: false };
+  expect(askedOutput('chat', { max_completion_tokens: 5 }, host)).toMatchObject({ isBoundSure: false });
+  for (const json of [{ max_tokens: 5 }, { max_tokens: 5, max_completion_tokens: 7 }, {}]) {
+    expect(askedOutput('chat', json, host)).not.toHaveProperty('isBoundSure');
+  }
+  expect(askedOutput('responses', { max_output_tokens: 5 }, host)).not.toHaveProperty('isBoundSure');
 });

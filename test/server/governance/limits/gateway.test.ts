@@ -57,6 +57,7 @@ beforeAll(async () => {
         key('poor', 'poor'),
         key('soft', 'soft'),
         key('stream', 'stream'),
+        key('half', 'half'),
         key('sales', 'sales', { scopes: ['call', 'manage'] }),
       ],
       limits: {
@@ -65,6 +66,7 @@ beforeAll(async () => {
           { name: 'poor', team: 'poor', usd: 0.05, period: 'day' },
           { name: 'soft', team: 'soft', usd: 1, period: 'day', softShare: 0.01 },
           { name: 'stream', team: 'stream', usd: 100, period: 'day' },
+          { name: 'half', team: 'half', usd: 0.5, period: 'day' },
         ],
       },
     },
@@ -115,6 +117,50 @@ describe('a client', () => {
     expect(await refused.json()).toMatchObject({ error: { type: 'insufficient_quota', code: 'BUDGET_EXCEEDED' } });
     // Nothing stays set aside for what was refused.
     expect(spentBy('poor')!.reserved).toBe(0);
+  });
+
+  test.each([
+    ['a field of another protocol', { max_output_tokens: 1 }],
+    ['a field that its host may not know', { max_completion_tokens: 1 }],
+    ['no number of tokens', { max_tokens: 0.001 }],
+  ])('that bounds its answer by %s gets no more of a budget for it', async (_, bound) => {
+    const calls = host.requests.length;
+    // Nothing is known of the model: 1 000 tokens at 1 USD a thousand, which half a USD does not cover.
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, () => chat(gateway.url, hello('two/b', bound), as('half'))),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array(12).fill(429));
+    expect(host.requests).toHaveLength(calls);
+  });
+
+  test.each([-1, 0, 1.5, '128'])('that wants %o answers is told that this is no number of them', async (n) => {
+    const response = await chat(gateway.url, hello('one/a', { n }), as('half'));
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { code: 'INVALID_REQUEST', param: 'n' } });
+  });
+
+  test('under a budget is refused what is paid for later, and told why', async () => {
+    const post = (path: string, body: object, who: string) =>
+      fetch(`${gateway.url}/v1/${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...as(who) },
+        body: JSON.stringify(body),
+      });
+    const later = { model: 'one/a', input: 'hello', max_output_tokens: 16, background: true };
+    for (const [path, body] of [
+      ['responses', later],
+      ['batches', { input_file_id: 'file-1', endpoint: '/v1/chat/completions', completion_window: '24h' }],
+    ] as const) {
+      const refused = await post(path, body, 'half');
+      expect(refused.status).toBe(403);
+      const { error } = await jsonOf(refused);
+      expect(error.code).toBe('FORBIDDEN');
+      expect(error.message).toContain('limits.allowUnmetered');
+    }
+    expect((await post('responses', { ...later, background: 'yes' }, 'half')).status).toBe(400);
+    // Without a budget it is the provider's to do or to refuse: this one has no such file.
+    const free = await post('batches', { input_file_id: 'file-1' }, 'member');
+    expect(free.status).toBe(404);
   });
 
   test('that leaves in the middle of a stream has spent what it got, and nothing stays set aside', async () => {

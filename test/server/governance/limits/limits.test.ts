@@ -1,5 +1,6 @@
 /** Limits of one process: who is let in, what is set aside, what is settled, and what clients are told. */
 import { describe, expect, test } from 'vitest';
+import { viewsOf } from '../../../../server/governance/limits/views.ts';
 import { NO_RULES } from '../../../../server/governance/policies/rules.ts';
 import { attemptOf, callerOf, countOf, entrantOf, expecting, limitsOver, request } from './hosts.ts';
 
@@ -56,7 +57,7 @@ describe('a rate of requests', () => {
       },
       { now: () => NOON },
     );
-    const tagged = entrantOf({ tags: ['batch'] });
+    const tagged = entrantOf({ caller: callerOf({ tags: ['batch'] }) });
     limits.admit(tagged);
     for (let i = 0; i < 5; i++) expect(() => limits.admit(tagged)).toThrow('narrow');
     // One of three is used.
@@ -223,6 +224,57 @@ describe('a budget', () => {
     expect(spentOf(test)).toEqual([{ spent: 0.25, reserved: 0 }]);
   });
 
+  test('counts what broke off before its usage was told as what was set aside, where nobody saw how it reasoned', async () => {
+    const cut = { status: 'cancelled', inputTokens: null, outputTokens: null } as const;
+    const settled = async (reasoning: boolean, attempt: Parameters<typeof attemptOf>[1], usd = 0.01) => {
+      const test = limitsOver(daily, { now: () => NOON });
+      const price = { inputUsdPerMTok: 0, outputUsdPerMTok: 1000, reasoning };
+      const account = await test.limits.reserve(entrantOf(), expecting(0.25, { price }));
+      account.note(attemptOf(usd, attempt));
+      account.close();
+      return spentOf(test)[0]!.spent;
+    };
+    expect(await settled(true, cut)).toBe(0.25);
+    expect(await settled(true, { ...cut, status: 'partial' })).toBe(0.25);
+    expect(await settled(true, cut, 0)).toBe(0.25);
+    expect(await settled(true, cut, 0.5)).toBe(0.5);
+    expect(await settled(true, { ...cut, outputTokens: 10 })).toBe(0.01);
+    expect(await settled(true, { ...cut, status: 'error' }, 0)).toBe(0);
+    expect(await settled(false, cut)).toBe(0.01);
+  });
+
+  test('refuses a model without a price where it is said to, and says why', async () => {
+    const test = limitsOver({ ...daily, refuseUnpriced: true }, { now: () => NOON });
+    await expect(test.limits.reserve(entrantOf(), expecting(0, { price: null }))).rejects.toMatchObject({
+      code: 'POLICY_REFUSED',
+      message: expect.stringContaining('nobody knows the price of one/a'),
+    });
+    expect(spentOf(test)).toEqual([]);
+    expect(await request(test.limits, { usd: 0.5 })).toBe('ok');
+    // Of whom no budget is.
+    const free = entrantOf({ caller: callerOf({ tenant: 'sales' }) });
+    await test.limits.reserve(free, expecting(0, { price: null }));
+  });
+
+  test('lets nothing pass that is paid for later, unless it is said to', () => {
+    const ofModel = { budgets: [{ name: 'dear', model: 'one/*', usd: 1 }] };
+    const rate = { rates: [{ name: 'rate', requestsPerMinute: 5 }] };
+    const outcome = (config: object, entrant = entrantOf()) => {
+      try {
+        limitsOver(config, { now: () => NOON }).limits.mustBeMetered(entrant, 'batches');
+        return 'ok';
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    };
+    expect(outcome(daily)).toBe('FORBIDDEN');
+    expect(outcome(ofModel)).toBe('FORBIDDEN');
+    expect(outcome({ ...daily, allowUnmetered: true })).toBe('ok');
+    expect(outcome(daily, entrantOf({ caller: callerOf({ tenant: 'sales' }) }))).toBe('ok');
+    expect(outcome(rate)).toBe('ok');
+    expect(outcome({})).toBe('ok');
+  });
+
   test('learns what a named model’s answers cost where the client sets no bound', async () => {
     const test = limitsOver(daily, { now: () => NOON });
     const open = { mostOutputTokens: null };
@@ -327,6 +379,8 @@ describe('thresholds', () => {
   });
 });
 
+const KEY_ID = '0b2f8a4e-1111-4222-8333-444455556666';
+
 describe('what holds for whom', () => {
   test.each([
     ['nobody in particular', {}, true],
@@ -336,7 +390,7 @@ describe('what holds for whom', () => {
     ['another project', { project: 'app' }, false],
     ['each project', { project: '*' }, true],
     ['its key by name', { key: 'one' }, true],
-    ['its key by id', { key: 'key-id' }, true],
+    ['its key by id', { key: KEY_ID }, true],
     ['another key', { key: 'two' }, false],
     ['its key in another team', { key: 'one', team: 'sales' }, false],
     ['a tag of it', { tag: 'batch' }, true],
@@ -349,7 +403,7 @@ describe('what holds for whom', () => {
     ['all of it together', { team: 'search', project: 'web', key: 'one', tag: 'batch', model: 'one/a' }, true],
   ])('a limit for %s', async (_, whose, holds) => {
     const { limits } = limitsOver({ budgets: [{ name: 'b', ...whose, usd: 1, period: 'day' }] }, { now: () => NOON });
-    const caller = callerOf({ project: 'web', keyId: 'key-id', tags: ['batch'] });
+    const caller = callerOf({ project: 'web', keyId: KEY_ID, tags: ['batch'] });
     expect(await request(limits, { usd: 2, entrant: entrantOf({ caller }) })).toBe(holds ? 'BUDGET_EXCEEDED' : 'ok');
   });
 
@@ -363,6 +417,73 @@ describe('what holds for whom', () => {
     ]);
     const other = entrantOf({ caller: callerOf({ tenant: 'sales', tags: ['b'] }), tags: ['b'] });
     expect(await request(limits, { usd: 0.5, entrant: other })).toBe('BUDGET_EXCEEDED');
+  });
+
+  const usedBy = ({ limits }: ReturnType<typeof limitsOver>) =>
+    limits.used.map(({ subject, spent }) => [subject, spent]);
+
+  test('names that hold what parts names do not make two teams one', async () => {
+    const test = limitsOver({ budgets: [{ name: 'b', key: '*', usd: 1, period: 'day' }] }, { now: () => NOON });
+    const slashed = callerOf({ tenant: 'acme', name: 'eu/prod#1' });
+    const nested = callerOf({ tenant: 'acme/eu', name: 'prod#1' });
+    const literal = callerOf({ tenant: 'acme%2Feu', name: 'prod#1' });
+    for (const caller of [slashed, nested, literal]) {
+      expect(await request(test.limits, { usd: 1, entrant: entrantOf({ caller }) })).toBe('ok');
+    }
+    expect(usedBy(test)).toEqual([
+      ['acme/eu%2Fprod%231', 1],
+      ['acme%2Feu/prod%231', 1],
+      ['acme%252Feu/prod%231', 1],
+    ]);
+    const manager = callerOf({ tenant: 'acme', scopes: new Set(['manage'] as const) });
+    const seenBy = async (team: string) =>
+      (await viewsOf(test.limits, null, manager, team)).flatMap(({ use }) => use.map(({ subject }) => subject));
+    expect(await seenBy('acme')).toEqual(['acme/eu%2Fprod%231']);
+    expect(await seenBy('acme/eu')).toEqual(['acme%2Feu/prod%231']);
+    expect(await seenBy('acm')).toEqual([]);
+  });
+
+  test.each([
+    ['key', { key: 'one' }, {}],
+    ['project', { project: 'web' }, { project: 'web' }],
+  ])('a %s of the same name in another team has a pot of its own', async (_, whose, more) => {
+    const { limits } = limitsOver({ budgets: [{ name: 'b', ...whose, usd: 1, period: 'day' }] }, { now: () => NOON });
+    const own = entrantOf({ caller: callerOf(more) });
+    const others = entrantOf({ caller: callerOf({ ...more, tenant: 'sales' }) });
+    expect(await request(limits, { usd: 1, entrant: others })).toBe('ok');
+    expect(await request(limits, { usd: 1, entrant: own })).toBe('ok');
+    expect(await request(limits, { usd: 0.1, entrant: own })).toBe('BUDGET_EXCEEDED');
+  });
+
+  test('a key that is called like another one’s id is not taken for it', async () => {
+    const { limits } = limitsOver(
+      { budgets: [{ name: 'b', key: KEY_ID, usd: 1, period: 'day' }] },
+      { now: () => NOON },
+    );
+    const posing = entrantOf({ caller: callerOf({ tenant: 'sales', name: KEY_ID, keyId: 'another' }) });
+    expect(await request(limits, { usd: 5, entrant: posing })).toBe('ok');
+    const meant = entrantOf({ caller: callerOf({ keyId: KEY_ID }) });
+    expect(await request(limits, { usd: 1, entrant: meant })).toBe('ok');
+    expect(await request(limits, { usd: 0.1, entrant: meant })).toBe('BUDGET_EXCEEDED');
+  });
+
+  test('a tag that a client adds counts against limits of its own team alone', async () => {
+    const budget = (name: string, more: object) => ({ name, tag: 'batch', usd: 1, period: 'day', ...more });
+    const test = limitsOver(
+      { budgets: [budget('all', {}), budget('own', { team: 'search' }), budget('other', { team: 'sales' })] },
+      { now: () => NOON },
+    );
+    const used = () => test.limits.used.map(({ limit, spent }) => [limit, spent]);
+    expect(await request(test.limits, { usd: 0.25, entrant: entrantOf({ tags: ['batch'] }) })).toBe('ok');
+    expect(used()).toEqual([['config:budget:own', 0.25]]);
+    // The same tag of the key itself, right after: what was matched for the one is not taken for the other.
+    expect(
+      await request(test.limits, { usd: 0.5, entrant: entrantOf({ caller: callerOf({ tags: ['batch'] }) }) }),
+    ).toBe('ok');
+    expect(used()).toEqual([
+      ['config:budget:own', 0.75],
+      ['config:budget:all', 0.5],
+    ]);
   });
 
   test('everybody passes where there are no limits, without a header', async () => {

@@ -32,6 +32,18 @@ describe('a rule', () => {
     expect(rules.refusalOf(at('a/m'))).toEqual({ rule: 'eu', about: 'region' });
   });
 
+  test('about messages holds for counting their tokens, which may be named by itself, too', () => {
+    const applied = (surfaces: string) =>
+      ['messages', 'count_tokens', 'chat', 'constructor'].filter((surface) => {
+        const policy = policyOf(`  - {name: r, when: {surfaces: ${surfaces}}, models: {allow: [a/b]}}`);
+        return policy.rulesFor(asked({ surface })).applied.length > 0;
+      });
+    expect(applied('[messages]')).toEqual(['messages', 'count_tokens']);
+    expect(applied('[count_tokens]')).toEqual(['count_tokens']);
+    expect(applied('{none: [messages]}')).toEqual(['chat', 'constructor']);
+    expect(applied('{none: [count_tokens]}')).toEqual(['messages', 'chat', 'constructor']);
+  });
+
   test('that denies a model denies it by the name that its provider has for it, too', () => {
     const rules = policyOf("  - {name: no, models: {deny: ['openai/gpt-6']}}").rulesFor(asked());
     expect(rules.allows(at('openai/GPT-6'))).toBe(false);

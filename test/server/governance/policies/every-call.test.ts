@@ -296,6 +296,17 @@ describe('with a rule that keeps it home,', () => {
   });
 });
 
+test('a rule about messages holds for counting their tokens', async () => {
+  const policy = 'version: 1\nrules:\n  - {name: r, when: {surfaces: [messages]}, providers: {allow: [home]}}\n';
+  const at = await houses({ policy });
+  const counted = await post(at.gateway, 'free', '/v1/messages/count_tokens', { model: 'anth/claude', messages });
+  expect(counted.status).toBe(403);
+  expect(at.calls()).toEqual([]);
+  const other = await houses({ policy: policy.replace('messages', 'chat') });
+  const free = await post(other.gateway, 'free', '/v1/messages/count_tokens', { model: 'anth/claude', messages });
+  expect(await jsonOf(free)).toEqual({ input_tokens: 4711 });
+});
+
 /** An endpoint that judges answers, and counts who comes. */
 async function judge() {
   let asked = 0;

@@ -20,11 +20,18 @@ function condition(names: { any?: string[]; none?: string[] } | undefined, value
   return !(names?.none && value !== null && names.none.some((p) => fits(p, value)));
 }
 
+/** Counting is named by its own name, and as a part of `messages`. */
+function ofSurface(names: { any?: string[]; none?: string[] } | undefined, surface: string): boolean {
+  const called = surface === 'count_tokens' ? ['count_tokens', 'messages'] : [surface];
+  if (names?.any && !called.some((name) => condition({ any: names.any! }, name))) return false;
+  return called.every((name) => condition(names?.none && { none: names.none }, name));
+}
+
 export const applies = ({ when }: PolicyRule, { team, project, key, surface, tags, added }: Subject): boolean =>
   condition(when.teams as never, team) &&
   condition(when.projects as never, project) &&
   condition(when.keys as never, key) &&
-  condition(when.surfaces as never, surface) &&
+  ofSurface(when.surfaces as never, surface) &&
   (when.tags === undefined || [...tags, ...added].some((tag) => among(when.tags!.any, tag)));
 
 export interface Verdict {
