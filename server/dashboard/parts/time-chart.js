@@ -146,7 +146,7 @@ function plotIn(element, { at, step, series, format, stacked, height, onPoint })
       padding: [10, 22, 0, 0],
       scales: {
         // Of a single point uPlot makes years.
-        x: { time: true, range: (_, min, max) => (x.length < 2 ? [x[0] - pad, x[0] + pad] : [min - pad, max + pad]) },
+        x: { time: true, range: (_, min, max) => (x.length === 1 ? [x[0] - pad, x[0] + pad] : [min - pad, max + pad]) },
         y: { range: (_, min, max) => [Math.min(0, min ?? 0), (max ?? 0) > 0 ? max * 1.08 : 1] },
       },
       axes: [
