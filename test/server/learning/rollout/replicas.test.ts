@@ -70,7 +70,8 @@ const inForce = ({ gateway }: RunningGateway) => gateway.holder.current.artifact
 const onTrial = ({ gateway }: RunningGateway) => gateway.trials.current?.router.artifactHash ?? null;
 const listeners = async (): Promise<number[]> => {
   const rows = (await opened.store.db.execute(
-    sql`select pid from pg_stat_activity where application_name = ${LISTENER} and datname = current_database() and query ilike 'listen%'`,
+    sql`select pid from pg_stat_activity where application_name = ${LISTENER} and datname = current_database()
+      and query ilike ${`listen "${PROMOTIONS_CHANNEL}"%`}`,
   )) as unknown as { pid: number }[];
   return rows.map(({ pid }) => pid);
 };
