@@ -12,7 +12,7 @@ ARG NODE_IMAGE=node:24-bookworm-slim
 FROM ${NODE_IMAGE} AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
-RUN --mount=type=cache,target=/root/.npm npm ci --no-audit
+RUN --mount=type=cache,target=/npm-cache npm ci --no-audit --cache /npm-cache
 COPY . .
 RUN npm run build
 
@@ -20,7 +20,7 @@ RUN npm run build
 FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --no-audit \
+RUN --mount=type=cache,target=/npm-cache npm ci --omit=dev --no-audit --cache /npm-cache \
   && npm sbom --omit=dev --sbom-format=cyclonedx > sbom.cdx.json
 
 FROM ${NODE_IMAGE}
