@@ -265,7 +265,7 @@ function named(gateway: Gateway, incoming: Incoming, session: SessionId): Exchan
 }
 
 /** What a decision that the router did not make says of it. */
-const undecided = (gateway: Gateway, model: string) => ({
+export const undecided = (gateway: Gateway, model: string) => ({
   model,
   propensity: 1,
   explored: false,

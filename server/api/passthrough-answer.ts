@@ -16,6 +16,7 @@ import { SURFACES } from '../protocols/index.ts';
 import type { ProviderReply } from '../providers/provider.ts';
 import { watchClient } from './answer.ts';
 import { errorReply } from './errors.ts';
+import { undecided } from './exchange.ts';
 import { Calls, type Opened, objectIn, type Passage, readWhole, type Underway } from './passthrough-call.ts';
 import { meterFor, usageIn } from './passthrough-meter.ts';
 import { ascii, idHeaders } from './told.ts';
@@ -262,26 +263,9 @@ function recordOf({ gateway, request, surface, targets, requestedModel, entrant 
     session: null,
     requestedModel,
     routed: false,
-    model,
     executedModel: null,
     reason: 'requested',
-    propensity: 1,
-    explored: false,
-    explorable: false,
-    floor: 0,
-    distribution: [{ model, probability: 1 }],
-    ranked: [],
-    filtered: [],
     facts: {},
-    difficulty: null,
-    outOfDomain: null,
-    artifact: null,
-    encoderId: null,
-    embedding: null,
-    priceDate: gateway.setup.models.priceDateOf(model),
-    baselineModel: null,
-    baselineCostUsd: null,
-    routerMs: null,
-    observed: null,
+    ...undecided(gateway, model),
   };
 }

@@ -1,8 +1,7 @@
 /** Finds what patterns match, by RE2's rules; long texts in a thread of their own, so that other requests need not wait. */
 import { createRequire } from 'node:module';
-import type { Worker } from 'node:worker_threads';
 import { RoutingError } from '../../../../datasets/index.ts';
-import { startWorker } from '../../../db/start-worker.ts';
+import { AskedThread } from '../../../verify/asked-thread.ts';
 import type { Range } from './deny-words.ts';
 
 export type FindRanges = (text: string, from: number) => Range[];
@@ -39,67 +38,23 @@ export interface RangesReply {
   readonly ranges: readonly Range[] | null;
 }
 
-interface Pending {
-  readonly resolve: (ranges: readonly Range[]) => void;
-  readonly reject: (error: Error) => void;
-  readonly timer: NodeJS.Timeout;
-}
-
 const PATIENCE_MS = 10_000;
 
 /** One for all rules: it is started by the first long text. */
 export class PatternThread {
-  readonly #pending = new Map<number, Pending>();
-  #worker: Worker | null = null;
-  #asked = 0;
+  readonly #thread = new AskedThread<Omit<RangesQuestion, 'id'>, RangesReply, readonly Range[]>({
+    base: import.meta.url,
+    name: './deny-worker',
+    answerIn: ({ ranges }) => ranges,
+  });
 
   /** @throws `INTERNAL` when it takes longer than {@link PATIENCE_MS}, or the thread died */
   find(patterns: readonly string[], text: string): Promise<readonly Range[]> {
-    const worker = this.#started();
-    const id = ++this.#asked;
-    return new Promise((resolve, reject) => {
-      // Whatever it is at would hold up those behind it.
-      const late = () =>
-        this.#fail(worker, new RoutingError('INTERNAL', `guardrail patterns took longer than ${PATIENCE_MS} ms`));
-      this.#pending.set(id, { resolve, reject, timer: setTimeout(late, PATIENCE_MS) });
-      worker.postMessage({ id, patterns, text } satisfies RangesQuestion);
-    });
+    const late = () => new RoutingError('INTERNAL', `guardrail patterns took longer than ${PATIENCE_MS} ms`);
+    return this.#thread.ask({ patterns, text }, PATIENCE_MS, late);
   }
 
-  async close(): Promise<void> {
-    const worker = this.#worker;
-    if (worker === null) return;
-    this.#fail(worker, new RoutingError('SHUTTING_DOWN', 'the gateway stops'));
-    await worker.terminate();
-  }
-
-  #started(): Worker {
-    if (this.#worker !== null) return this.#worker;
-    const worker = startWorker(import.meta.url, './deny-worker');
-    worker.unref();
-    worker.on('message', ({ id, ranges }: RangesReply) => {
-      const pending = this.#pending.get(id);
-      if (pending === undefined) return;
-      this.#pending.delete(id);
-      clearTimeout(pending.timer);
-      if (ranges === null) pending.reject(new RoutingError('INTERNAL', 'the pattern engine failed'));
-      else pending.resolve(ranges);
-    });
-    const died = () => this.#fail(worker, new RoutingError('INTERNAL', 'the thread that matches patterns died'));
-    worker.on('error', died);
-    worker.on('exit', died);
-    this.#worker = worker;
-    return worker;
-  }
-
-  #fail(worker: Worker, error: Error): void {
-    if (this.#worker !== worker) return;
-    this.#worker = null;
-    void worker.terminate();
-    for (const { reject, timer } of this.#pending.values()) {
-      clearTimeout(timer);
-      reject(error);
-    }
-    this.#pending.clear();
+  close(): Promise<void> {
+    return this.#thread.close();
   }
 }
