@@ -8,7 +8,7 @@ export interface JsonText {
   /** Of the literal, quotes included. */
   readonly start: number;
   readonly end: number;
-  /** As it reads: escapes resolved. Of a number, its digits. */
+  /** As it reads: escapes resolved. Of a number, its digits, without the sign that stands before them. */
   readonly value: string;
   readonly isNumber: boolean;
 }
@@ -69,7 +69,8 @@ export function textsIn<T>(
       let end = i + 1;
       while (end < json.length && '0123456789.eE+-'.includes(json[end]!)) end++;
       const as = end - i < SHORTEST_NUMBER ? null : wanted(path, json.slice(i, end));
-      if (as !== null) found.push({ start: i, end, value: json.slice(i, end), isNumber: true, as });
+      const start = json[i - 1] === '-' ? i - 1 : i;
+      if (as !== null) found.push({ start, end, value: json.slice(i, end), isNumber: true, as });
       i = end;
       continue;
     }

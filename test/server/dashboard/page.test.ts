@@ -458,8 +458,10 @@ describe.skipIf(chromiumPath() === undefined)('the page in Chromium', () => {
       expect(await page.evaluate('document.activeElement?.tagName')).toBe('H1');
       await page.getByRole('link', { name: 'Keys' }).focus();
       await page.keyboard.press('Enter');
-      await until(page, `document.activeElement?.textContent === 'Keys'`);
-      expect(await page.evaluate('document.activeElement?.tagName')).toBe('H1');
+      await until(
+        page,
+        `document.activeElement?.outerHTML.startsWith('<h1') && document.activeElement.textContent === 'Keys'`,
+      );
     });
   });
 

@@ -221,6 +221,12 @@ test('counts are bounded, whatever rules are called', async () => {
   expect(guards.counts.reduce((sum, { count }) => sum + count, 0)).toBe(1100);
 });
 
+test('a number below zero goes with its sign, and what is left is JSON', async () => {
+  const text = '{"model":"m","messages":[{"role":"user","content":[-4111111111111111, [-652230835732714], -4111]}]}';
+  const passed = await asked(new Guards(), rulesOf(PII), 'chat', text);
+  expect(JSON.parse(passed.text).messages[0].content).toEqual(['[CARD]', ['[CARD]'], -4111]);
+});
+
 test('any JSON passes byte for byte, however it is written, and however deep', async () => {
   const rules = rulesOf(PII, { name: 'w', kind: 'deny', words: ['zzz'], patterns: ['qqq+'] });
   await fc.assert(
