@@ -19,6 +19,11 @@ export interface Caller {
   readonly tenant: string;
   /** Id of a key that is kept in the database; null for one of the configuration, for people and for nobody's. */
   readonly keyId: string | null;
+  /**
+   * Id of the first key of its rotation chain: stays through rotation and renaming, so that nothing counted for the key
+   * begins anew with either. Absent where `keyId` is null: those go by their name.
+   */
+  readonly firstKeyId?: string | undefined;
   readonly project: string | null;
   readonly role: Role;
   /** A person whose `usage` and `manage` are not bound to a team. */

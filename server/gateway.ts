@@ -23,6 +23,7 @@ import type { Media } from './forward/media.ts';
 import type { Target } from './forward/target.ts';
 import type { RequestLife } from './forward/watch.ts';
 import { Governance } from './governance/governance.ts';
+import { soonest } from './governance/limits/refusal.ts';
 import { HeldObjects, type HeldStore } from './held-objects.ts';
 import { Trials } from './learning/rollout/trials.ts';
 import { type Models, modelsOf } from './models.ts';
@@ -242,14 +243,16 @@ export class Gateway {
     return { decision: { ...decision, certificate: this.certificate }, routerMs };
   }
 
-  /** @throws `POLICY_REFUSED` where rules alone leave nothing to choose from */
+  /** @throws `POLICY_REFUSED` where rules alone leave nothing to choose from; what limits say where waiting helps */
   #withinReach<T extends Pick<RouteOptions, 'allowed'>>(asked: T, { candidates }: Router, caller: Caller) {
     const { models } = this.#setup;
     const within = asked.allowed ?? candidates.map(({ id }) => id);
     const allowed = within.filter((id) => !models.isOutOfReach(id, caller));
     const forbidden = within.filter((id) => models.isForbidden(id, caller));
-    const refusal = allowed.length > 0 || forbidden.length === 0 ? null : models.refusalOf(forbidden[0]!, caller);
-    if (refusal !== null) throw refusal;
+    if (allowed.length === 0 && forbidden.length > 0) {
+      const refusal = soonest(forbidden.map((id) => models.refusalOf(id, caller)));
+      if (refusal !== null) throw refusal;
+    }
     return { ...asked, allowed, ...(forbidden.length > 0 && { forbidden }) };
   }
 

@@ -134,7 +134,9 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
   function refusalAt(id: string, { tenant, rules }: Caller): Refusal | null {
     const places = placesOf(id).filter(({ provider }) => credentialsFor(provider, tenant).length > 0);
     const refusals = places.map(({ place }) => rules.refusalOf(place));
-    return refusals.includes(null) ? null : (refusals[0] ?? null);
+    if (refusals.includes(null)) return null;
+    // One that waiting helps against is worth more to know than a rule that stays.
+    return refusals.find((one) => one?.error !== undefined) ?? refusals[0] ?? null;
   }
 
   function forbiddenTo(caller: Caller): ReadonlyMap<string, Refusal> {

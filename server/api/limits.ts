@@ -7,6 +7,7 @@ import { parse } from '../governance/access/keys.ts';
 import { teamWithin } from '../governance/access/roles.ts';
 import { type By, dropLimit, editLimit, makeLimit } from '../governance/limits/admin.ts';
 import { type LimitView, viewsOf } from '../governance/limits/views.ts';
+import { knownTo } from '../governance/policies/known.ts';
 import type { JsonBody } from './body.ts';
 import { sqlStoreOf } from './log-owner.ts';
 
@@ -18,7 +19,8 @@ interface OfOne {
 
 export function limitsRoutes(app: FastifyInstance, gateway: Gateway): void {
   const { limits } = gateway.governance;
-  const place = () => ({ limits, store: sqlStoreOf(gateway.store) });
+  const places = () => knownTo(gateway.config, gateway.catalog);
+  const place = () => ({ limits, store: sqlStoreOf(gateway.store), places });
   const store = 'db' in gateway.store ? (gateway.store as SqlStore) : null;
   const one = async (id: string, { actor }: By): Promise<LimitView | undefined> =>
     (await viewsOf(limits, store, actor, null)).find((view) => view.id === id);
@@ -30,11 +32,12 @@ export function limitsRoutes(app: FastifyInstance, gateway: Gateway): void {
 
   app.post('/v1/admin/limits', async (request, reply) => {
     const who = by(request);
-    const id = await makeLimit(place(), bodyOf(request), who);
+    const { id, warnings } = await makeLimit(place(), bodyOf(request), who);
+    const made = await one(id, who);
     return reply
       .code(201)
       .header('location', `/v1/admin/limits/${id}`)
-      .send(await one(id, who));
+      .send(warnings.length === 0 ? made : { ...made, warnings });
   });
 
   app.patch<OfOne>('/v1/admin/limits/:id', async (request) => {

@@ -13,5 +13,9 @@ export function metricsRoute(app: FastifyInstance, gateway: Gateway): void {
     return telemetry.metrics.text();
   });
   // Wherever it is refused, before a call or a trace of it begins.
-  app.addHook('onError', async (_request, _reply, error) => telemetry.metrics.refused(codeOf(error)));
+  app.addHook('onError', async ({ caller }, _reply, error) => {
+    telemetry.metrics.refused(codeOf(error));
+    // Of strangers nothing is counted but that.
+    if (caller !== null) telemetry.refusals.count(caller, error);
+  });
 }

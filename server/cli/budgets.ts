@@ -43,6 +43,7 @@ interface CreateOptions extends Terms {
   readonly model?: string;
   readonly provider?: string;
   readonly tag?: string;
+  readonly unknownOk?: boolean;
 }
 
 export function budgetsCommand(): Command {
@@ -58,6 +59,7 @@ export function budgetsCommand(): Command {
     .option('--model <pattern>', 'requests to these models, * standing for anything')
     .option('--provider <name>', 'requests to this provider')
     .option('--tag <tag>', 'requests with this tag')
+    .option('--unknown-ok', 'also for a team, project or key that is to be made later')
     .action(create);
   withAdmin(command.command('list'))
     .description('lists budgets and rates, with what is used')
@@ -95,16 +97,20 @@ function termsOf({ usd, period, softShare, softDial, notifyAt, requestsPerMinute
 }
 
 async function create(name: string, options: CreateOptions): Promise<void> {
-  const { team, project, key, model, provider, tag, json } = options;
+  const { team, project, key, model, provider, tag, json, unknownOk } = options;
   const { budget, rate } = termsOf(options);
   if (budget.usd === undefined && Object.keys(rate).length === 0) {
     throw new RoutingError('INVALID_REQUEST', 'say how much: --usd, or --requests-per-minute, --tokens-per-minute');
   }
   const whose = given({ team, project, key, model, provider, tag });
   const kind = budget.usd === undefined ? 'rate' : 'budget';
+  const allowed = unknownOk === true ? { allowUnknown: true } : {};
   const made = await withAccess(options, (access) =>
-    access.call<LimitView>('POST', '/v1/admin/limits', { kind, name, ...whose, ...budget, ...rate }),
+    access.call<LimitView & { readonly warnings?: readonly string[] }>('POST', '/v1/admin/limits', {
+      ...{ kind, name, ...whose, ...budget, ...rate, ...allowed },
+    }),
   );
+  for (const warning of made.warnings ?? []) console.error(`note: ${warning}`);
   tell(made, json, 'made');
 }
 

@@ -1,6 +1,9 @@
 /** What the configuration says that no provider need be asked about: names that lead somewhere, who may call. */
 import type { Catalog } from '../../datasets/catalog/candidate.ts';
 import { type GatewayConfig, refusePublicHost, withoutKeys } from '../config/index.ts';
+import { NO_CHAINS } from '../governance/limits/carry-over.ts';
+import { namesOf, unknownNames } from '../governance/limits/names.ts';
+import { limitsOf } from '../governance/limits/terms.ts';
 import { modelsOf } from '../models.ts';
 import type { ProviderSetup } from '../providers/index.ts';
 import { judgeTrouble } from '../verify/judge.ts';
@@ -79,6 +82,13 @@ export function examineClients(config: GatewayConfig): Check[] {
   if (keys.length === 0) checks.push(note('clients', 'keys', withoutKeys(config)));
   for (const { name, tenant, models } of keys) {
     checks.push(ok('clients', name, `tenant ${tenant}; ${models === undefined ? 'all models' : models.join(', ')}`));
+  }
+  const names = namesOf(config, NO_CHAINS);
+  for (const { kind, name, ...whose } of limitsOf(config.limits)) {
+    for (const { message } of unknownNames(whose, names)) {
+      const found = `bounds nobody that the configuration knows: ${message} (those of the database are not looked at here)`;
+      checks.push(note('clients', `${kind} ${name}`, found));
+    }
   }
   return checks;
 }

@@ -7,6 +7,7 @@ import type { AttemptRecord, DecisionRecord } from '../db/records.ts';
 import type { Gateway } from '../gateway.ts';
 import type { Otlp, RequestSpan } from './otlp.ts';
 import { GatewayMetrics } from './prometheus.ts';
+import { Refusals } from './refusals.ts';
 import { readTraceparent } from './traceparent.ts';
 
 /** One request, from its coming to its last byte. */
@@ -46,6 +47,8 @@ export interface LogLine {
 const NAME_CHARS = 200;
 
 export class Telemetry {
+  /** Who was refused, and why, since this process began. */
+  readonly refusals = new Refusals();
   readonly #gateway: Gateway;
   #metrics: GatewayMetrics | undefined;
   #otlp: Otlp | null = null;

@@ -1,4 +1,4 @@
-/** `GET /v1/usage/health`: the places where models can be had, how they did of late, and which are left alone for a while. */
+/** `GET /v1/usage/health`: the places where models can be had, how they did of late, which are left alone for a while, and who was refused. */
 import { sql } from 'drizzle-orm';
 import type { Caller } from '../callers.ts';
 import { asked } from '../db/connection.ts';
@@ -6,6 +6,7 @@ import { attempts, decisions } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
 import type { Place } from '../forward/breaker.ts';
 import type { Gateway } from '../gateway.ts';
+import type { RefusalCount } from '../telemetry/refusals.ts';
 import type { UsageHealth } from './contract.ts';
 
 /** Newest requests whose calls are counted, and from how long ago on. */
@@ -23,6 +24,20 @@ interface Seen extends Record<string, unknown> {
   p95: number | null;
 }
 
+export interface Health extends UsageHealth {
+  /** What this process has refused since it began: of other replicas it knows nothing. */
+  readonly refusals: {
+    readonly since: string;
+    /** Of all that are counted, also those that are not listed. */
+    readonly requests: number;
+    /** Most first. */
+    readonly counts: readonly RefusalCount[];
+  };
+}
+
+/** Refusals that are listed. */
+const MOST_REFUSALS = 200;
+
 /**
  * @param store null: there is no database, so nothing is known of how they did
  * @param team  whose calls are counted; null: everybody's
@@ -33,7 +48,7 @@ export async function usageHealth(
   store: Pick<SqlStore, 'db'> | null,
   caller: Caller,
   team: string | null,
-): Promise<UsageHealth> {
+): Promise<Health> {
   const seen = new Map(store === null ? [] : (await callsOfLate(store, team)).map((row) => [row.deployment, row]));
   const { models } = gateway.setup;
   // A key of its own narrows what it may call, not what there is to see.
@@ -59,7 +74,16 @@ export async function usageHealth(
     if (models.isOutOfReach(id, viewer)) continue;
     for (const target of models.resolve(id, viewer).targets) add(target, target.id);
   }
-  return { deployments: [...rows.values()].sort(byConcern) };
+  return { deployments: [...rows.values()].sort(byConcern), refusals: refusalsOf(gateway, team) };
+}
+
+function refusalsOf({ governance: { telemetry } }: Gateway, team: string | null): Health['refusals'] {
+  const counts = telemetry.refusals.of(team);
+  return {
+    since: telemetry.refusals.since.toISOString(),
+    requests: counts.reduce((sum, { requests }) => sum + requests, 0),
+    counts: counts.slice(0, MOST_REFUSALS),
+  };
 }
 
 /** What rests, then what fails, then what is used most. */

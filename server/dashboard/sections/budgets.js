@@ -121,7 +121,9 @@ function Edit({ kind, limit, team, session, onClose, onDone }) {
         }
       : { requestsPerMinute: number('requests'), tokensPerMinute: number('tokens') };
     const named = Object.fromEntries(CONDITIONS.map((name) => [name, fields[name]?.trim() || undefined]));
-    if (isNew) await call('POST', '/v1/admin/limits', { kind, name: fields.name.trim(), ...named, ...terms });
+    const allowed = fields.unknown === 'ok' ? { allowUnknown: true } : {};
+    if (isNew)
+      await call('POST', '/v1/admin/limits', { kind, name: fields.name.trim(), ...named, ...terms, ...allowed });
     else
       await call('PATCH', `/v1/admin/limits/${encodeURIComponent(limit.id)}`, { name: fields.name.trim(), ...terms });
     await onDone();
@@ -154,6 +156,7 @@ function Edit({ kind, limit, team, session, onClose, onDone }) {
               <${Field} label="Model"><input name="model" autocomplete="off" placeholder="any" spellcheck="false" /><//>
               <${Field} label="Tag"><input name="tag" autocomplete="off" placeholder="any" /><//>
             </div>
+            <${Field} label="Where nobody is called so"><select name="unknown"><option value="">do not make it: most likely a slip</option><option value="ok">make it: they are to come</option></select><//>
           </fieldset>`
         : html`<p class="muted">For ${whose(limit)}.</p>`
     }

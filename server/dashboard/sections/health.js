@@ -1,9 +1,9 @@
-// Models and health: how long answers take, what fails, and which places are left alone for a while.
+// Models and health: how long answers take, what fails, which places are left alone for a while, and who is refused.
 
 import { withQuery } from '../parts/api.js';
 import { count, duration, exact, percent, usd } from '../parts/format.js';
 import { TimeChart } from '../parts/time-chart.js';
-import { Empty, html, Loaded, Panel, Pill, Table, useData, useState } from '../parts/view.js';
+import { Empty, html, Loaded, Moment, Panel, Pill, Table, useData, useState } from '../parts/view.js';
 import { useMemo } from '../vendor/hooks.js';
 
 export function Health({ period }) {
@@ -31,8 +31,47 @@ export function Health({ period }) {
         ${(data) => html`<${Deployments} all=${data.deployments} />`}
       <//>
     <//>
+    <${Panel}
+      title="Refused"
+      note="Requests that nobody was asked for: the key may not, or not now. Of this replica alone, since it began."
+    >
+      <${Loaded} of=${health} height=${120} empty=${(data) => (data.refusals?.counts ?? []).length === 0 && html`<${Empty} title="Nobody was refused." />`}>
+        ${(data) => html`<${Refusals} of=${data.refusals} />`}
+      <//>
+    <//>
   `;
 }
+
+const REASONS = {
+  policy: 'the policy',
+  model: 'not among its models',
+  budget: 'a budget',
+  rate: 'a rate',
+  guardrail: 'a guardrail',
+};
+
+const Refusals = ({ of }) => html`
+  <p class="status-line">${exact(of.requests)} since <${Moment} at=${of.since} /></p>
+  <${Table}
+    caption="Refused requests"
+    rows=${of.counts}
+    keyOf=${(row) => [row.team, row.key, row.reason, row.by].join('\n')}
+    columns=${[
+      {
+        name: 'Key',
+        grow: true,
+        cell: (row) =>
+          html`<span class="two-lines"><b class="ellipsis" title=${row.key ?? ''}>${row.key ?? 'no key'}</b><span class="muted ellipsis" title=${row.team}>${row.team}</span></span>`,
+      },
+      {
+        name: 'Refused by',
+        cell: (row) =>
+          html`<span class="two-lines"><span>${REASONS[row.reason] ?? row.reason}</span>${row.by && html`<span class="muted ellipsis short" title=${row.by}>${row.by}</span>`}</span>`,
+      },
+      { name: 'Requests', number: true, cell: (row) => exact(row.requests) },
+      { name: 'Last', cell: (row) => html`<${Moment} at=${row.lastAt} relative />` },
+    ]}
+  />`;
 
 function Latency({ points, step }) {
   const at = useMemo(() => points.map((point) => point.at), [points]);

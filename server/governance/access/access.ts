@@ -9,6 +9,7 @@ import { asked } from '../../db/connection.ts';
 import { clientKeys, teams } from '../../db/schema.ts';
 import type { SqlStore, Store } from '../../db/store.ts';
 import type { Gateway } from '../../gateway.ts';
+import type { Bindings } from './bindings.ts';
 import { ACCESS_CHANNEL, type KeyRing } from './key-ring.ts';
 import { KeyDigests } from './key-secret.ts';
 import { type KeyRow, scopesOf, type TeamRow } from './records.ts';
@@ -22,12 +23,20 @@ export interface Access {
   readonly hasAdminKey: boolean;
   /** Of a gateway in this process: it knows of a change before whoever asked for it hears that it is done. */
   readonly ring: KeyRing | null;
+  /** What limits and rules hold for keys by their names; absent where nobody but the operator asks. */
+  readonly bindings?: (() => Bindings) | undefined;
 }
 
 /** @throws `DATABASE_UNAVAILABLE` where the gateway has no database */
 export function accessOf(gateway: Gateway): Access {
   const { config, governance, hasAdminKey } = gateway;
-  return { store: sqlStoreOf(gateway.store), digests: governance.digests, config, hasAdminKey, ring: governance.keys };
+  const { digests, keys: ring, limits, policies } = governance;
+  const bindings = (): Bindings => ({
+    limits: limits.all,
+    rules: policies.inForce.document?.rules ?? [],
+    firstOf: (id) => ring.firstOf(id),
+  });
+  return { store: sqlStoreOf(gateway.store), digests, config, hasAdminKey, ring, bindings };
 }
 
 /** For the command line, on a database that is open in its process. @throws `INVALID_CONFIG` */

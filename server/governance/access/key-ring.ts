@@ -7,6 +7,7 @@ import { asked } from '../../db/connection.ts';
 import { listen } from '../../db/listen.ts';
 import { clientKeys, teams } from '../../db/schema.ts';
 import type { SqlStore, Store } from '../../db/store.ts';
+import type { KeyChains } from '../limits/carry-over.ts';
 import { NO_RULES } from '../policies/rules.ts';
 import type { KeyDigests } from './key-secret.ts';
 import { type KeyRow, scopesOf, settingsOf, type TeamRow, type TeamSettings, teamSettingsOf } from './records.ts';
@@ -49,7 +50,7 @@ interface Used {
   written: number;
 }
 
-export class KeyRing implements MoreKeys {
+export class KeyRing implements MoreKeys, KeyChains {
   /** Told when the database cannot be asked, once until another reason. */
   onProblem: (problem: { readonly code?: string | undefined; readonly message: string }) => void = () => {};
   readonly #db: SqlStore['db'] | null;
@@ -59,6 +60,8 @@ export class KeyRing implements MoreKeys {
   readonly #byId = new Map<string, Entry>();
   /** Scheme → digest in hex → key. */
   readonly #byDigest = new Map<string, Map<string, Entry>>();
+  /** Id of a key that took another's place → id of that one. */
+  readonly #before = new Map<string, string>();
   readonly #teams = new Map<string, TeamRow>();
   #settings: ReadonlyMap<string, TeamSettings> = new Map();
   #tenants: ReadonlySet<string> = new Set();
@@ -129,6 +132,50 @@ export class KeyRing implements MoreKeys {
     return entry === undefined || this.#pastOf(entry, Date.now()) !== null ? null : entry.caller;
   }
 
+  /**
+   * Where its rotation chain begins: the id of the key that was replaced by the one that was replaced … by this one. Its
+   * own where it replaced none, or nothing is known of it.
+   */
+  firstOf(id: string): string {
+    const seen = new Set([id]);
+    let first = id;
+    for (let before = this.#before.get(first); before !== undefined; before = this.#before.get(first)) {
+      // A circle can only be made by hand; it must not hang whoever reads it.
+      if (seen.has(before)) return [...seen].sort()[0]!;
+      seen.add(before);
+      first = before;
+    }
+    return first;
+  }
+
+  /** What the newest key of a chain is called now, and whose it is; null: nothing is known of it. */
+  nameOf(id: string): { readonly team: string; readonly name: string } | null {
+    const seen = new Set<string>();
+    let found: KeyRow | null = null;
+    for (let next: string | null = id; next !== null && !seen.has(next); next = found?.replacedBy ?? null) {
+      seen.add(next);
+      const entry = this.#byId.get(next);
+      if (entry === undefined) break;
+      found = entry.row;
+    }
+    return found && { team: found.team, name: found.name };
+  }
+
+  /** All keys that were ever made, and where the chain of each begins. */
+  get chains(): KeyChains['chains'] {
+    const now = Date.now();
+    return [...this.#byId.values()].map((entry) => {
+      const { id, team, name, project } = entry.row;
+      const first = entry.caller.firstKeyId ?? id;
+      return { id, team, name, project, first, isOver: this.#pastOf(entry, now) !== null };
+    });
+  }
+
+  /** Teams that were made, archived ones too. */
+  get places(): KeyChains['places'] {
+    return [...this.#teams.values()].map(({ name, projects }) => ({ team: name, projects }));
+  }
+
   /** When it was last used here, ms since 1970. */
   lastUsed(id: string): number | undefined {
     return this.#used.get(id)?.at;
@@ -191,7 +238,9 @@ export class KeyRing implements MoreKeys {
     this.#askedAt = began;
     this.#told = undefined;
     for (const row of changedTeams) this.#teams.set(row.name, row);
+    for (const { row } of changedKeys) if (row.replacedBy !== null) this.#before.set(row.replacedBy, row.id);
     for (const one of changedKeys) this.#take(one);
+    for (const { row } of changedKeys) if (row.replacedBy !== null) this.#bindChain(row.replacedBy);
     if (changedTeams.length > 0) {
       const active = [...this.#teams.values()].filter(({ archivedAt }) => archivedAt === null);
       this.#settings = new Map(active.map((row) => [row.name, teamSettingsOf(row)]));
@@ -230,11 +279,23 @@ export class KeyRing implements MoreKeys {
     this.#byDigest.set(row.scheme, entries.set(row.digest, entry));
   }
 
+  /** Keys that were here before it was known whose place they took. */
+  #bindChain(from: string): void {
+    const seen = new Set<string>();
+    for (let id: string | null = from; id !== null && !seen.has(id); id = this.#byId.get(id)?.row.replacedBy ?? null) {
+      seen.add(id);
+      const entry = this.#byId.get(id);
+      if (entry === undefined || entry.caller.firstKeyId === this.firstOf(id)) continue;
+      this.#take({ row: entry.row, version: entry.version });
+    }
+  }
+
   #entryOf(row: KeyRow): Omit<Entry, 'version'> {
     const { id, name, team, project, role } = row;
     const scopes = scopesOf(row);
     const caller: Caller = {
-      ...{ kind: 'key', name, tenant: team, keyId: id, project, role, scopes, rules: NO_RULES },
+      ...{ kind: 'key', name, tenant: team, keyId: id, firstKeyId: this.firstOf(id), project, role, scopes },
+      rules: NO_RULES,
       ...settingsFor(row),
     };
     return { row, digest: Buffer.from(row.digest, 'hex'), caller };

@@ -4,6 +4,7 @@ import { and, desc, eq, isNull, lt, or } from 'drizzle-orm';
 import type { PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { z } from 'zod';
 import { RoutingError } from '../../../datasets/errors.ts';
+import { PLAIN } from '../../../datasets/plain-issues.ts';
 import type { Caller } from '../../callers.ts';
 import type { Scope } from '../../config/loop-schema.ts';
 import { asked } from '../../db/connection.ts';
@@ -21,6 +22,7 @@ import {
   teamRow,
 } from './access.ts';
 import { actorOf, audit } from './audit.ts';
+import { keepBindings } from './bindings.ts';
 import { granted, mayChange, narrowing } from './grants.ts';
 import { newKey, prefixOf } from './key-secret.ts';
 import {
@@ -74,6 +76,8 @@ export async function createKey(access: Access, wanted: NewKey, by: By, secret =
     refusePast(kept.expiresAt);
     await refuseUnknownPlace(db, access, by.actor, team, project);
     await refuseTaken(db, access, team, name);
+    const place = { team, name, project, id: null };
+    keepBindings(by.actor, access.bindings?.(), { ...place, name: null, project: null }, place);
     const isFirst = by.actor.kind === 'anybody' && !(await hasAdmin(db, access));
     if (isFirst && !(kept.scopes.has('admin') && kept.expiresAt === null)) {
       throw new RoutingError(
@@ -223,6 +227,7 @@ export async function updateKey(access: Access, id: string, wanted: KeyChanges, 
     if (changes.expiresAt !== undefined) refusePast(kept.expiresAt);
     if (project !== row.project) await refuseUnknownPlace(db, access, by.actor, row.team, project);
     if (name !== row.name) await refuseTaken(db, access, row.team, name);
+    keepBindings(by.actor, access.bindings?.(), row, { team: row.team, name, project, id });
     const losesAdmin = scopesOf(row).has('admin') && !kept.scopes.has('admin');
     if (losesAdmin && !force && !(await hasAdmin(db, access, { key: id }))) throw lastAdmin();
     await audit(db, {
@@ -402,7 +407,7 @@ const over = ({ revokedAt, replacedBy }: KeyRow): RoutingError =>
 
 /** @throws `INVALID_REQUEST` naming the field */
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, PLAIN);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   const path = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path;

@@ -2,25 +2,32 @@
 import type { PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { z } from 'zod';
 import { RoutingError } from '../../../datasets/errors.ts';
+import { PLAIN } from '../../../datasets/plain-issues.ts';
 import type { Caller } from '../../callers.ts';
 import type { SqlStore } from '../../db/store.ts';
 import { actorOf, audit } from '../access/audit.ts';
 import { reachOf, teamWithin } from '../access/roles.ts';
 import { BudgetConfig, RateConfig } from './config.ts';
 import type { Limits } from './limits.ts';
+import { type Places, unknownNames, unknownPlaces } from './names.ts';
 import { addLimit, changeLimit, readLimits, removeLimit } from './rows.ts';
-import type { Limit } from './terms.ts';
+import type { Limit, Whose } from './terms.ts';
 import { isSeen, mayChange } from './views.ts';
 
 const EMPTY = 'must say requestsPerMinute or tokensPerMinute';
 const saysSomething = (rate: { requestsPerMinute?: number | undefined; tokensPerMinute?: number | undefined }) =>
   rate.requestsPerMinute !== undefined || rate.tokensPerMinute !== undefined;
 
+const allowUnknown = z
+  .boolean()
+  .optional()
+  .describe('Also for a team, project or key that there is not: it is to be made later.');
+
 export const NewLimit = z.discriminatedUnion(
   'kind',
   [
-    BudgetConfig.extend({ kind: z.literal('budget') }),
-    RateConfig.extend({ kind: z.literal('rate') }).refine(saysSomething, EMPTY),
+    BudgetConfig.extend({ kind: z.literal('budget'), allowUnknown }),
+    RateConfig.extend({ kind: z.literal('rate'), allowUnknown }).refine(saysSomething, EMPTY),
   ],
   'must be budget or rate',
 );
@@ -53,6 +60,14 @@ export interface By {
 interface Place {
   readonly limits: Limits;
   readonly store: SqlStore;
+  /** Models and providers that there are; absent: nobody knows. */
+  readonly places?: (() => Places) | undefined;
+}
+
+export interface MadeLimit {
+  readonly id: string;
+  /** What is most likely a slip, in words: it names no model, or no provider, that there is. */
+  readonly warnings: readonly string[];
 }
 
 /** Changes of limits go one after the other, over all replicas. */
@@ -61,11 +76,15 @@ const MOST_LIMITS = 10_000;
 
 /**
  * @param wanted of a team unless an admin makes it; a manager's is for keys, projects or tags of the team
- * @throws `INVALID_REQUEST`, `FORBIDDEN`, `NOT_FOUND` for another team, `CONFLICT` for a name that is taken, `LIMIT_REACHED`
- * @returns its id
+ * @throws `INVALID_REQUEST` also for a team, project or key that there is not, `FORBIDDEN`, `NOT_FOUND` for another team,
+ *   `CONFLICT` for a name that is taken, `LIMIT_REACHED`
  */
-export async function makeLimit({ limits, store }: Place, body: unknown, { actor, requestId }: By): Promise<string> {
-  const wanted = parsed(NewLimit, body);
+export async function makeLimit(
+  { limits, store, places }: Place,
+  body: unknown,
+  { actor, requestId }: By,
+): Promise<MadeLimit> {
+  const { allowUnknown = false, ...wanted } = parsed(NewLimit, body);
   const isAdmin = actor.scopes.has('admin');
   const team = isAdmin ? wanted.team : (teamWithin(actor, wanted.team) ?? undefined);
   if (!isAdmin) {
@@ -77,6 +96,7 @@ export async function makeLimit({ limits, store }: Place, body: unknown, { actor
       );
     }
   }
+  if (!allowUnknown) await refuseUnknown(limits, { ...wanted, team });
   const terms = { ...wanted, ...(team !== undefined && { team }), madeBy: isAdmin ? 'admin' : 'manager' };
   const id = await store.alone(CHANGING, async (db) => {
     const all = await allOf(limits, db);
@@ -93,7 +113,19 @@ export async function makeLimit({ limits, store }: Place, body: unknown, { actor
     return addLimit(db, terms, actorOf(actor));
   });
   await limits.reload();
-  return id;
+  return { id, warnings: places === undefined ? [] : unknownPlaces(wanted, places()).map(({ message }) => message) };
+}
+
+/** @throws `INVALID_REQUEST` naming what there is */
+async function refuseUnknown(limits: Limits, whose: Whose): Promise<void> {
+  // It may have been made on another replica a moment ago.
+  await limits.keys.look();
+  const [unknown] = unknownNames(whose, limits.names);
+  if (unknown === undefined) return;
+  throw new RoutingError(
+    'INVALID_REQUEST',
+    `${unknown.field}: ${unknown.message} (allowUnknown, or --unknown-ok, makes it all the same)`,
+  );
 }
 
 /** @throws `INVALID_REQUEST`, `FORBIDDEN`, `NOT_FOUND`, `CONFLICT` for one of the configuration or a name that is taken */
@@ -164,7 +196,7 @@ function refuseTaken(all: readonly Limit[], kind: Limit['kind'], name: string, t
 const gone = (): RoutingError => new RoutingError('NOT_FOUND', 'no limit of that id; GET /v1/admin/limits lists them');
 
 function parsed<T>(schema: z.ZodType<T>, body: unknown): T {
-  const { success, data, error } = schema.safeParse(body);
+  const { success, data, error } = schema.safeParse(body, PLAIN);
   if (success) return data;
   if (body === undefined) throw new RoutingError('INVALID_REQUEST', 'body: missing; send a JSON object');
   const issue = error.issues[0]!;

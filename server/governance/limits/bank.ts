@@ -37,6 +37,15 @@ export interface Granted {
   readonly nowMs: number;
 }
 
+export interface Alive {
+  /** This one among them. */
+  readonly replicas: number;
+  /** Of an earlier version, that keeps the pots of keys by name. */
+  readonly older: number;
+  /** The database's clock, Unix time in ms. */
+  readonly nowMs: number;
+}
+
 export interface Bank {
   /** @throws `DATABASE_UNAVAILABLE` */
   exchange(asks: readonly Ask[]): Promise<Granted>;
@@ -46,6 +55,8 @@ export interface Bank {
 const LEASE_SECONDS = 30;
 /** Names the row by which a replica shows that it lives. */
 const ALIVE = '~alive';
+/** In that row in place of a period: this replica keeps the pots of keys by id. Those of earlier versions say nothing. */
+const BY_ID = 'by-id';
 
 export class PostgresBank implements Bank {
   readonly #db: PgRemoteDatabase;
@@ -142,20 +153,21 @@ export class PostgresBank implements Bank {
   }
 
   /** Shows that this replica lives. */
-  async alive(): Promise<{ readonly replicas: number; readonly nowMs: number }> {
+  async alive(): Promise<Alive> {
     const rows = await asked(
       this.#db.execute(sql`
         with mine as (
           insert into limit_leases (id, limit_id, period, replica, granted, used, expires_at)
-          values (${`${this.#replica}/${ALIVE}`}::text, ${ALIVE}::text, '', ${this.#replica}::text, 0, 0,
+          values (${`${this.#replica}/${ALIVE}`}::text, ${ALIVE}::text, ${BY_ID}::text, ${this.#replica}::text, 0, 0,
             now() + make_interval(secs => ${this.#leaseSeconds}::double precision))
           on conflict (id) do update set expires_at = excluded.expires_at
         )
-        select count(*) as others, extract(epoch from clock_timestamp()) * 1000 as now from limit_leases
+        select count(*) as others, count(*) filter (where period <> ${BY_ID}::text) as older,
+          extract(epoch from clock_timestamp()) * 1000 as now from limit_leases
         where limit_id = ${ALIVE}::text and replica <> ${this.#replica}::text and expires_at > now()`),
     );
-    const [{ others, now }] = rows as unknown as [{ others: unknown; now: unknown }];
-    return { replicas: 1 + Number(others), nowMs: Number(now) };
+    const [{ others, older, now }] = rows as unknown as [{ others: unknown; older: unknown; now: unknown }];
+    return { replicas: 1 + Number(others), older: Number(older), nowMs: Number(now) };
   }
 
   /** @returns true for the one replica that is to tell of this threshold */

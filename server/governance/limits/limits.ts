@@ -6,18 +6,20 @@ import type { Egress } from '../../egress/index.ts';
 import { type Account, FREE, type Hold, OpenAccount } from './account.ts';
 import { type Bank, PostgresBank, tidyMinutes } from './bank.ts';
 import { Book, type Read } from './book.ts';
+import { carryOver, type KeyChains, NO_CHAINS } from './carry-over.ts';
 import { Clock } from './clock.ts';
 import type { Admission, Entrant } from './entrant.ts';
 import { type Expectation, Forecasts } from './forecast.ts';
 import { rateHeaders } from './headers.ts';
 import { type Answer, Leases } from './leases.ts';
-import { LimitIndex, type Meter, Pots } from './matching.ts';
+import { isId, LimitIndex, type Meter, Pots } from './matching.ts';
+import { type Names, namesOf, unknownNames } from './names.ts';
 import { spanOf } from './period.ts';
 import { Pot } from './pot.ts';
-import { refusal, refuseUnmetered, refuseUnpriced } from './refusal.ts';
+import { refusal, refuseUnmetered, refuseUnpriced, type Unmetered } from './refusal.ts';
 import { fingerprintOf, readLimits } from './rows.ts';
 import { softened, softest, usedUp, withoutModels } from './soften.ts';
-import { type Limit, limitsOf, type Measure } from './terms.ts';
+import { type Limit, limitsOf, type Measure, partsOfSubject, subjectOf } from './terms.ts';
 import { Thresholds } from './thresholds.ts';
 
 export { type Account, FREE } from './account.ts';
@@ -27,8 +29,10 @@ export type { Expectation } from './forecast.ts';
 /** What limits need of the gateway. */
 export interface LimitsHost {
   readonly store: Store;
-  readonly config: Pick<GatewayConfig, 'limits'>;
+  readonly config: Pick<GatewayConfig, 'limits' | 'keys' | 'teams'>;
   readonly setup: { readonly egress: Pick<Egress, 'tell'> };
+  /** Absent: there are no keys but those of the configuration. */
+  readonly governance?: { readonly keys: KeyChains } | undefined;
 }
 
 export interface LimitsLog {
@@ -47,6 +51,8 @@ const EVERY_MS = 1_000;
 /** Looks between two tidyings, and between two looks for leases of the dead. */
 const TIDY_EVERY = 60;
 const SETTLE_EVERY = 5;
+/** So long after a replica of an earlier version was last seen, looks: what it had leased falls back, or counts as spent. */
+const CARRY_LOOKS = 60;
 /** Pots of a period that is over are kept for those whose clock goes back. */
 const KEPT_MS: Readonly<Record<Measure, number>> = { requests: 120_000, tokens: 120_000, usd: 86_400_000 };
 /** What is set aside for a request of which nobody knows the cost, so that a spent budget refuses it. */
@@ -79,6 +85,9 @@ export class Limits {
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | null = null;
   #looks = 0;
+  /** Up to which look spending by an earlier version is looked for. */
+  #carryUntil = 0;
+  #isOlderBeside = false;
   #isStarted = false;
   /** Why looking failed the last time. */
   #trouble: string | undefined;
@@ -106,7 +115,11 @@ export class Limits {
       return pot;
     });
     this.#index = new LimitIndex([], this.#pots);
-    this.#thresholds = new Thresholds({ store, say: (details, message) => this.log.warn(details, message) });
+    this.#thresholds = new Thresholds({
+      store,
+      say: (details, message) => this.log.warn(details, message),
+      subjectOf: (limit, pot) => this.subjectOf(limit, pot.subject),
+    });
   }
 
   /**
@@ -140,7 +153,7 @@ export class Limits {
       bound = softened(caller, soft.limit.softDial);
     }
     if (isAuto && matched.ofModels.length > 0 && usedUp(matched.ofModels, now) !== null) {
-      bound = withoutModels(bound, (model, provider) => usedUp(matched.at(model, provider), now));
+      bound = withoutModels(bound, (model, provider) => usedUp(matched.at(model, provider), now), now);
     }
     return { caller: bound, headers, isSoftened: soft !== null, pending };
   }
@@ -198,28 +211,44 @@ export class Limits {
   /**
    * For what is paid for later, when nobody can stop it any more.
    *
-   * @param what in words, plural: `batches`
    * @throws `FORBIDDEN` where any budget holds
    */
-  mustBeMetered(entrant: Pick<Entrant, 'caller' | 'tags'>, what: string): void {
-    if (!this.#host.config.limits.allowUnmetered && this.isBudgeted(entrant)) refuseUnmetered(what);
+  mustBeMetered({ caller, tags }: Pick<Entrant, 'caller' | 'tags'>, what: Unmetered): void {
+    const index = this.#current();
+    if (this.#host.config.limits.allowUnmetered || index.isEmpty) return;
+    const budgets = index.match(caller, tags, caller.tags).everyBudget;
+    if (budgets.length > 0) refuseUnmetered(what, budgets);
   }
 
-  /** Whether any USD budget holds, if only for some models. */
-  isBudgeted({ caller, tags }: Pick<Entrant, 'caller' | 'tags'>): boolean {
-    const index = this.#current();
-    return !index.isEmpty && index.match(caller, tags, caller.tags).isBudgeted;
+  /** Where the rotation chains of keys begin, and what they are called. */
+  get keys(): KeyChains {
+    return this.#host.governance?.keys ?? NO_CHAINS;
+  }
+
+  /** Whoever there is that a limit could be for. */
+  get names(): Names {
+    return namesOf(this.#host.config, this.keys);
+  }
+
+  /** Whose a pot is, as people call it: of each key its name now. */
+  subjectOf(limit: Limit, subject: string | null): string | null {
+    if (limit.key !== '*' || subject === null) return subject;
+    const [team = '', key = '', ...rest] = partsOfSubject(subject);
+    const named = isId(key) ? this.keys.nameOf(key) : null;
+    return named === null ? subject : subjectOf([team, named.name, ...rest]);
   }
 
   /** Reads what was spent before, and goes on writing or exchanging it. @throws `DATABASE_UNAVAILABLE` */
   async start(): Promise<void> {
     await this.reload();
-    if (this.#bank !== null) {
-      const started = performance.now();
-      const { replicas, nowMs } = await this.#bank.alive();
-      this.#replicas = replicas;
-      this.#clock.heard(nowMs, performance.now() - started);
+    if (this.#store !== null) await this.keys.look();
+    for (const { name, ...whose } of this.configured) {
+      for (const { field, message } of unknownNames(whose, this.names)) {
+        this.log.warn({ limit: name, field }, `limit ${name} of the configuration bounds nobody yet: ${message}`);
+      }
     }
+    if (this.#bank !== null) await this.#showLife(this.#bank);
+    await this.#carryOver();
     if (this.#book !== null) await this.#readBook(this.#book);
     this.#isStarted = true;
     const again = () => {
@@ -239,6 +268,8 @@ export class Limits {
     await this.#leases?.leave(this.#pots);
     await this.#bank?.leave().catch(() => undefined);
     await this.#book?.write(this.#pots).catch(() => undefined);
+    // Should an earlier version take over.
+    await this.#carryOver().catch(() => undefined);
     await this.#thresholds.stop();
   }
 
@@ -297,7 +328,8 @@ export class Limits {
     const { limits } = this.#host.config;
     if (limits === this.#config) return this.#index;
     this.#config = limits;
-    this.#index = new LimitIndex([...limitsOf(limits), ...this.#rows], this.#pots);
+    const firstOf = (keyId: string) => this.keys.firstOf(keyId);
+    this.#index = new LimitIndex([...limitsOf(limits), ...this.#rows], this.#pots, firstOf);
     for (const pot of this.#pots) {
       const limit = this.#index.limits.get(pot.limit);
       const cap = limit === undefined ? undefined : capIn(limit, pot.measure);
@@ -388,10 +420,8 @@ export class Limits {
     if (this.#bank !== null && this.#leases !== null && this.#store !== null) {
       // Told first: the rest can wait, the others' money cannot.
       await this.#leases.tell(this.#pots);
-      const started = performance.now();
-      const { replicas, nowMs } = await this.#bank.alive();
-      this.#replicas = replicas;
-      this.#clock.heard(nowMs, performance.now() - started);
+      await this.#showLife(this.#bank);
+      if (at < this.#carryUntil) await this.#carryOver();
       if ((await fingerprintOf(this.#store.db)) !== this.#fingerprint) await this.reload();
       if (at % SETTLE_EVERY === 0) await this.#bank.settleExpired();
       if (tidying) await this.#bank.tidy();
@@ -410,6 +440,26 @@ export class Limits {
     }
   }
 
+  async #showLife(bank: PostgresBank): Promise<void> {
+    const started = performance.now();
+    const { replicas, older, nowMs } = await bank.alive();
+    this.#replicas = replicas;
+    this.#isOlderBeside = older > 0;
+    if (older > 0) this.#carryUntil = this.#looks + CARRY_LOOKS;
+    this.#clock.heard(nowMs, performance.now() - started);
+  }
+
+  async #carryOver(): Promise<void> {
+    if (this.#store === null) return;
+    const now = this.#now();
+    const { keys } = this.#host.config;
+    await carryOver({
+      ...{ store: this.#store, limits: this.all, keys: this.keys, isOlderBeside: this.#isOlderBeside },
+      isConfigured: (team, name) => keys.some((key) => key.tenant === team && key.name === name),
+      periods: [spanOf('day', now).name, spanOf('month', now).name],
+    });
+  }
+
   #letGo(pot: Pot): void {
     const isTold = pot.spent === pot.told || this.#store === null || (this.#bank === null && pot.measure !== 'usd');
     if (pot.reserved === 0 && isTold && this.#now() > pot.span.endMs + KEPT_MS[pot.measure]) this.#pots.delete(pot);
@@ -423,7 +473,8 @@ export class Limits {
     for (const { asker, tags, at, attempt } of await book.missed()) {
       if (attempt.purpose === 'audit') continue;
       // The key's own tags are among them; which ones they were nobody wrote down.
-      const matched = this.#index.match(asker, tags, tags);
+      const firstKeyId = asker.keyId === null ? undefined : this.keys.firstOf(asker.keyId);
+      const matched = this.#index.match({ ...asker, firstKeyId }, tags, tags);
       const atMs = at.getTime();
       for (const meter of [...matched.budgets, ...matched.at(attempt.model, attempt.provider)]) {
         if (meter.measure === 'usd') meter.pot(atMs).settle(0, attempt.costUsd ?? 0);

@@ -5,7 +5,7 @@ import { type Period, type Span, spanOf } from './period.ts';
 import type { Pot } from './pot.ts';
 import { bucketOf, CONDITIONS, capOf, type Limit, type Measure, measuresOf, periodOf, subjectOf } from './terms.ts';
 
-export type Asker = Pick<Caller, 'tenant' | 'name' | 'keyId' | 'project'>;
+export type Asker = Pick<Caller, 'tenant' | 'name' | 'keyId' | 'firstKeyId' | 'project'>;
 
 /** Pots by what they are kept by, for as long as their period lasts and a while longer. */
 export class Pots {
@@ -107,9 +107,10 @@ export class Matched {
     return this.#allOfModels;
   }
 
-  /** Any USD budget holds, if only for some models. */
-  get isBudgeted(): boolean {
-    return this.budgets.length > 0 || this.#allOfModels.some(({ measure }) => measure === 'usd');
+  /** Names of the USD budgets that hold, if only for some models. */
+  get everyBudget(): string[] {
+    const meters = [...this.budgets, ...this.#allOfModels].filter(({ measure }) => measure === 'usd');
+    return [...new Set(meters.map(({ limit }) => limit.name))];
   }
 
   get isEmpty(): boolean {
@@ -152,16 +153,21 @@ export class LimitIndex {
   readonly #tags = new Set<string>();
   readonly #anyTag: boolean;
   readonly #matched = new Map<string, Matched>();
+  readonly #firstOf: (keyId: string) => string;
 
-  constructor(limits: readonly Limit[], pots: Pots) {
+  /** @param firstOf where the rotation chain of a key begins */
+  constructor(limits: readonly Limit[], pots: Pots, firstOf = (keyId: string) => keyId) {
     this.isEmpty = limits.length === 0;
+    this.#firstOf = firstOf;
     this.limits = new Map(limits.map((limit) => [limit.id, limit]));
     this.#pots = pots;
     this.#anyTag = limits.some(({ tag }) => tag === '*');
     for (const limit of limits) {
       if (limit.tag !== undefined) this.#tags.add(limit.tag);
       const condition = FILED_UNDER.find((one) => limit[one] !== undefined && limit[one] !== '*');
-      if (condition === undefined) this.#rest.push(limit);
+      // By which id its chain is known may change with the next rotation.
+      const isOfOneId = condition === 'key' && isId(limit.key!);
+      if (condition === undefined || isOfOneId) this.#rest.push(limit);
       else {
         const place = `${condition}\0${limit[condition]}`;
         const there = this.#filed.get(place);
@@ -173,8 +179,8 @@ export class LimitIndex {
 
   /** @param ownTags those of the key, which no client can think up */
   match(asker: Asker, tags: readonly string[], ownTags: readonly string[]): Matched {
-    const { tenant, name, keyId, project } = asker;
-    let who = `${tenant}\0${name ?? ''}\0${keyId ?? ''}\0${project ?? ''}`;
+    const { tenant, name, keyId, firstKeyId, project } = asker;
+    let who = `${tenant}\0${name ?? ''}\0${keyId ?? ''}\0${firstKeyId ?? ''}\0${project ?? ''}`;
     for (const tag of tags) if (this.#tags.has(tag)) who += `\0${ownTags.includes(tag) ? 'own' : 'added'} ${tag}`;
     if (this.#anyTag) who += `\0\0${ownTags.join('\0')}`;
     let matched = this.#matched.get(who);
@@ -187,18 +193,17 @@ export class LimitIndex {
   }
 
   #compile(asker: Asker, tags: readonly string[], ownTags: readonly string[]): Matched {
-    const { tenant, name, keyId, project } = asker;
+    const { tenant, name, project } = asker;
     const places = [
       `team\0${tenant}`,
       ...(name === null ? [] : [`key\0${name}`]),
-      ...(keyId === null ? [] : [`key\0${keyId}`]),
       ...(project === null ? [] : [`project\0${project}`]),
       ...tags.map((tag) => `tag\0${tag}`),
     ];
     const candidates = new Set([...places.flatMap((place) => this.#filed.get(place) ?? []), ...this.#rest]);
     return new Matched(
       [...candidates]
-        .filter((limit) => holds(limit, asker, tags, ownTags))
+        .filter((limit) => holds(limit, asker, tags, ownTags, this.#firstOf))
         .flatMap((limit) =>
           subjectsOf(limit, asker, ownTags).flatMap((subject) =>
             measuresOf(limit).map((measure) => new Meter(limit, measure, subject, this.#pots)),
@@ -212,32 +217,48 @@ const FILED_UNDER = CONDITIONS.filter((condition) => condition !== 'model' && co
 
 /**
  * Names of keys and added tags are chosen by whoever has them. An id is compared with ids alone, so that no key takes
- * another's for its name; where no team is named a tag counts only when it is the key's own.
+ * another's for its name, and stands for its whole rotation chain; where no team is named a tag counts only when it is the
+ * key's own.
  */
-function holds(limit: Limit, asker: Asker, tags: readonly string[], ownTags: readonly string[]): boolean {
-  const { tenant, name, keyId, project } = asker;
+function holds(
+  limit: Limit,
+  asker: Asker,
+  tags: readonly string[],
+  ownTags: readonly string[],
+  firstOf: (keyId: string) => string,
+): boolean {
+  const { tenant, name, project } = asker;
+  const isOfKey = (key: string): boolean => {
+    if (key === '*') return name !== null;
+    if (!isId(key)) return key === name;
+    const first = firstIdOf(asker);
+    return first !== null && firstOf(key) === firstOf(first);
+  };
   return (
     (limit.team === undefined || limit.team === '*' || limit.team === tenant) &&
     (limit.project === undefined || (limit.project === '*' ? project !== null : limit.project === project)) &&
-    (limit.key === undefined || (limit.key === '*' ? name !== null : limit.key === (isId(limit.key) ? keyId : name))) &&
+    (limit.key === undefined || isOfKey(limit.key)) &&
     (limit.tag === undefined ||
       (limit.tag === '*' ? ownTags.length > 0 : (limit.team === undefined ? ownTags : tags).includes(limit.tag)))
   );
 }
 
+const firstIdOf = ({ keyId, firstKeyId }: Asker): string | null => firstKeyId ?? keyId;
+
 /** As ids of keys are made. */
-const isId = (key: string): boolean => /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i.test(key);
+export const isId = (key: string): boolean => /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i.test(key);
 
 /**
- * Whom it counts by themselves; `[null]`: all that it holds for together. A key goes by its name within its team, so that
- * one that takes another's place by rotation goes on where that one was. Keys and projects of one name in several teams
- * are several.
+ * Whom it counts by themselves; `[null]`: all that it holds for together. Each key goes by where its rotation chain begins,
+ * so that neither its successor nor another name begins anew; one of the configuration by its name. Keys and projects of
+ * one name in several teams are several.
  */
-function subjectsOf(limit: Limit, { tenant, name, project }: Asker, ownTags: readonly string[]): (string | null)[] {
+function subjectsOf(limit: Limit, asker: Asker, ownTags: readonly string[]): (string | null)[] {
+  const { tenant, name, project } = asker;
   const isOfAnyTeam = limit.team === undefined;
   const isByName = (said: string | undefined) => said !== undefined && isOfAnyTeam && !isId(said);
   const parts: string[] = [];
-  if (limit.key === '*') parts.push(tenant, name!);
+  if (limit.key === '*') parts.push(tenant, firstIdOf(asker) ?? name!);
   else if (limit.project === '*') parts.push(tenant, project!);
   else if (limit.team === '*') parts.push(tenant);
   else if (isByName(limit.key)) parts.push(tenant, name!);

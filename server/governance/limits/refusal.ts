@@ -28,13 +28,13 @@ const SOON_S = 2;
 const AWAY_S = 5;
 
 /**
- * @param amount what was asked for
+ * @param amount what was asked for; null: nothing in particular, and nothing is left
  * @param headers of the rates that hold for the request
  */
 export function refusal(
   meter: Meter,
   why: Exclude<Answer, 'taken'>,
-  amount: number,
+  amount: number | null,
   nowMs: number,
   headers: Readonly<Record<string, string>> = {},
 ): LimitReached {
@@ -50,13 +50,16 @@ export function refusal(
     return new LimitReached('RATE_LIMITED', message, { type: measure, limit: limit.name, headers: retry });
   }
   const name = `budget ${quoted(limit.name)}`;
-  const price = `expected to cost up to ${Number(amount.toPrecision(3))} USD`;
+  const lack =
+    amount === null
+      ? ''
+      : `, or what is left does not cover this request (expected to cost up to ${Number(amount.toPrecision(3))} USD)`;
   const message =
     why === 'away'
       ? `${name} cannot be asked for more while the database does not answer, and what this gateway was given of it is spent: try again in ${seconds} s`
       : why === 'elsewhere'
         ? `what is left of ${name} is set aside for requests that are under way: try again in ${seconds} s`
-        : `${name} is spent, or what is left does not cover this request (${price}); it begins anew at ${new Date(endMs).toISOString()}`;
+        : `${name} is spent${lack}; it begins anew at ${new Date(endMs).toISOString()}`;
   return new LimitReached('BUDGET_EXCEEDED', message, {
     type: 'insufficient_quota',
     limit: limit.name,
@@ -65,11 +68,46 @@ export function refusal(
   });
 }
 
-/** @param what cannot be counted, in words @throws `FORBIDDEN` */
-export function refuseUnmetered(what: string): never {
+/**
+ * What an `auto` request hears that nothing is left to choose from: of limits the one that has something again first, and
+ * a rule of the policy only where no limit is the reason.
+ *
+ * @param refusals why each model is out; null: it is not any more
+ */
+export function soonest(refusals: readonly (RoutingError | null)[]): RoutingError | null {
+  let found: LimitReached | null = null;
+  for (const refusal of refusals) {
+    if (refusal === null) return null;
+    if (refusal instanceof LimitReached && (found === null || secondsOf(refusal) < secondsOf(found))) found = refusal;
+  }
+  if (found === null) return refusals[0] ?? null;
+  return new LimitReached(found.code, `nothing is left of any model that auto may choose: ${found.message}`, found);
+}
+
+const secondsOf = ({ headers }: LimitReached): number => Number(headers['retry-after']);
+
+/** What is paid for when nobody can stop it any more. */
+export type Unmetered = 'batches' | 'responses in the background';
+
+/** What to do, and what becomes of it where the configuration lets it pass. */
+const INSTEAD: Readonly<Record<Unmetered, readonly [string, string]>> = {
+  batches: [
+    'send the requests of the file one by one to /v1/chat/completions, where they are counted',
+    'no budget counts what batches cost',
+  ],
+  'responses in the background': [
+    'ask without background: true, and it is counted',
+    'one is counted only when its end is fetched',
+  ],
+};
+
+/** @param budgets names of those that hold @throws `FORBIDDEN` */
+export function refuseUnmetered(what: Unmetered, budgets: readonly string[]): never {
+  const [instead, otherwise] = INSTEAD[what];
+  const named = budgets.slice(0, 3).map(quoted).join(', ');
   throw new RoutingError(
     'FORBIDDEN',
-    `a budget holds for this key, and what ${what} cost is known only when they are done, so that no budget could stop them: ask without them, with a key that no budget holds for, or have limits.allowUnmetered set`,
+    `${budgets.length === 1 ? `the budget ${named} holds` : `budgets hold (${named}${budgets.length > 3 ? ' …' : ''})`} for this key, and what ${what} cost is known only when they are done, so that no budget could stop them: ${instead}; or use a key that no budget in USD holds for; or have limits.allowUnmetered: true set in the gateway’s configuration, and then ${otherwise}`,
   );
 }
 

@@ -3,6 +3,7 @@ import type { Routing } from '../../api/knobs.ts';
 import type { Caller } from '../../callers.ts';
 import type { Place, Rules } from '../policies/rules.ts';
 import type { Meter } from './matching.ts';
+import { refusal } from './refusal.ts';
 import type { Limit } from './terms.ts';
 
 /** The caller with no higher dial than this. */
@@ -19,17 +20,24 @@ export function withoutTrade({ target: _, budget: __, ...routing }: Routing): Ro
 /**
  * The caller whose `auto` passes over places of which nothing is left: what binds every outbound call of a request are its
  * rules, so it is told there.
- * @param limitUsedUp name of a limit of which nothing is left there; null: there is none
+ * @param usedUpAt that of which nothing is left there; null: there is none
  */
-export function withoutModels(caller: Caller, limitUsedUp: (model: string, provider: string) => string | null): Caller {
+export function withoutModels(
+  caller: Caller,
+  usedUpAt: (model: string, provider: string) => Meter | null,
+  now: number,
+): Caller {
   const { rules } = caller;
-  const limitAt = ({ model, provider }: Place) => (model === null ? null : limitUsedUp(model, provider));
+  const meterAt = ({ model, provider }: Place) => (model === null ? null : usedUpAt(model, provider));
   const narrowed: Rules = {
     ...rules,
-    allows: (place) => rules.allows(place) && limitAt(place) === null,
+    allows: (place) => rules.allows(place) && meterAt(place) === null,
     refusalOf(place) {
-      const limit = limitAt(place);
-      return rules.refusalOf(place) ?? (limit === null ? null : { rule: `limit ${limit}`, about: 'model' });
+      const refused = rules.refusalOf(place);
+      if (refused !== null) return refused;
+      const meter = meterAt(place);
+      if (meter === null) return null;
+      return { rule: `limit ${meter.limit.name}`, about: 'model', error: () => refusalBy(meter, now) };
     },
     allowsVerifier: (name) => rules.allowsVerifier(name),
   };
@@ -49,11 +57,18 @@ export function softest(budgets: readonly Meter[], now: number): BudgetMeter | n
   return found;
 }
 
-/** Name of the first limit of which nothing is left, as far as is known here; null: there is none. */
-export function usedUp(meters: readonly Meter[], now: number): string | null {
-  const found = meters.find((meter) => {
+/** Of those of which nothing is left, as far as is known here, the one that has something again last; null: there is none. */
+export function usedUp(meters: readonly Meter[], now: number): Meter | null {
+  let found: Meter | null = null;
+  for (const meter of meters) {
     const pot = meter.pot(now);
-    return pot.isKnown && (meter.measure === 'usd' ? pot.share >= 1 || (pot.isDry && pot.left <= 0) : pot.left < 1);
-  });
-  return found?.limit.name ?? null;
+    const isUsedUp = meter.measure === 'usd' ? pot.share >= 1 || (pot.isDry && pot.left <= 0) : pot.left < 1;
+    if (!pot.isKnown || !isUsedUp) continue;
+    if (found === null || pot.span.endMs > found.pot(now).span.endMs) found = meter;
+  }
+  return found;
 }
+
+/** What is set aside for requests under way may come back before the period is over. */
+const refusalBy = (meter: Meter, now: number) =>
+  refusal(meter, meter.measure !== 'usd' || meter.pot(now).share >= 1 ? 'spent' : 'elsewhere', null, now);

@@ -69,8 +69,20 @@ export const bucketOf = ({ id }: Pick<Limit, 'id'>, measure: Measure, subject: s
 
 /**
  * `TEAM`, `TEAM/KEY`, `TEAM/PROJECT`, `TEAM/KEY/TAG` …: what parts names is escaped within them, so that no two come to the same.
+ * KEY is where the key's rotation chain begins, for one of the configuration its name.
  */
 export const subjectOf = (parts: readonly string[]): string => parts.map(escaped).join('/');
+
+/** What {@link subjectOf} was made of. */
+export const partsOfSubject = (subject: string): string[] =>
+  subject.split('/').map((part) => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      // Written by hand: it names nobody.
+      return part;
+    }
+  });
 
 /** Whether it begins with this team. */
 export const isSubjectOf = (subject: string, team: string): boolean => subject.split('/')[0] === escaped(team);

@@ -9,6 +9,8 @@ export interface ThresholdsOptions {
   /** Null: nobody else could have told. */
   readonly store: Pick<SqlStore, 'db'> | null;
   readonly say: (details: object, message: string) => void;
+  /** Whose a pot is, as people call it. */
+  readonly subjectOf: (limit: Budget, pot: Pot) => string | null;
   /** Waits between tries, ms. */
   readonly pausesMs?: readonly number[];
 }
@@ -56,7 +58,7 @@ export class Thresholds {
         event: 'budget',
         budget: budget.name,
         id: budget.id,
-        subject: pot.subject,
+        subject: this.#options.subjectOf(budget, pot),
         thresholdPercent: percent,
         spentUsd: pot.spentByAll,
         limitUsd: pot.cap,

@@ -2,14 +2,29 @@
 import type { Caller } from '../../callers.ts';
 import type { SqlStore } from '../../db/store.ts';
 import { reachOf } from '../access/roles.ts';
+import { chainsByName, placeOf } from './carry-over.ts';
 import type { Limits } from './limits.ts';
+import { isId } from './matching.ts';
 import { type Span, spanOf } from './period.ts';
 import { readUse } from './rows.ts';
-import { bucketOf, capOf, isSubjectOf, type Limit, type Measure, measuresOf, periodOf } from './terms.ts';
+import {
+  bucketOf,
+  capOf,
+  isSubjectOf,
+  type Limit,
+  type Measure,
+  measuresOf,
+  partsOfSubject,
+  periodOf,
+  subjectOf,
+} from './terms.ts';
 
 export interface LimitUse {
   readonly measure: Measure;
-  /** Whose it is, `TEAM`, `TEAM/KEY` or `TEAM/PROJECT`, where the limit counts each by itself; `/` within names is `%2F`. */
+  /**
+   * Whose it is, `TEAM`, `TEAM/KEY` or `TEAM/PROJECT`, where the limit counts each by itself; `/` within names is `%2F`. KEY is
+   * what the key is called now.
+   */
   readonly subject: string | null;
   /** `2026-11`, `2026-11-29` or `2026-11-29T19:35`. */
   readonly period: string;
@@ -33,6 +48,7 @@ export type LimitView = Limit & {
 
 /** What the rows of a limit are kept by, and the period that it is in. */
 interface Counted {
+  readonly limit: Limit;
   readonly measure: Measure;
   readonly base: string;
   readonly span: Span;
@@ -60,7 +76,7 @@ export async function viewsOf(
     const span = spanOf(periodOf(limit), now);
     for (const measure of measuresOf(limit)) {
       const base = bucketOf(limit, measure, null);
-      counted.set(`${base}@${span.name}`, { measure, base, span });
+      counted.set(`${base}@${span.name}`, { limit, measure, base, span });
     }
   }
   const caps = new Map(
@@ -70,19 +86,23 @@ export async function viewsOf(
   );
   const taken = new Set<string>();
   const own = new Map(limits.used.map((pot) => [pot.id, pot]));
+  const rows = store === null ? [] : await readUse(store.db, spans);
+  const isTwin = twinsIn(limits, [...own.keys(), ...rows.map(({ bucket, period }) => `${bucket}@${period}`)]);
   const put = (bucket: string, period: string, used: number, reserved: number, notified: readonly number[]) => {
     const { base, subject } = partsOf(bucket);
     const found = counted.get(`${base}@${period}`);
     if (found === undefined || taken.has(`${bucket}@${period}`)) return;
+    if (found.limit.key === '*' && isTwin(base, subject, period)) return;
     taken.add(`${bucket}@${period}`);
     const cap = caps.get(base)!;
     add(base, {
-      ...{ measure: found.measure, subject, period, cap, used, reserved, notified },
+      ...{ measure: found.measure, subject: limits.subjectOf(found.limit, subject), period },
+      ...{ cap, used, reserved, notified },
       remaining: Math.max(0, cap - used - reserved),
       endsAt: new Date(found.span.endMs).toISOString(),
     });
   };
-  for (const row of store === null ? [] : await readUse(store.db, spans)) {
+  for (const row of rows) {
     const here = own.get(`${row.bucket}@${row.period}`);
     const reserved = here === undefined || here.isShared ? row.leased : here.reserved;
     put(row.bucket, row.period, row.used, reserved, row.notified);
@@ -98,6 +118,19 @@ export async function viewsOf(
         ({ subject }) => team === null || limit.team === team || (subject !== null && isSubjectOf(subject, team)),
       ),
   }));
+}
+
+/** Whether the pot of a key, kept by its name by an earlier version, is kept by its id, too: it is shown once. */
+function twinsIn({ keys }: Limits, ids: readonly string[]) {
+  const there = new Set(ids);
+  let firstOf: ReadonlyMap<string, string> | undefined;
+  return (base: string, subject: string | null, period: string): boolean => {
+    const [team, key, ...rest] = partsOfSubject(subject ?? '');
+    if (team === undefined || key === undefined || isId(key)) return false;
+    firstOf ??= chainsByName(keys);
+    const first = firstOf.get(placeOf(team, key));
+    return first !== undefined && there.has(`${base}#${subjectOf([team, first, ...rest])}@${period}`);
+  };
 }
 
 function partsOf(bucket: string): { base: string; subject: string | null } {

@@ -64,7 +64,15 @@ export function compilePolicy(document: PolicyDocument, version: number): Compil
   };
 }
 
-type Bar = (place: Place) => Refusal['about'] | null;
+type Verdict = Pick<Refusal, 'about' | 'isDenied'>;
+type Bar = (place: Place) => Verdict | null;
+
+const NOT_ALLOWED = {
+  model: { about: 'model' },
+  provider: { about: 'provider' },
+  region: { about: 'region' },
+} as const;
+const DENIED = { model: { about: 'model', isDenied: true }, provider: { about: 'provider', isDenied: true } } as const;
 
 interface CompiledRule {
   readonly rule: PolicyRule;
@@ -129,20 +137,20 @@ function barOf({ models, providers, regions }: PolicyRule): Bar | null {
     const allowed = providers.allow && caselessMatcherOf(providers.allow);
     const denied = providers.deny && caselessMatcherOf(providers.deny);
     bars.push(({ provider }) => {
-      if (denied?.(provider)) return 'provider';
-      return allowed === undefined || allowed(provider) ? null : 'provider';
+      if (denied?.(provider)) return DENIED.provider;
+      return allowed === undefined || allowed(provider) ? null : NOT_ALLOWED.provider;
     });
   }
   if (regions !== undefined) {
     const allowed = caselessMatcherOf(regions.allow);
-    bars.push(({ region }) => (region !== null && allowed(region) ? null : 'region'));
+    bars.push(({ region }) => (region !== null && allowed(region) ? null : NOT_ALLOWED.region));
   }
   if (models !== undefined) bars.push(modelBar(models));
   if (bars.length === 0) return null;
   return (place) => {
     for (const bar of bars) {
-      const about = bar(place);
-      if (about !== null) return about;
+      const verdict = bar(place);
+      if (verdict !== null) return verdict;
     }
     return null;
   };
@@ -158,16 +166,16 @@ function modelBar({ allow, deny }: NonNullable<PolicyRule['models']>): Bar {
     patterns?.some((pattern) => reaches(pattern.toLowerCase(), `${provider.toLowerCase()}/`)) ?? false;
   return ({ model, alsoCalled, provider, everyModel }) => {
     if (model !== null) {
-      if (denied?.(model) || (alsoCalled !== undefined && denied?.(alsoCalled))) return 'model';
-      return allowed === undefined || allowed(model) ? null : 'model';
+      if (denied?.(model) || (alsoCalled !== undefined && denied?.(alsoCalled))) return DENIED.model;
+      return allowed === undefined || allowed(model) ? null : NOT_ALLOWED.model;
     }
     if (everyModel) {
-      if (isFor(deny, provider)) return 'model';
-      return allowed === undefined || allowed(`${provider}/${ANY_MODEL}`) ? null : 'model';
+      if (isFor(deny, provider)) return DENIED.model;
+      return allowed === undefined || allowed(`${provider}/${ANY_MODEL}`) ? null : NOT_ALLOWED.model;
     }
     // Some model of it may be asked, so its files may be, too; one of which all models are denied is asked for nothing.
-    if (denied?.(`${provider}/${ANY_MODEL}`)) return 'model';
-    return allow === undefined || isFor(allow, provider) ? null : 'model';
+    if (denied?.(`${provider}/${ANY_MODEL}`)) return DENIED.model;
+    return allow === undefined || isFor(allow, provider) ? null : NOT_ALLOWED.model;
   };
 }
 
@@ -213,8 +221,8 @@ function together(applied: readonly CompiledRule[], version: number, ttl: number
 
 function firstRefusal(bars: readonly { readonly rule: string; readonly bar: Bar }[], place: Place): Refusal | null {
   for (const { rule, bar } of bars) {
-    const about = bar(place);
-    if (about !== null) return { rule, about };
+    const verdict = bar(place);
+    if (verdict !== null) return { rule, ...verdict };
   }
   return null;
 }

@@ -1,6 +1,7 @@
 /** The policy document: rules of who may use what, and examples of what that comes to. Read strictly: a rule that is misspelt protects nobody. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { PLAIN } from '../../../datasets/plain-issues.ts';
 import { optionsAt } from '../../config/schema-at.ts';
 import { readYamlText } from '../../config/yaml-text.ts';
 import { nearest } from '../../nearest.ts';
@@ -208,7 +209,7 @@ export function readPolicy(
   value: unknown,
   word: Word = (path, message) => `${path.length === 0 ? 'document' : path.join('.')}: ${message}`,
 ): Reading {
-  const parsed = PolicyDocument.safeParse(value);
+  const parsed = PolicyDocument.safeParse(value, PLAIN);
   if (parsed.success) return { document: parsed.data, problems: null };
   return failed(
     parsed.error.issues.flatMap((issue) => {

@@ -36,7 +36,7 @@ const regionOf = (provider: Pick<Provider, 'region' | 'regionOf'>, model: string
 
 /**
  * Whatever was filtered before: nothing goes where the rules do not let it.
- * @throws `POLICY_REFUSED`
+ * @throws `POLICY_REFUSED`; `BUDGET_EXCEEDED`, `RATE_LIMITED` where a limit alone keeps it out
  */
 export function mustAllow(rules: Rules, place: Place): void {
   const refusal = rules.refusalOf(place);
@@ -49,7 +49,8 @@ export function mustAllowVerifier(rules: Rules, name: string): void {
   throw new RoutingError('POLICY_REFUSED', `verifier ${name}: the policy lets it see nothing of this request`);
 }
 
-export function refused({ version }: Rules, place: Place, { rule, about }: Refusal): RoutingError {
+export function refused({ version }: Rules, place: Place, { rule, about, isDenied, error }: Refusal): RoutingError {
+  if (error !== undefined) return error();
   const { model, provider, region, everyModel } = place;
   const what = model ?? (everyModel === true ? `batches at ${provider}` : `what ${provider} holds`);
   const why =
@@ -58,14 +59,14 @@ export function refused({ version }: Rules, place: Place, { rule, about }: Refus
         ? `nobody has said in which region ${provider} computes (providers.${provider}.region of the configuration)`
         : `it computes in ${region}`
       : about === 'provider'
-        ? `${provider} is not among its providers`
+        ? `${provider} is ${isDenied ? 'a provider that it denies' : 'not among the providers that it allows'}`
         : everyModel === true
           ? `it does not allow every model there`
-          : 'it is not among its models';
+          : `it is ${isDenied ? 'a model that it denies' : 'not among the models that it allows'}`;
   return new RoutingError(
     'POLICY_REFUSED',
     `${shorten(what)}: rule ${rule} of the policy (version ${version}) keeps it from this request: ${why}. ` +
-      'Name a model that is allowed, use auto, or ask whoever keeps the policy.',
+      'Name a model that is allowed (GET /v1/models lists them), or ask whoever keeps the policy.',
   );
 }
 

@@ -1,5 +1,7 @@
 /** What the policy in force says of one kind of request: of a key, its tags, and those that the client added. */
 
+import type { RoutingError } from '../../../datasets/index.ts';
+
 /** A place where a model can be had. */
 export interface Place {
   /** `provider/model`; null where no one model is asked: files and what else a provider holds. */
@@ -20,6 +22,10 @@ export interface Refusal {
   readonly rule: string;
   /** What of the place it minds. */
   readonly about: 'model' | 'provider' | 'region';
+  /** The rule names it among what it denies, rather than not among what it allows. */
+  readonly isDenied?: true | undefined;
+  /** What is told in place of `POLICY_REFUSED`, where no rule but a limit keeps it out. */
+  readonly error?: (() => RoutingError) | undefined;
 }
 
 /** Guardrails and caching as the document has them: read by `guards/` and `cache/`. */

@@ -14,10 +14,10 @@ const listed = async () =>
   JSON.parse((await budgets('list', '--json')).out) as { name: string; [field: string]: unknown }[];
 
 test('a budget and a rate of one name are two things, and each is changed by what is its own', async () => {
-  expect((await budgets('create', 'web', '--key', 'web', '--usd', '5', '--period', 'day')).out).toBe(
+  expect((await budgets('create', 'web', '--key', 'web', '--usd', '5', '--period', 'day', '--unknown-ok')).out).toBe(
     'Budget web is made: 5.00 USD a day for key web',
   );
-  expect((await budgets('create', 'web', '--key', 'web', '--requests-per-minute', '60')).out).toBe(
+  expect((await budgets('create', 'web', '--key', 'web', '--requests-per-minute', '60', '--unknown-ok')).out).toBe(
     'Rate web is made: 60 requests a minute for key web',
   );
   await budgets('update', 'web', '--usd', '7.5', '--notify-at', '50,90');
@@ -30,6 +30,19 @@ test('a budget and a rate of one name are two things, and each is changed by wha
   await expect(budgets('remove', 'web')).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
   for (const { id } of await listed()) await budgets('remove', String(id));
   expect((await budgets('list')).out).toContain('There is no limit');
+});
+
+test('one for a team or a key that there is not is most likely a slip, and says so', async () => {
+  await expect(budgets('create', 'x', '--team', 'defualt', '--usd', '1')).rejects.toMatchObject({
+    code: 'INVALID_REQUEST',
+    message:
+      'team: there is no team "defualt"; did you mean default? (allowUnknown, or --unknown-ok, makes it all the same)',
+  });
+  await expect(budgets('create', 'x', '--key', 'nobody', '--usd', '1')).rejects.toThrow('there is no key "nobody"');
+  const { out, err } = await budgets('create', 'x', '--model', 'one/chaep', '--usd', '1');
+  expect(out).toBe('Budget x is made: 1.00 USD a month for model one/chaep');
+  expect(err).toContain('no model that is known here is called "one/chaep"; did you mean one/cheap?');
+  await budgets('remove', 'x');
 });
 
 test('one that holds for every team by itself says so', async () => {

@@ -11,10 +11,10 @@ import type {
   UsageBreakdown,
   UsageCalibration,
   UsageCurve,
-  UsageHealth,
   UsageSeries,
   UsageSummary,
 } from '../../../server/usage/contract.ts';
+import type { Health } from '../../../server/usage/health.ts';
 import type { UsageObserve } from '../../../server/usage/observe.ts';
 
 /** Names as clients, teams and models may have them. */
@@ -252,9 +252,25 @@ export async function madeUpGateway(first: MadeUp = {}): Promise<MadeUpGateway> 
     if (!ids.includes(params.id)) throw new RoutingError('NOT_FOUND', 'no decision of that id');
     return wholeDecision(names(), params.id);
   });
+  const hoursAgo = (hours: number) => new Date(Date.now() - hours * HOUR).toISOString();
   app.get(
     '/v1/usage/health',
-    async (): Promise<UsageHealth> => ({
+    async (): Promise<Health> => ({
+      refusals: {
+        since: hoursAgo(48),
+        requests: made.isEmpty ? 0 : 4203,
+        counts: made.isEmpty
+          ? []
+          : (['budget', 'policy', 'rate', 'guardrail', 'model'] as const).map((reason, i) => ({
+              ...{ team: names().teams[i % names().teams.length]!, key: i === 3 ? null : names().text('checkout-web') },
+              ...{
+                reason,
+                by: i % 2 === 0 ? names().text('each-team') : null,
+                requests: Math.ceil(4000 / 10 ** i),
+                lastAt: hoursAgo(2 * i),
+              },
+            })),
+      },
       deployments: names().models.map((model, i) => ({
         deployment: i === 2 ? `${model}#eu` : model,
         model,

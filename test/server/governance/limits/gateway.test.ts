@@ -1,6 +1,8 @@
 /** Limits over HTTP: what clients of each protocol are told, what streams settle, and who may change what. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { RoutingError } from '../../../../datasets/index.ts';
 import type { SqlStore } from '../../../../server/db/store.ts';
+import { LimitReached, soonest } from '../../../../server/governance/limits/refusal.ts';
 import { type OpenedStore, storeKinds } from '../../db/stores.ts';
 import {
   candidate,
@@ -19,6 +21,7 @@ import {
   upstream,
   word,
 } from '../../fakes.ts';
+import { attemptOf, callerOf, entrantOf, expecting } from './hosts.ts';
 
 /** USD 1 000 and 2 000 per million tokens: the usual answer, 10 tokens in and 5 out, costs 2 cents. */
 const models = [candidate('one/a', 1000), candidate('two/b', 500)];
@@ -59,14 +62,22 @@ beforeAll(async () => {
         key('stream', 'stream'),
         key('half', 'half'),
         key('sales', 'sales', { scopes: ['call', 'manage'] }),
+        key('out', 'out'),
+        key('busy', 'busy'),
       ],
       limits: {
-        rates: [{ name: 'few requests', team: 'few', requestsPerMinute: 2, tokensPerMinute: 100_000 }],
+        rates: [
+          { name: 'few requests', team: 'few', requestsPerMinute: 2, tokensPerMinute: 100_000 },
+          { name: 'busy two', team: 'busy', model: 'two/*', requestsPerMinute: 1 },
+        ],
         budgets: [
           { name: 'poor', team: 'poor', usd: 0.05, period: 'day' },
           { name: 'soft', team: 'soft', usd: 1, period: 'day', softShare: 0.01 },
           { name: 'stream', team: 'stream', usd: 100, period: 'day' },
           { name: 'half', team: 'half', usd: 0.5, period: 'day' },
+          { name: 'out one', team: 'out', model: 'one/*', usd: 0.01, period: 'month' },
+          { name: 'out two', team: 'out', model: 'two/*', usd: 0.01, period: 'day' },
+          { name: 'busy one', team: 'busy', model: 'one/*', usd: 0.01, period: 'day' },
         ],
       },
     },
@@ -155,7 +166,11 @@ describe('a client', () => {
       expect(refused.status).toBe(403);
       const { error } = await jsonOf(refused);
       expect(error.code).toBe('FORBIDDEN');
-      expect(error.message).toContain('limits.allowUnmetered');
+      expect(error.message).toContain('the budget “half” holds for this key');
+      expect(error.message).toContain(
+        path === 'batches' ? 'one by one to /v1/chat/completions' : 'without background: true',
+      );
+      expect(error.message).toContain('limits.allowUnmetered: true');
     }
     expect((await post('responses', { ...later, background: 'yes' }, 'half')).status).toBe(400);
     // Without a budget it is the provider's to do or to refuse: this one has no such file.
@@ -189,6 +204,71 @@ describe('a client', () => {
     // 10 tokens in, 5 out.
     expect(spentBy('stream')!.spent - before).toBeCloseTo(0.02, 9);
     expect(spentBy('stream')!.reserved).toBe(0);
+  });
+});
+
+describe('auto, where nothing is left of any model', () => {
+  const spend = async (tenant: string, model: string) => {
+    const { limits } = gateway.gateway.governance;
+    const place = { model, provider: model.slice(0, 3) };
+    const account = await limits.reserve(entrantOf({ caller: callerOf({ tenant }) }), expecting(0.01, place));
+    account.note(attemptOf(0.01, place));
+    account.close();
+  };
+
+  test('is told which budget begins anew first, and when', async () => {
+    await spend('out', 'one/a');
+    expect((await chat(gateway.url, hello('auto', { max_tokens: 1 }), as('out'))).status).toBe(429);
+    await spend('out', 'two/b');
+    const refused = await chat(gateway.url, hello('auto', { max_tokens: 1 }), as('out'));
+    expect(refused.status).toBe(429);
+    // From half past noon to midnight, not to the end of the month.
+    expect(refused.headers.get('retry-after')).toBe(String(11 * 3600 + 59 * 60 + 30));
+    expect(refused.headers.get('x-should-retry')).toBe('false');
+    const { error } = await jsonOf(refused);
+    expect(error).toMatchObject({ type: 'insufficient_quota', code: 'BUDGET_EXCEEDED' });
+    expect(error.message).toBe(
+      'nothing is left of any model that auto may choose: budget “out two” is spent; it begins anew at 2026-11-30T00:00:00.000Z',
+    );
+  });
+
+  test('is told of a rate where that is what lets it in first', async () => {
+    await spend('busy', 'one/a');
+    await spend('busy', 'two/b');
+    const refused = await chat(gateway.url, hello('auto'), as('busy'));
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('retry-after')).toBe('30');
+    expect((await jsonOf(refused)).error).toMatchObject({ type: 'requests', code: 'RATE_LIMITED' });
+  });
+
+  test('a platform team sees who was refused and by what, and a team sees its own', async () => {
+    await chat(gateway.url, hello('one/a'), as('poor'));
+    const seen = async (who: string) =>
+      (await jsonOf(fetch(`${gateway.url}/v1/usage/health`, { headers: as(who) }))).refusals;
+    const all = await seen('admin');
+    expect(Date.parse(all.since)).toBeLessThanOrEqual(Date.now());
+    const one = { team: 'poor', key: 'poor', reason: 'budget', by: 'poor' };
+    expect(all.counts).toContainEqual(expect.objectContaining(one));
+    expect(all.requests).toBeGreaterThan(1);
+    expect((await seen('manager')).counts).toEqual([]);
+  });
+
+  test('a rule of the policy is the reason only where no limit is', () => {
+    const policy = new RoutingError('POLICY_REFUSED', 'rule');
+    const reached = (seconds: number) =>
+      new LimitReached('BUDGET_EXCEEDED', `in ${seconds}`, {
+        type: 'insufficient_quota',
+        limit: 'x',
+        headers: { 'retry-after': String(seconds) },
+      });
+    expect(soonest([policy, policy])).toBe(policy);
+    expect(soonest([policy, reached(9), reached(3), reached(5)])).toMatchObject({
+      code: 'BUDGET_EXCEEDED',
+      headers: { 'retry-after': '3' },
+    });
+    // One is to be had again by now.
+    expect(soonest([policy, null])).toBe(null);
+    expect(soonest([])).toBe(null);
   });
 });
 

@@ -3,6 +3,7 @@ import type { Caller } from '../../../../server/callers.ts';
 import { ANYBODY } from '../../../../server/callers.ts';
 import { GatewayConfig } from '../../../../server/config/index.ts';
 import type { AttemptRecord, Store } from '../../../../server/db/store.ts';
+import type { KeyChains } from '../../../../server/governance/limits/carry-over.ts';
 import type { Expectation } from '../../../../server/governance/limits/limits.ts';
 import { type Entrant, Limits, type LimitsOptions } from '../../../../server/governance/limits/limits.ts';
 
@@ -35,7 +36,7 @@ export interface TestLimits {
 
 export function limitsOver(
   config: object,
-  { store = NO_DATABASE, ...options }: LimitsOptions & { readonly store?: Store } = {},
+  { store = NO_DATABASE, keys, ...options }: LimitsOptions & { readonly store?: Store; readonly keys?: KeyChains } = {},
 ): TestLimits {
   const parse = (limits: object) => GatewayConfig.parse({ limits });
   const told: Told[] = [];
@@ -43,6 +44,7 @@ export function limitsOver(
   const host = {
     store,
     config: parse(config),
+    ...(keys !== undefined && { governance: { keys } }),
     setup: {
       egress: {
         async tell(url: string, body: unknown) {

@@ -317,7 +317,7 @@ describe('a budget of a model', () => {
     const { rules } = limits.admit(auto).caller;
     const at = (model: string) => ({ model, provider: model.split('/')[0]!, region: null });
     expect(rules.allows(at('one/a'))).toBe(false);
-    expect(rules.refusalOf(at('one/a'))).toEqual({ rule: 'limit dear', about: 'model' });
+    expect(rules.refusalOf(at('one/a'))).toMatchObject({ rule: 'limit dear', about: 'model' });
     expect(rules.allows(at('two/b'))).toBe(true);
     expect(rules.refusalOf(at('two/b'))).toBe(null);
     expect(limits.admit(entrantOf()).caller.rules).toBe(NO_RULES);

@@ -182,8 +182,8 @@ describe('a budget', () => {
     const [here, there] = all as [TestLimits, TestLimits];
     const place = { limits: here.limits, store: stores[0]! };
     const by = { actor: callerOf(), requestId: null };
-    const budget = { kind: 'budget', name: 'made', team: 'made', usd: 1, period: 'day' };
-    const id = await makeLimit(place, budget, by);
+    const budget = { kind: 'budget', name: 'made', team: 'made', usd: 1, period: 'day', allowUnknown: true };
+    const { id } = await makeLimit(place, budget, by);
     const entrant = entrantOf({ caller: callerOf({ tenant: 'made' }) });
     await waitFor(async () => there.limits.all.length === 1, 2_000);
     expect(await request(there.limits, { usd: 0.4, entrant })).toBe('ok');

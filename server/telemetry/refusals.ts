@@ -1,0 +1,60 @@
+/** Requests that were refused, by whose they were and why: who is kept from working is in no decision, since none was made. */
+import type { Caller } from '../callers.ts';
+
+/** What refused them: of errors that a request of a known caller ends in, those that say that it may not, or not now. */
+const REASONS: Readonly<Record<string, RefusalReason>> = {
+  POLICY_REFUSED: 'policy',
+  FORBIDDEN_MODEL: 'model',
+  BUDGET_EXCEEDED: 'budget',
+  RATE_LIMITED: 'rate',
+  GUARDRAIL_BLOCKED: 'guardrail',
+};
+export type RefusalReason = 'policy' | 'model' | 'budget' | 'rate' | 'guardrail';
+
+export interface RefusalCount {
+  readonly team: string;
+  /** The key's name; null: nobody's. */
+  readonly key: string | null;
+  readonly reason: RefusalReason;
+  /** The limit or the guardrail; null: of a policy, the message says which rule. */
+  readonly by: string | null;
+  readonly requests: number;
+  readonly lastAt: string;
+}
+
+interface Counting extends Omit<RefusalCount, 'requests' | 'lastAt'> {
+  requests: number;
+  lastAt: number;
+}
+
+/** More different ones than this, and those that were not seen for longest are forgotten. */
+const MOST = 2000;
+
+export class Refusals {
+  readonly since = new Date();
+  readonly #counts = new Map<string, Counting>();
+
+  /** @param error what the client is told */
+  count({ kind, tenant: team, name: key }: Pick<Caller, 'kind' | 'tenant' | 'name'>, error: unknown): void {
+    const { code, limit, guard } = (error ?? {}) as { code?: unknown; limit?: unknown; guard?: unknown };
+    const reason = typeof code === 'string' && Object.hasOwn(REASONS, code) ? REASONS[code] : undefined;
+    if (reason === undefined || (kind !== 'key' && kind !== 'anybody')) return;
+    const by = typeof limit === 'string' ? limit : typeof guard === 'string' ? guard : null;
+    const id = JSON.stringify([team, key, reason, by]);
+    const count = this.#counts.get(id) ?? { team, key, reason, by, requests: 0, lastAt: 0 };
+    count.requests++;
+    count.lastAt = Date.now();
+    // The one that was seen last is at the end.
+    this.#counts.delete(id);
+    this.#counts.set(id, count);
+    if (this.#counts.size > MOST) this.#counts.delete(this.#counts.keys().next().value!);
+  }
+
+  /** Most first. @param team null: all */
+  of(team: string | null): RefusalCount[] {
+    return [...this.#counts.values()]
+      .filter((one) => team === null || one.team === team)
+      .sort((a, b) => b.requests - a.requests || b.lastAt - a.lastAt)
+      .map((one) => ({ ...one, lastAt: new Date(one.lastAt).toISOString() }));
+  }
+}
