@@ -16,6 +16,7 @@ import { enter } from './enter.ts';
 import { heldAmongTargets, heldBy, heldElsewhere } from './held.ts';
 import { readWishes } from './knobs.ts';
 import { refuseTooManyParts } from './most-parts.ts';
+import { mustBeSeen } from './seen-files.ts';
 
 export const CountBody = z.looseObject({
   model: z.string('name a model, or "auto"').min(1),
@@ -44,6 +45,7 @@ export function countTokensRoute(app: FastifyInstance, gateway: Gateway): void {
       const [target] = held === undefined ? targets : heldAmongTargets(held, 'messages', targets);
       if (target === undefined) throw heldElsewhere(held!, value.model);
       mustAllow(request.caller.rules, placeOf(target));
+      await mustBeSeen(gateway, held?.files ?? [], request.caller);
       const guarded = { caller: request.caller, surface: 'messages', json: value, log: request.log } as const;
       const seen = await gateway.governance.guards.before({ ...guarded, text: wishes.text });
       const counted = await countedBy(target, seen.text);

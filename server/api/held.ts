@@ -4,11 +4,13 @@ import type { Caller } from '../callers.ts';
 import type { Target } from '../forward/target.ts';
 import { isObject } from '../forward/usage.ts';
 import type { Gateway } from '../gateway.ts';
+import { textsIn } from '../governance/guards/json-texts.ts';
 import { holderPlace, mustAllow } from '../governance/policies/place.ts';
 import { accountOf, type HeldObject } from '../held-objects.ts';
 import type { Frame, SurfaceName } from '../protocols/protocol.ts';
 import { type HeldId, heldIdsOf, idsOfInput, idsOfItem, outputIdOf } from '../protocols/responses/index.ts';
 import { FieldError } from './errors.ts';
+import { SEEN } from './seen-files.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -19,17 +21,34 @@ export interface HeldBy {
   readonly model: string | null;
   /** The client's field that says so. */
   readonly field: string;
+  /** Ids of the files among what is referred to. */
+  readonly files: readonly string[];
 }
+
+/** `passed`: goes to its provider as it is, and can refer to files alone. */
+export type HoldingSurface = SurfaceName | 'passed';
 
 /** @throws `NOT_FOUND` naming the field of an id that the tenant does not hold; FieldError for objects of several holders */
 export async function heldBy(
   gateway: Gateway,
-  surface: SurfaceName,
-  { text, json, caller }: { readonly text: string; readonly json: Json; readonly caller: Caller },
+  surface: HoldingSurface,
+  {
+    text,
+    json,
+    whole = json,
+    caller,
+  }: {
+    readonly text: string;
+    readonly json: Json;
+    /** What `text` says, where that is more than `json`. */
+    readonly whole?: Json;
+    readonly caller: Caller;
+  },
 ): Promise<HeldBy | undefined> {
   const ids = idsIn(surface, text, json);
   // Made beside this gateway, so nobody here holds them: with several tenants on one key they could be anybody's.
   if (gateway.setup.callers.tenants > 1) {
+    refuseHidden(text, whole);
     ids.push(...madeElsewhere(surface, json));
     if (surface === 'responses') await mustHold(gateway, caller, idsOfInput(json));
   }
@@ -47,7 +66,8 @@ export async function heldBy(
   const holder = gateway.setup.providers.get(first.object.provider);
   if (holder !== undefined) mustAllow(caller.rules, holderPlace(holder));
   const model = found.find(({ object }) => object.model !== null)?.object.model ?? null;
-  return { account: first.object.deployment, model, field: first.field };
+  const files = found.flatMap(({ id, object }) => (object.kind === 'file' ? [id] : []));
+  return { account: first.object.deployment, model, field: first.field, files };
 }
 
 /** Of these places, those where a request can go on with what is held: the same key, in the client's own protocol. */
@@ -68,7 +88,7 @@ export async function heldAs(
   kinds?: readonly string[],
 ): Promise<HeldObject> {
   const object = await gateway.held.find(tenant, id);
-  if (object !== null && (kinds === undefined || kinds.includes(object.kind))) return object;
+  if (object !== null && (kinds === undefined ? object.kind !== SEEN : kinds.includes(object.kind))) return object;
   throw notHeld({ id, field });
 }
 
@@ -88,7 +108,7 @@ function notHeld({ id, field }: HeldId): RoutingError {
   return new RoutingError('NOT_FOUND', `${field}: nothing is held here under ${shown}`);
 }
 
-function idsIn(surface: SurfaceName, text: string, json: Json): HeldId[] {
+function idsIn(surface: HoldingSurface, text: string, json: Json): HeldId[] {
   if (surface === 'embeddings') return [];
   // Few requests refer to a file; the others need not be searched. An escape may stand for any letter of it.
   const files = /"file_id|\\u/.test(text) ? [...fileIdsIn(json, '')] : [];
@@ -97,7 +117,7 @@ function idsIn(surface: SurfaceName, text: string, json: Json): HeldId[] {
 }
 
 /** Vector stores, containers, stored prompts and spoken answers: their ids are all that it takes to read them. */
-function madeElsewhere(surface: SurfaceName, json: Json): HeldId[] {
+function madeElsewhere(surface: HoldingSurface, json: Json): HeldId[] {
   const found: HeldId[] = [];
   const note = (id: unknown, field: string) => {
     if (typeof id === 'string' && id !== '' && id !== 'auto') found.push({ id, field });
@@ -118,6 +138,37 @@ function madeElsewhere(surface: SurfaceName, json: Json): HeldId[] {
     }
   }
   return found;
+}
+
+/** Members that name something which is held. */
+const NAMING = new Set<string | number | undefined>([
+  ...['id', 'file_id', 'file_ids', 'container', 'container_id', 'vector_store_ids', 'approval_request_id'],
+  ...['previous_response_id', 'conversation'],
+]);
+
+/**
+ * Of members of one name a parser takes the last, and another one the first: an id in the one that is not seen here
+ * would be looked up all the same. @throws FieldError
+ */
+function refuseHidden(text: string, json: Json): void {
+  if (!/file_id|container|vector_store|item_reference|approval_request|\\u00/.test(text)) return;
+  let written = 0;
+  const names = (path: readonly (string | number)[]) => NAMING.has(path.findLast((step) => typeof step === 'string'));
+  for (const one of textsIn(text, (path, literal) => (literal[0] === '"' && names(path) ? true : null))) {
+    if (one !== null) written++;
+  }
+  if (written > namingIn(json)) {
+    throw new FieldError('body', 'an object in it has two members of one name, of which one holds an id');
+  }
+}
+
+/** Strings under such members. */
+function namingIn(value: unknown, isNamed = false): number {
+  if (typeof value === 'string') return isNamed ? 1 : 0;
+  let count = 0;
+  if (Array.isArray(value)) for (const item of value) count += namingIn(item, isNamed);
+  else if (isObject(value)) for (const name of Object.keys(value)) count += namingIn(value[name], NAMING.has(name));
+  return count;
 }
 
 /** Those of the request, and those that items bring along. */

@@ -3,6 +3,7 @@
  * leaves, and written down before its last byte.
  */
 import { codeOf } from '../afterwards.ts';
+import type { GuardHit } from '../db/records.ts';
 import type { AttemptRecord, DecisionRecord } from '../db/store.ts';
 import { asFailure } from '../forward/attempt.ts';
 import { fromStatus, UpstreamFailure } from '../forward/failure.ts';
@@ -10,6 +11,7 @@ import { dropIfStuck } from '../forward/relay.ts';
 import type { Target } from '../forward/target.ts';
 import type { Usage } from '../forward/usage.ts';
 import { type AttemptClock, GivenUp } from '../forward/watch.ts';
+import { GuardrailBlocked } from '../governance/guards/blocked.ts';
 import { FREE_PRICE } from '../governance/limits/forecast.ts';
 import { readChatError } from '../protocols/chat/errors.ts';
 import { SURFACES } from '../protocols/index.ts';
@@ -58,10 +60,11 @@ async function passOn(passage: Underway): Promise<void> {
   try {
     const opened = await calls.open();
     if (opened.reply.status >= 400) await sendRefusal(passage, record, opened);
-    else if (passage.answered !== undefined && isJson(opened.reply)) await sendWhole(passage, record, opened, calls);
+    else if (isReadWhole(passage, opened.reply)) await sendWhole(passage, record, opened, calls);
     else await sendOn(passage, record, opened);
-  } catch (error) {
-    gateway.store.record({ decision: record });
+  } catch (thrown) {
+    const error = passage.refusal?.() ?? thrown;
+    noteDecision(passage, record);
     await gateway.store.saved();
     if (!(error instanceof UpstreamFailure) || reply.raw.headersSent) throw error;
     const { code, blame, httpStatus } = error;
@@ -86,7 +89,7 @@ async function sendRefusal(passage: Underway, record: DecisionRecord, opened: Op
   const { status } = opened.reply;
   const text = errorBody!.toString('utf8');
   const failure = fromStatus(target.provider, status, text, { readError: readChatError });
-  gateway.store.record({ decision: record });
+  noteDecision(passage, record);
   passage.note(opened.finish('error', null, failure));
   await gateway.store.saved();
   if (status === 401) {
@@ -99,26 +102,42 @@ async function sendRefusal(passage: Underway, record: DecisionRecord, opened: Op
     .send(target.provider.mask?.(text) ?? text);
 }
 
-/** A JSON answer that is looked into, or changed, before it goes on. */
+const isReadWhole = ({ answered, said }: Passage, reply: ProviderReply): boolean =>
+  said !== undefined || (answered !== undefined && isJson(reply));
+
+/** An answer that is looked into, or changed, before it goes on. */
 async function sendWhole(passage: Underway, record: DecisionRecord, opened: Opened, calls: Calls): Promise<void> {
-  const { gateway, reply, metered, answered } = passage;
+  const { gateway, reply, metered, answered, said } = passage;
   const { target, clock } = opened;
   let text: string;
   let changed: string | null;
-  let usage: Usage | null;
+  let usage: Usage | null = null;
+  const found = (hits: readonly GuardHit[]) => {
+    if (hits.length > 0) record.guards = [...(record.guards ?? []), ...hits];
+  };
   try {
     text = await readWhole(gateway, opened);
     const json = objectIn(text) ?? {};
     usage = metered ? usageIn(json) : null;
-    changed = await answered!({
-      json,
-      target,
-      again: (path) => calls.again(target, path),
-      meter: (told) => {
-        usage = told;
-      },
-    });
+    const meter = (told: Usage | null) => {
+      usage = told;
+    };
+    const isSeen = answered !== undefined && isJson(opened.reply);
+    const again = (path: string) => calls.again(target, path);
+    changed = isSeen ? await answered({ json, target, again, meter, found }) : null;
+    if (said !== undefined) {
+      const told = await said(changed ?? text);
+      changed = told.text;
+      found(told.hits);
+    }
   } catch (error) {
+    if (error instanceof GuardrailBlocked) {
+      // It was answered, and is paid for.
+      found(error.hits);
+      record.executedModel = target.id;
+      passage.note(opened.finish('ok', usage));
+      throw error;
+    }
     const failure = asFailure(target.provider.name, error, clock.signal);
     passage.note(opened.finish('error', null, failure));
     throw error instanceof UpstreamFailure || clock.signal.aborted ? failure : error;
@@ -126,7 +145,7 @@ async function sendWhole(passage: Underway, record: DecisionRecord, opened: Open
     clock.end();
   }
   record.executedModel = target.id;
-  gateway.store.record({ decision: record });
+  noteDecision(passage, record);
   passage.note(opened.finish('ok', usage));
   await gateway.store.saved();
   reply
@@ -167,7 +186,7 @@ async function sendOn(passage: Underway, record: DecisionRecord, opened: Opened)
   }
   const clientLeft = failure?.cause instanceof GivenUp && failure.cause.clientLeft;
   const status = failure === null ? 'ok' : clientLeft ? 'cancelled' : 'partial';
-  gateway.store.record({ decision: record });
+  noteDecision(passage, record);
   passage.note(opened.finish(status, meter.usage(), failure));
   await gateway.store.saved();
   if (failure === null) {
@@ -246,8 +265,28 @@ function headerOf({ headers = {}, contentType, retryAfter }: ProviderReply, name
 
 const isJson = ({ contentType }: ProviderReply): boolean => /^application\/json\b/i.test(contentType);
 
+/** Looks at what is to be sent. A guardrail that refuses it is on record: nobody was called. */
+export async function beforeSending<T>(passage: Omit<Passage, 'body'>, look: () => Promise<T>): Promise<T> {
+  try {
+    return await look();
+  } catch (error) {
+    if (error instanceof GuardrailBlocked) {
+      noteDecision({ ...passage, hits: error.hits }, { ...recordOf(passage), reason: 'blocked' });
+      await passage.gateway.store.saved();
+    }
+    throw error;
+  }
+}
+
+/** With what was found in what was sent, which is known once it has gone by. */
+function noteDecision({ gateway, hits = [] }: Omit<Passage, 'body'>, record: DecisionRecord): void {
+  if (hits.length > 0) record.guards = [...hits, ...(record.guards ?? [])];
+  gateway.store.record({ decision: record });
+}
+
 /** Written down like any request, with nothing to learn a choice from. */
-function recordOf({ gateway, request, surface, targets, requestedModel, entrant }: Passage): DecisionRecord {
+function recordOf(passage: Omit<Passage, 'body'>): DecisionRecord {
+  const { gateway, request, surface, targets, requestedModel, entrant } = passage;
   const { caller, tags } = entrant;
   const model = targets[0]!.id;
   return {
@@ -266,6 +305,7 @@ function recordOf({ gateway, request, surface, targets, requestedModel, entrant 
     executedModel: null,
     reason: 'requested',
     facts: {},
+    guards: null,
     ...undecided(gateway, model),
   };
 }

@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { costUsd } from '../../datasets/catalog/price.ts';
+import type { GuardHit } from '../db/records.ts';
 import type { AttemptRecord, DecisionRecord } from '../db/store.ts';
 import { asFailure } from '../forward/attempt.ts';
 import { fromStatus, UpstreamFailure } from '../forward/failure.ts';
@@ -39,6 +40,12 @@ export interface Passage {
   readonly metered: boolean;
   /** Sees a JSON answer before its client does. @returns the text to send in its place; null: the answer's own */
   readonly answered?: (answer: PassedAnswer) => Promise<string | null>;
+  /** Sees a whole answer of any text, as guardrails must. @returns what the client is told */
+  readonly said?: (text: string) => Promise<{ readonly text: string; readonly hits: readonly GuardHit[] }>;
+  /** Why what is sent broke off, where we broke it off; null: we did not. */
+  readonly refusal?: () => unknown;
+  /** What guardrails found in what is sent. */
+  readonly hits?: readonly GuardHit[];
 }
 
 /** A passage whose calls are written down. */
@@ -53,6 +60,8 @@ export interface PassedAnswer {
   again(path: string): Promise<Readonly<Record<string, unknown>> | null>;
   /** Tokens to write down, where `metered` is false. */
   meter(usage: Usage | null): void;
+  /** What guardrails found in it. */
+  found(hits: readonly GuardHit[]): void;
 }
 
 /** What kind of answer the client would take, for the provider to know. */

@@ -14,9 +14,9 @@ export interface FormField {
   readonly end: number;
 }
 
-const MAX_FIELDS = 1000;
-const MAX_HEADER_BYTES = 16 * 1024;
-const BLANK_LINE = Buffer.from('\r\n\r\n');
+export const MAX_FIELDS = 1000;
+export const MAX_HEADER_BYTES = 16 * 1024;
+export const BLANK_LINE = Buffer.from('\r\n\r\n');
 
 /** @throws FieldError for a body that is no form */
 export function formTypeOf({ headers }: FastifyRequest): string {
@@ -68,7 +68,8 @@ export function onlyField(
 export const withField = (body: Buffer, { start, end }: FormField, text: string): Buffer =>
   Buffer.concat([body.subarray(0, start), Buffer.from(text), body.subarray(end)]);
 
-function boundaryOf(contentType: string): string {
+/** @throws `INVALID_REQUEST` where the header names none, or several */
+export function boundaryOf(contentType: string): string {
   const found = [...contentType.matchAll(/;\s*boundary=(?:"([^"]*)"|([^\s;"]+))/gi)];
   const boundary = found[0]?.[1] ?? found[0]?.[2] ?? '';
   // RFC 2046: up to 70 of these characters, the last no space.
@@ -79,7 +80,7 @@ function boundaryOf(contentType: string): string {
 }
 
 /** @param headers of one field, lines parted by CRLF */
-function dispositionOf(headers: string): { name: string; isFile: boolean } {
+export function dispositionOf(headers: string): { name: string; isFile: boolean } {
   const lines = headers.split('\r\n').filter((line) => /^content-disposition\s*:/i.test(line));
   if (lines.length !== 1 || /\r\n[ \t]/.test(headers)) return unnamed();
   const [, rest = ''] =
@@ -99,5 +100,5 @@ function unnamed(): never {
   throw broken('a field does not say its name, or not plainly');
 }
 
-const broken = (why: string): RoutingError =>
+export const broken = (why: string): RoutingError =>
   new RoutingError('INVALID_REQUEST', `the form cannot be read: ${why}; send multipart/form-data as clients write it`);

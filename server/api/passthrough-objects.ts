@@ -2,13 +2,16 @@
  * Files, batches and stored responses: each stays with the provider, the key and the tenant that it was made with.
  * Whoever asks for an id that is not theirs hears what they would of one that nobody has.
  */
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
-import { isAmong } from '../callers.ts';
+import { type Caller, isAmong } from '../callers.ts';
 import type { Target } from '../forward/target.ts';
 import { isObject } from '../forward/usage.ts';
 import type { Gateway } from '../gateway.ts';
+import { type BatchCheck, surfaceOfEndpoint } from '../governance/guards/upload.ts';
 import type { Entrant } from '../governance/limits/limits.ts';
 import { holderPlace, mustAllow } from '../governance/policies/place.ts';
 import { accountOf, type HeldObject } from '../held-objects.ts';
@@ -17,11 +20,13 @@ import type { Provider } from '../providers/index.ts';
 import { readBody } from './body.ts';
 import { addedTags, enter } from './enter.ts';
 import { FieldError } from './errors.ts';
-import { heldAs, heldAt, idsAnswered } from './held.ts';
-import { pass } from './passthrough-answer.ts';
+import { heldAs, heldAt, heldBy, idsAnswered } from './held.ts';
+import { beforeSending, pass } from './passthrough-answer.ts';
 import { acceptOf, type Passage, type PassedAnswer, type PassedSurface } from './passthrough-call.ts';
 import { formTypeOf } from './passthrough-form.ts';
 import { usageIn } from './passthrough-meter.ts';
+import { seenForm, WatchedForm } from './passthrough-upload.ts';
+import { forgetSeen, mustBeSeen, seenUnder } from './seen-files.ts';
 
 const Batch = z.looseObject({ input_file_id: z.string('name the file that the batch is in').min(1) });
 
@@ -53,18 +58,41 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
   });
 
   app.post('/v1/files', async (request, reply) => {
-    const headers = { 'content-type': formTypeOf(request), ...lengthOf(request), ...acceptOf(request) };
+    const type = formTypeOf(request);
+    const headers = { 'content-type': type, ...acceptOf(request) };
     const target = accountFor(gateway, request);
-    const body = request.body as NonNullable<Passage['body']>;
-    const answered = noting(gateway, request, 'file');
-    await pass({
-      ...passing(request, reply, 'files', target),
-      method: 'POST',
-      path: '/files',
-      headers,
-      body,
-      answered,
-    });
+    const call = { ...passing(request, reply, 'files', target), method: 'POST', path: '/files' } as const;
+    const body = request.body as Readable;
+    // What a batch asks may refer to what others hold.
+    const mayAsk = gateway.setup.callers.tenants > 1 ? batchCheck(gateway, request) : undefined;
+    const look = gateway.governance.guards.upload((surface) => callerAt(gateway, request, surface), mayAsk);
+    if (look?.holds !== true) {
+      const watched = look === null ? null : new WatchedForm(body, type, look, mayAsk !== undefined);
+      await pass({
+        ...call,
+        headers: { ...headers, ...lengthOf(request) },
+        body: watched?.body ?? body,
+        answered: noting(gateway, request, 'file'),
+        refusal: () => watched?.refusal ?? null,
+        hits: look?.hits ?? [],
+      });
+      return reply;
+    }
+    const folder = join(gateway.config.dataDir, 'uploads');
+    const form = await beforeSending(call, () => seenForm(body, type, { look, folder }));
+    const { bytes, marks, hits } = form;
+    const answered: Answered = async ({ json, target }) => {
+      if (typeof json.id !== 'string') return null;
+      const file = heldAt(target, request.caller, 'file', json.id);
+      await gateway.held.hold([file, ...(marks.length === 0 ? [] : [seenUnder(file, marks)])]);
+      return null;
+    };
+    try {
+      const seen = { headers: { ...headers, 'content-length': String(bytes) }, body: form.body, hits, answered };
+      await pass({ ...call, ...seen });
+    } finally {
+      await form.close();
+    }
     return reply;
   });
   app.post('/v1/batches', async (request, reply) => {
@@ -76,8 +104,17 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
     mustAllow(request.caller.rules, holderPlace(target.provider, true));
     const headers = { 'content-type': 'application/json', ...acceptOf(request) };
     const answered = noting(gateway, request, 'batch');
-    const call = { method: 'POST', path: '/batches', headers, body: () => text, answered, runsAnything: true } as const;
-    await pass({ ...passing(request, reply, 'batches', target), ...call });
+    const call = { method: 'POST', path: '/batches', headers, answered, runsAnything: true } as const;
+    const passage = { ...passing(request, reply, 'batches', target), ...call };
+    const { caller, log } = request;
+    const { text: seen, hits } = await beforeSending(passage, async () => {
+      const asked = callerAt(gateway, request, surfaceOfEndpoint(value.endpoint));
+      const ofFile = await mustBeSeen(gateway, [value.input_file_id], caller, asked);
+      const guarded = { caller, surface: 'passed', json: { model: '', ...value }, text, log } as const;
+      const passed = await gateway.governance.guards.before(guarded);
+      return { text: passed.text, hits: [...ofFile, ...passed.hits] };
+    });
+    await pass({ ...passage, body: () => seen, hits });
     return reply;
   });
   for (const surface of ['files', 'batches'] as const) {
@@ -113,6 +150,27 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
     });
   }
 }
+
+/** The one who asks, under the rules for what a batch asks: they hold for its requests, wherever those come from. */
+const callerAt = ({ governance }: Gateway, { caller, entrant }: FastifyRequest, surface: string): Caller =>
+  surface === entrant.surface ? caller : governance.policies.govern({ caller, tags: entrant.tags, surface });
+
+/** Each request of a batch may refer to what its own tenant holds. */
+function batchCheck(gateway: Gateway, { caller }: FastifyRequest): BatchCheck {
+  return async (surface, { json, text, whole, number }) => {
+    // Whatever endpoint that is, it may know an id wherever another does.
+    for (const one of surface === null ? ALL : [surface]) {
+      await heldBy(gateway, one, { text, json, whole, caller }).catch((error) => {
+        if (error instanceof RoutingError && error.code === 'NOT_FOUND') {
+          throw new RoutingError('NOT_FOUND', `file: line ${number}: ${error.message}`, { cause: error });
+        }
+        throw error;
+      });
+    }
+  };
+}
+
+const ALL = ['chat', 'responses', 'messages'] as const;
 
 type Answered = NonNullable<Passage['answered']>;
 
@@ -151,7 +209,7 @@ function noting(gateway: Gateway, { caller }: FastifyRequest, kind: string): Ans
 
 function releasing(gateway: Gateway, { caller }: FastifyRequest, { id }: HeldObject): Answered {
   return async () => {
-    await gateway.held.release(caller.tenant, id);
+    await Promise.all([gateway.held.release(caller.tenant, id), forgetSeen(gateway, caller, id)]);
     return null;
   };
 }
@@ -173,7 +231,7 @@ const UNDERWAY: ReadonlySet<unknown> = new Set(['queued', 'in_progress']);
 
 /** Later turns may name single items of a response. */
 function itemsSeen(gateway: Gateway, { caller, log }: FastifyRequest, { model }: HeldObject): Answered {
-  return async ({ json, target, meter }) => {
+  return async ({ json, target, meter, found }) => {
     const items = [json.output, json.data].flatMap((list) => (Array.isArray(list) ? list : []));
     const ids = [...new Set(items.flatMap((item) => (isObject(item) ? idsAnswered(item, true) : [])))];
     const known = await gateway.held.among(caller.tenant, ids);
@@ -186,6 +244,7 @@ function itemsSeen(gateway: Gateway, { caller, log }: FastifyRequest, { model }:
     const text = JSON.stringify(json);
     const request = { model: model ?? '' };
     const told = await gateway.governance.guards.after({ caller, surface: 'responses', request, text, log });
+    found(told.hits);
     return told.text === text ? null : told.text;
   };
 }

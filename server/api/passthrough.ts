@@ -2,21 +2,27 @@
  * What is handed to the provider of the model that is named, as it is: audio, images, moderations. Files, batches and
  * stored responses, which name none, are in `passthrough-objects.ts`.
  */
+import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import type { Caller } from '../callers.ts';
+import type { GuardHit } from '../db/records.ts';
 import { editMembers } from '../forward/edit-json.ts';
 import type { Target } from '../forward/target.ts';
 import type { Gateway } from '../gateway.ts';
+import { accountOf } from '../held-objects.ts';
 import { readBody } from './body.ts';
 import { addedTags, enter } from './enter.ts';
 import { FieldError } from './errors.ts';
+import { type HeldBy, heldBy, heldElsewhere } from './held.ts';
 import { readWishes } from './knobs.ts';
 import { refuseTooManyParts } from './most-parts.ts';
-import { pass } from './passthrough-answer.ts';
-import { acceptOf, type PassedSurface } from './passthrough-call.ts';
-import { formFields, formTypeOf, onlyField, withField } from './passthrough-form.ts';
+import { beforeSending, pass } from './passthrough-answer.ts';
+import { acceptOf, type Passage, type PassedSurface } from './passthrough-call.ts';
+import { type FormField, formFields, formTypeOf, onlyField, withField } from './passthrough-form.ts';
 import { objectRoutes } from './passthrough-objects.ts';
+import { left, seenForm } from './passthrough-upload.ts';
 
 const JSON_PATHS: Readonly<Record<string, PassedSurface>> = {
   '/audio/speech': 'audio',
@@ -37,12 +43,16 @@ export function passThroughRoutes(app: FastifyInstance, gateway: Gateway): void 
       const { text, value } = readBody(Body, request.body);
       refuseTooManyParts(value);
       const { text: bare, routing } = readWishes(text, value, request.headers, null);
-      const body = ({ upstreamModel }: Target, seen: string) =>
-        editMembers(seen, { model: JSON.stringify(upstreamModel) });
       const { model } = value;
+      const seen = async (caller: Caller) => {
+        const guarded = { caller, surface: 'passed', json: value, text: bare, log: request.log } as const;
+        const { text: passed, hits } = await gateway.governance.guards.before(guarded);
+        const body = ({ upstreamModel }: Target) => editMembers(passed, { model: JSON.stringify(upstreamModel) });
+        return { body, hits };
+      };
+      const held = (caller: Caller) => heldBy(gateway, 'passed', { text, json: value, caller });
       const type = 'application/json';
-      const words = { json: value, text: bare };
-      await passToModel({ gateway, request, reply, surface, path, model, added: routing.tags, type, body, words });
+      await passToModel({ gateway, request, reply, surface, path, model, added: routing.tags, type, seen, held });
       return reply;
     });
   }
@@ -53,10 +63,17 @@ export function passThroughRoutes(app: FastifyInstance, gateway: Gateway): void 
       scope.post(`/v1${path}`, async (request, reply) => {
         const type = formTypeOf(request);
         const form = await readForm(request, gateway.config.bodyLimitMb);
-        const { field, text } = onlyField(form, formFields(form, type), 'model');
-        const body = ({ upstreamModel }: Target) => withField(form, field, upstreamModel);
+        const fields = formFields(form, type);
+        const { text: model } = onlyField(form, fields, 'model');
+        const seen = async (caller: Caller) => {
+          const { bytes, hits } = await seenFormOf(gateway, caller, form, type);
+          const { field } = onlyField(bytes, bytes === form ? fields : formFields(bytes, type), 'model');
+          return { body: ({ upstreamModel }: Target) => withField(bytes, field, upstreamModel), hits };
+        };
+        const streams = fields.some((field) => field.name === 'stream' && saysYes(form, field));
+        const said = (caller: Caller) => saidIn(gateway, request, caller, streams);
         const added = addedTags(request);
-        await passToModel({ gateway, request, reply, surface, path, model: text, added, type, body });
+        await passToModel({ gateway, request, reply, surface, path, model, added, type, seen, said });
         return reply;
       });
     }
@@ -76,26 +93,30 @@ interface ToModel {
   /** Tags that the client added. */
   readonly added: readonly string[] | undefined;
   readonly type: string;
-  /** What guardrails look at; absent for forms, which are read no further. */
-  readonly words?: { readonly json: z.infer<typeof Body>; readonly text: string };
-  /** @param seen the text, as guardrails leave it */
-  readonly body: (target: Target, seen: string) => string | Uint8Array;
+  /** What is sent, as guardrails leave it. @throws GuardrailBlocked */
+  readonly seen: (caller: Caller) => Promise<{ readonly body: Passage['body']; readonly hits: readonly GuardHit[] }>;
+  /** What it refers to that a provider holds. */
+  readonly held?: (caller: Caller) => Promise<HeldBy | undefined>;
+  /** What looks at the answer, where somebody does. */
+  readonly said?: (caller: Caller) => Passage['said'];
 }
 
 async function passToModel(passed: ToModel): Promise<void> {
-  const { gateway, request, reply, surface, path, model, added, type, body, words } = passed;
+  const { gateway, request, reply, surface, path, model, added, type, seen, held, said } = passed;
   const { models } = gateway.setup;
   const entered = enter(gateway, request, reply, { surface, requestedModel: model, isAuto: false, chars: 0, added });
   request.caller = entered.caller;
   if (models.autoOf(model) !== null) throw new FieldError('model', `${surface} is not routed: name a model`);
   const { id, alias, targets: all } = models.resolve(model, request.caller);
-  const targets = gateway.healthyFirst(all.filter(({ provider }) => provider.raw !== undefined));
-  if (targets.length === 0)
-    throw new FieldError('model', `the provider of ${id} has no ${path} that could be passed on`);
-  const { guards } = gateway.governance;
-  const guarded = words && { ...words, caller: entered.caller, surface: 'passed' as const, log: request.log };
-  const seen = guarded === undefined ? '' : (await guards.before(guarded)).text;
-  await pass({
+  const able = gateway.healthyFirst(all.filter(({ provider }) => provider.raw !== undefined));
+  if (able.length === 0) throw new FieldError('model', `the provider of ${id} has no ${path} that could be passed on`);
+  const holder = await held?.(entered.caller);
+  const targets = able.filter(
+    (one) => holder === undefined || accountOf(one.provider, one.credential) === holder.account,
+  );
+  if (targets.length === 0) throw heldElsewhere(holder!, id);
+  const look = said?.(entered.caller);
+  const passage = {
     gateway,
     request,
     reply,
@@ -107,17 +128,50 @@ async function passToModel(passed: ToModel): Promise<void> {
     method: 'POST',
     path,
     headers: { 'content-type': type, ...acceptOf(request) },
-    body: (target) => body(target, seen),
     metered: true,
-  });
+    ...(look !== undefined && { said: look }),
+  } as const;
+  const { body, hits } = await beforeSending(passage, () => seen(entered.caller));
+  await pass({ ...passage, body, hits });
+}
+
+/** Fields as words, and files where they are text. @returns the same bytes where nothing was changed */
+async function seenFormOf(gateway: Gateway, caller: Caller, form: Buffer, type: string) {
+  const look = gateway.governance.guards.upload(() => caller);
+  if (look === null) return { bytes: form, hits: [] };
+  const seen = await seenForm(Readable.from([form]), type, { look, folder: null });
+  try {
+    const bytes = (seen.body as () => Buffer)();
+    return { bytes: look.holds && !bytes.equals(form) ? bytes : form, hits: seen.hits };
+  } finally {
+    await seen.close();
+  }
+}
+
+const saysYes = (form: Buffer, { start, end }: FormField): boolean =>
+  !/^(?:false|0|)$/i.test(form.toString('utf8', start, end).trim());
+
+/** A recording's words, which come back as JSON, text or subtitles. @throws FieldError for a stream that must be held back */
+function saidIn({ governance }: Gateway, { log }: FastifyRequest, caller: Caller, streams: boolean): Passage['said'] {
+  const { guards } = governance;
+  if (streams && guards.holdsAnswers(caller)) {
+    throw new FieldError('stream', 'under a guardrail of answers, ask for the text as a whole');
+  }
+  if (streams || !guards.looksAtAnswers(caller)) return undefined;
+  return (text) => guards.afterPassed({ caller, text, log });
 }
 
 async function readForm({ body }: FastifyRequest, limitMb: number): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let size = 0;
-  for await (const piece of body as AsyncIterable<Buffer>) {
+  const stream = body as Readable;
+  for await (const piece of left(stream)) {
     size += piece.length;
-    if (size > limitMb * 1024 * 1024) throw new RoutingError('BODY_TOO_LARGE', 'the request body is too large');
+    if (size > limitMb * 1024 * 1024) {
+      // Its client hears why once it has sent all.
+      stream.resume();
+      throw new RoutingError('BODY_TOO_LARGE', 'the request body is too large');
+    }
     pieces.push(piece);
   }
   return Buffer.concat(pieces);

@@ -114,7 +114,7 @@ describe('files', () => {
   test('one far beyond the limit of other bodies streams through', async () => {
     const host = await hostOf('one');
     const { a } = await over([speaking('one', host)], { config: { bodyLimitMb: 1 } });
-    const content = Buffer.alloc(20 * 1024 * 1024, 'line\n');
+    const content = Buffer.alloc(20 * 1024 * 1024, `{"line":"${'x'.repeat(1012)}"}\n`);
     const file = await a.files.create({ file: await toFile(content, 'large.jsonl'), purpose: 'batch' });
     expect(host.seen[0]!.body.includes(content)).toBe(true);
     const back = Buffer.from(await (await a.files.content(file.id)).arrayBuffer());

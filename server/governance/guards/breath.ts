@@ -10,6 +10,12 @@ const MOST_MS = 10;
 
 export class Breath {
   #since = performance.now();
+  #taken = 0;
+
+  /** How often it was taken. */
+  get taken(): number {
+    return this.#taken;
+  }
 
   /** Others have waited long enough. */
   get isDue(): boolean {
@@ -17,6 +23,7 @@ export class Breath {
   }
 
   async take(): Promise<void> {
+    this.#taken++;
     await nextTurn();
     this.#since = performance.now();
   }

@@ -1,4 +1,5 @@
 /** Guardrails: what of a prompt or an answer must not pass is masked, blocked or noticed. */
+import { createHash } from 'node:crypto';
 import type { FastifyBaseLogger } from 'fastify';
 import { RoutingError } from '../../../datasets/index.ts';
 import type { Caller } from '../../callers.ts';
@@ -7,11 +8,12 @@ import type { SurfaceName } from '../../protocols/index.ts';
 import { Breath } from './breath.ts';
 import { PatternThread } from './kinds/deny-patterns.ts';
 import { guardOf } from './kinds/index.ts';
-import { type Active, Hits, type Item, itemsIn, lookOver, withItems } from './looking.ts';
-import { answerPlaces, answersOf } from './places.ts';
+import { type Active, Hits, itemsIn, lookAll, noteUnread, refuseTokens, withItems } from './looking.ts';
+import { answerPlaces, answersOf, PLACES, passedAnswerPlaces } from './places.ts';
 import { type GuardedSurface, promptNames, promptPlaces } from './prompt-places.ts';
 import { GuardRule } from './rule.ts';
 import { GuardedStream } from './stream.ts';
+import { BATCHED, type BatchCheck, UploadGuard } from './upload.ts';
 
 type Json = Readonly<Record<string, unknown>> & { readonly model: string };
 
@@ -52,6 +54,16 @@ export interface StreamGuard {
   readonly hits: readonly GuardHit[];
 }
 
+/** How the parts of one form are looked at. */
+export interface UploadLook {
+  /** False: it only watches, and what comes passes as it came. */
+  readonly holds: boolean;
+  /** Up to now. */
+  readonly hits: readonly GuardHit[];
+  /** For one part. @param isBatch it is one of requests; null: that is not known yet */
+  guardOf(isBatch: boolean | null): UploadGuard;
+}
+
 /** What was found since the gateway began: one of these for each that differs but in `count`. */
 export type GuardCount = Readonly<GuardHit>;
 
@@ -80,8 +92,9 @@ export class Guards {
     if (active.length === 0) return { json, text, hits: [] };
     const hits = this.#hits('prompt');
     if (surface === 'embeddings') refuseTokens(active, json);
-    const items = itemsIn(text, promptPlaces(surface, json), promptNames);
-    await lookAll(active, items, hits, () => []);
+    const breath = new Breath();
+    const items = await itemsIn(text, promptPlaces(surface, json), promptNames, breath);
+    await lookAll(active, items, hits, () => [], breath);
     const passed = withItems(text, items);
     // Options of the gateway's own are in `json` alone.
     return { json: passed === text ? json : { ...json, ...JSON.parse(passed) }, text: passed, hits: hits.all };
@@ -96,10 +109,27 @@ export class Guards {
     const active = surface === 'embeddings' ? [] : this.#active(caller, 'answer');
     if (active.length === 0) return { text, hits: [] };
     const hits = this.#hits('answer');
-    const items = itemsIn(text, answerPlaces(surface, JSON.parse(text)));
+    const items = await itemsIn(text, answerPlaces(surface, JSON.parse(text)));
     await lookAll(active, items, hits, () => answersOf(surface, JSON.parse(withItems(text, items))));
     const passed = withItems(text, items);
     return { text: passed === text ? text : withoutTokens(passed), hits: hits.all };
+  }
+
+  /** What comes back of what was passed on: JSON, of which all strings are words, or text. @throws GuardrailBlocked */
+  async afterPassed({ caller, text }: Pick<GuardedAnswer, 'caller' | 'text' | 'log'>): Promise<{
+    readonly text: string;
+    readonly hits: readonly GuardHit[];
+  }> {
+    const active = this.#active(caller, 'answer');
+    const hits = this.#hits('answer');
+    const json = parsed(text);
+    const items =
+      json === undefined
+        ? [{ as: PLACES.assistant[0], start: 0, end: text.length, value: text, isChanged: false }]
+        : await itemsIn(text, passedAnswerPlaces);
+    await lookAll(active, items, hits, () => []);
+    if (!items.some(({ isChanged }) => isChanged)) return { text, hits: hits.all };
+    return { text: json === undefined ? items[0]!.value : withoutTokens(withItems(text, items)), hits: hits.all };
   }
 
   /** Null where nothing of the answer is looked at: then it passes as it comes. */
@@ -110,9 +140,62 @@ export class Guards {
     return new GuardedStream({ surface, request, active, hits, mostHeldChars: this.#mostHeldChars() });
   }
 
+  looksAtAnswers(caller: Caller): boolean {
+    return this.#active(caller, 'answer').length > 0;
+  }
+
   /** Answers of this caller's must not pass unseen. */
   holdsAnswers(caller: Caller): boolean {
     return this.#active(caller, 'answer').some(({ action }) => action !== 'noticed');
+  }
+
+  /**
+   * What is sent as a form: files, and the fields beside them.
+   *
+   * @param callerFor  who asks, under the rules for a surface: `files`, or that of an endpoint which a batch may ask
+   * @param mayAsk     looks at each request of a batch, too
+   * @returns null where nobody looks at any of it
+   */
+  upload(callerFor: (surface: string) => Caller, mayAsk?: BatchCheck): UploadLook | null {
+    const known = new Map<string, Active[]>();
+    const activeFor = (surface: string): Active[] => {
+      let active = known.get(surface);
+      if (active === undefined) {
+        active = this.#active(callerFor(surface), 'prompt');
+        known.set(surface, active);
+      }
+      return active;
+    };
+    const all = ['files', ...BATCHED].flatMap(activeFor);
+    if (all.length === 0 && mayAsk === undefined) return null;
+    const hits = this.#hits('prompt');
+    const options = { activeFor, hits, mayAsk, mostBytes: this.#mostHeldChars() };
+    return {
+      holds: all.some(({ action, unreadable }) => action !== 'noticed' || unreadable === 'blocked'),
+      hits: hits.all,
+      guardOf: (isBatch) => new UploadGuard(options, isBatch),
+    };
+  }
+
+  /**
+   * A file that a provider has already.
+   *
+   * @param callers who asks, under the rules of each surface that it is used for
+   * @param marks   of the rules that it was looked at under
+   * @throws GuardrailBlocked where a rule lets nothing pass that it has not seen
+   */
+  mustHaveSeen(callers: readonly Caller[], marks: ReadonlySet<string>): readonly GuardHit[] {
+    const hits = this.#hits('prompt');
+    const rules = new Map(
+      callers.flatMap((caller) => this.#active(caller, 'prompt').map((one) => [one.rule.name, one])),
+    );
+    for (const active of rules.values()) if (!marks.has(active.mark)) noteUnread(hits, active, 1);
+    return hits.all;
+  }
+
+  /** Whether it matters which files this caller's rules have seen. */
+  mindsUnseen(caller: Caller): boolean {
+    return this.#active(caller, 'prompt').some(({ unreadable }) => unreadable !== null);
   }
 
   async start(): Promise<void> {}
@@ -136,8 +219,12 @@ export class Guards {
       // Unread it would be a guardrail less.
       if (!read.success) throw new RoutingError('INTERNAL', 'a guardrail of the policy in force cannot be read');
       const { dryRun, action } = read.data;
-      const done = dryRun || action === 'notice' ? 'noticed' : action === 'mask' ? 'masked' : 'blocked';
-      active = { rule: read.data, guard: guardOf(read.data, this.#thread), action: done };
+      const onlyWatches = dryRun || action === 'notice';
+      const done = onlyWatches ? 'noticed' : action === 'mask' ? 'masked' : 'blocked';
+      const isMinded = 'unreadable' in read.data && read.data.unreadable === 'block';
+      const unreadable = isMinded ? (onlyWatches ? 'noticed' : 'blocked') : null;
+      const mark = createHash('sha256').update(JSON.stringify(read.data)).digest('hex').slice(0, 16);
+      active = { rule: read.data, guard: guardOf(read.data, this.#thread), action: done, unreadable, mark };
       this.#ready.set(rule, active);
     }
     return active;
@@ -165,36 +252,18 @@ export class Guards {
   }
 }
 
-async function lookAll(
-  active: readonly Active[],
-  items: readonly Item[],
-  hits: Hits,
-  answers: () => readonly string[],
-): Promise<void> {
-  const breath = new Breath();
-  for (const one of active) {
-    await lookOver(items, one, hits, breath);
-    if (one.guard.judge === undefined) continue;
-    const chars = items.reduce((sum, { value, as }) => sum + (as.isFixed ? 0 : value.length), 0);
-    hits.note(one, await one.guard.judge({ chars, answers: one.rule.kind === 'schema' ? answers() : [] }));
-  }
-}
-
-/** What is embedded may come as ids of tokens, which only its provider can read. @throws INVALID_REQUEST */
-function refuseTokens(active: readonly Active[], { input }: Json): void {
-  const acting = active.find(({ guard, action }) => guard.look !== undefined && action !== 'noticed');
-  if (acting === undefined || !Array.isArray(input)) return;
-  if (!input.flat(Number.POSITIVE_INFINITY).some((item) => typeof item === 'number')) return;
-  throw new RoutingError(
-    'INVALID_REQUEST',
-    `input: the guardrail “${acting.rule.name}” reads texts and no ids of tokens; send the texts themselves`,
-  );
-}
-
 /** The tokens of an answer spell out what was masked in it. */
 function withoutTokens(text: string): string {
-  if (!text.includes('"logprobs"')) return text;
+  if (!/"(?:logprobs|tokens)"/.test(text)) return text;
   return JSON.stringify(JSON.parse(text), (name, value) =>
-    name !== 'logprobs' || value === null ? value : Array.isArray(value) ? [] : null,
+    (name !== 'logprobs' && name !== 'tokens') || value === null ? value : Array.isArray(value) ? [] : null,
   );
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,7 +1,9 @@
 /** Applies guardrails to texts one after the other, each to what the one before it left, and takes down what they find. */
+import { RoutingError } from '../../../datasets/index.ts';
 import type { GuardHit } from '../../db/records.ts';
 import { GuardrailBlocked } from './blocked.ts';
 import { Breath } from './breath.ts';
+import { lookIntoBytes, type ReadOver } from './inline-files.ts';
 import { textsIn, type Wanted, withTexts } from './json-texts.ts';
 import type { Voice } from './kinds/rules.ts';
 import type { Place } from './places.ts';
@@ -15,6 +17,10 @@ export interface Active {
   readonly rule: GuardRule;
   readonly guard: Guard;
   readonly action: GuardHit['action'];
+  /** What is done with what it cannot look into; null: it passes. */
+  readonly unreadable: GuardHit['action'] | null;
+  /** Of all that the rule says: what was looked at under it was looked at under the same. */
+  readonly mark: string;
 }
 
 /** What was found of one prompt, or one answer. */
@@ -57,8 +63,22 @@ export interface Item {
   isChanged: boolean;
 }
 
-export const itemsIn = (json: string, places: Wanted<Place>, names?: (name: string) => Place | null): Item[] =>
-  textsIn(json, places, names).map(({ start, end, value, as }) => ({ start, end, value, as, isChanged: false }));
+/** @param breath of all that is done for the request: there may be hundreds of thousands of strings */
+export async function itemsIn(
+  json: string,
+  places: Wanted<Place>,
+  names?: (name: string) => Place | null,
+  breath: Breath = new Breath(),
+): Promise<Item[]> {
+  const items: Item[] = [];
+  for (const found of textsIn(json, places, names)) {
+    if (breath.isDue) await breath.take();
+    if (found === null) continue;
+    const { start, end, value, as } = found;
+    items.push({ start, end, value, as, isChanged: false });
+  }
+  return items;
+}
 
 export const withItems = (json: string, items: readonly Item[]): string => {
   const changed = items.filter(({ isChanged }) => isChanged);
@@ -81,17 +101,24 @@ export async function lookOver(
   if (guard.look === undefined) return;
   const isMasking = rule.action === 'mask';
   const total: Record<string, number> = {};
+  let unread = 0;
   const note = (found: Found) => {
     for (const [what, count = 0] of Object.entries(found)) total[what] = (total[what] ?? 0) + count;
   };
   const foundOf = new Map<Item, Found>();
   for (const item of items) {
-    const { voice, isJson, isFixed, list } = item.as;
+    const { voice, isJson, isFixed, isBytes, list } = item.as;
     // It could not be masked, so a rule that masks does not look.
     if (isFixed && isMasking) continue;
     if (breath.isDue) await breath.take();
-    const looked = isJson ? lookInJson(guard, item.value, voice, breath, !isMasking) : guard.look(item.value, voice);
-    const { text, found } = looked instanceof Promise ? await looked : looked;
+    const inJson = (json: string) => lookInJson(guard, json, voice, breath, !isMasking);
+    const looked: ReadOver | Promise<ReadOver> = isBytes
+      ? lookIntoBytes(item.value, inJson)
+      : isJson
+        ? inJson(item.value)
+        : guard.look(item.value, voice);
+    const { text, found, isUnread = false } = looked instanceof Promise ? await looked : looked;
+    if (isUnread) unread++;
     note(found);
     if (list !== undefined) foundOf.set(item, found);
     if (action !== 'masked' || text === item.value) continue;
@@ -106,7 +133,40 @@ export async function lookOver(
     }
     note(await lookAcross(parts, one, guard, action === 'masked'));
   }
+  noteUnread(hits, active, unread);
   hits.note(active, total);
+}
+
+/** All guardrails over all texts. @throws GuardrailBlocked */
+export async function lookAll(
+  active: readonly Active[],
+  items: readonly Item[],
+  hits: Hits,
+  answers: () => readonly string[],
+  breath: Breath = new Breath(),
+): Promise<void> {
+  for (const one of active) {
+    await lookOver(items, one, hits, breath);
+    if (one.guard.judge === undefined) continue;
+    const chars = items.reduce((sum, { value, as }) => sum + (as.isFixed || as.isBytes ? 0 : value.length), 0);
+    hits.note(one, await one.guard.judge({ chars, answers: one.rule.kind === 'schema' ? answers() : [] }));
+  }
+}
+
+/** What is embedded may come as ids of tokens, which only its provider can read. @throws INVALID_REQUEST */
+export function refuseTokens(active: readonly Active[], { input }: Readonly<Record<string, unknown>>): void {
+  const acting = active.find(({ guard, action }) => guard.look !== undefined && action !== 'noticed');
+  if (acting === undefined || !Array.isArray(input)) return;
+  if (!input.flat(Number.POSITIVE_INFINITY).some((item) => typeof item === 'number')) return;
+  throw new RoutingError(
+    'INVALID_REQUEST',
+    `input: the guardrail “${acting.rule.name}” reads texts and no ids of tokens; send the texts themselves`,
+  );
+}
+
+/** @param count of files and the like that could not be looked into. @throws GuardrailBlocked where the rule does not let such pass */
+export function noteUnread(hits: Hits, active: Active, count: number): void {
+  if (active.unreadable !== null) hits.note({ ...active, action: active.unreadable }, { unreadable: count });
 }
 
 /**
@@ -130,9 +190,12 @@ export async function lookInJson(
   const found: Record<string, number> = {};
   const changed: { start: number; end: number; value: string }[] = [];
   const names = withNames ? (name: string) => promptNames(name) !== null || null : undefined;
-  for (const { start, end, value } of textsIn<boolean>(json, () => true, names)) {
+  for (const one of textsIn<boolean>(json, () => true, names)) {
     if (breath.isDue) await breath.take();
-    const seen = await guard.look(value, voice);
+    if (one === null) continue;
+    const { start, end, value } = one;
+    const looked = guard.look(value, voice);
+    const seen = looked instanceof Promise ? await looked : looked;
     for (const [what, count = 0] of Object.entries(seen.found)) found[what] = (found[what] ?? 0) + count;
     if (seen.text !== value) changed.push({ start, end, value: seen.text });
   }

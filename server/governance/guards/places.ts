@@ -12,6 +12,8 @@ export interface Place {
   readonly isJson: boolean;
   /** Noticed and blocked, but never changed: what would break if it were, such as a schema. */
   readonly isFixed?: true;
+  /** A file as base64, or an address of one: looked into where it holds text. */
+  readonly isBytes?: true;
   /** Parts of one list are read as one text: the list of this one. */
   readonly list?: string;
 }
@@ -49,6 +51,14 @@ export const answerPlaces =
     if (!isAnswer || surface === 'embeddings' || path.includes('logprobs')) return null;
     return wordsIn(path, 'assistant', () => valueAt(json, path.slice(0, -1)));
   };
+
+/** What a recording says: as a whole, and once more in pieces of a sentence or a word, which are read as one text. */
+export function passedAnswerPlaces(path: Path): Place | null {
+  const place = wordsIn(path, 'assistant', () => undefined);
+  const item = path.length - 2;
+  if (place === null || typeof path[item] !== 'number') return place;
+  return { ...place, list: path.slice(0, item).join('.') };
+}
 
 /** @param parent what the string is a member of */
 export function wordsIn(path: Path, voice: Voice, parent: () => unknown): Place | null {

@@ -17,6 +17,10 @@ const FIXED = Object.fromEntries(
   (['system', 'user', 'assistant', 'tool'] as const).map((voice) => [voice, { voice, isJson: false, isFixed: true }]),
 ) as unknown as Readonly<Record<Voice, Place>>;
 
+const FILES = Object.fromEntries(
+  (['system', 'user', 'assistant', 'tool'] as const).map((voice) => [voice, { voice, isJson: false, isBytes: true }]),
+) as unknown as Readonly<Record<Voice, Place>>;
+
 const setOf = (words: string): ReadonlySet<string | number | undefined> => new Set(words.split(' '));
 
 /** Ids and words of a protocol, where they look like it. */
@@ -81,7 +85,7 @@ function inTurn(surface: GuardedSurface, path: Path, literal: string, voice: Voi
   if (last === 'name') return isNameOfPerson(path, json) ? PLACES[voice][0] : FIXED[voice];
   if (BYTES.has(last) || MEDIA.has(last)) {
     const holder = valueAt(json, path.slice(0, path.lastIndexOf(last!)));
-    if (BYTES.has(last) ? isBytes(last, literal, holder) : isMedia(path, last!, literal, holder)) return null;
+    if (BYTES.has(last) ? isBytes(last, literal, holder) : isMedia(path, last!, literal, holder)) return FILES[voice];
   }
   return listed(surface, path, voice);
 }

@@ -175,7 +175,7 @@ export class GuardedStream implements StreamGuard {
   /** Words that come whole. @returns the frame with others, or null where it may stay */
   async #words(frame: Json, { words, isRepeat }: FrameParts): Promise<Json | null> {
     const json = JSON.stringify(frame);
-    const items = itemsIn(json, words!);
+    const items = await itemsIn(json, words!);
     if (items.length === 0) return null;
     for (const active of this.#options.active) {
       // What has come before was counted then.

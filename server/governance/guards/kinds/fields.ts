@@ -22,3 +22,6 @@ export type Action = z.infer<typeof Action>;
 
 /** Where nothing can stand in for what was found. */
 export const BlockOrNotice = z.enum(['block', 'notice']);
+
+/** What a guardrail cannot look into: pictures, sounds, bytes of other kinds, files that it was not shown. Default: it passes. */
+export const Unreadable = z.enum(['pass', 'block']).optional();

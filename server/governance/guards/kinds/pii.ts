@@ -1,5 +1,5 @@
 /** Personal data and secrets, by the same rules as texts that are kept (`privacy/redact.ts`). */
-import { redact } from '../../../privacy/redact.ts';
+import { foldedForPlaces, redact } from '../../../privacy/redact.ts';
 import { IN_ONE_GO, nextTurn } from '../breath.ts';
 import type { Guard, Seen } from '../plug-in.ts';
 import type { PiiRule } from './rules.ts';
@@ -75,7 +75,7 @@ function isGap(text: string, i: number, from: number): boolean {
   if (before === '\n' || before === '\r') return !isHeadOfKey(text, i, from);
   const isSpace = before === ' ' || before === '\t';
   if (!isSpace && !isMark(before)) return false;
-  const tail = text.slice(Math.max(from, i - LOOKED_BACK), i);
+  const tail = foldedForPlaces(text.slice(Math.max(from, i - LOOKED_BACK), i));
   if (ANNOUNCED.test(tail)) return false;
   if (isSpace) return !mayBeGroup(GROUPS.exec(tail)?.[0] ?? '', tail) && !isHeadOfKey(text, i, from);
   // Between characters of a script without spaces: not in an address or a value, which take such marks for their own.

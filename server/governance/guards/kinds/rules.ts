@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { KINDS } from '../../../privacy/redact.ts';
 import { patternFault } from '../../../verify/pattern-engine.ts';
-import { Action, BlockOrNotice, common, On } from './fields.ts';
+import { Action, BlockOrNotice, common, On, Unreadable } from './fields.ts';
 import { schemaFault } from './schema-fault.ts';
 
 /** Personal data and secrets. */
@@ -11,6 +11,7 @@ export const PiiRule = z.strictObject({
   kind: z.literal('pii'),
   on: On.default('both'),
   action: Action.default('mask'),
+  unreadable: Unreadable,
   /** What is looked for; default: all of them. */
   kinds: z
     .array(z.enum(KINDS))
@@ -29,6 +30,7 @@ export const InjectionRule = z.strictObject({
   kind: z.literal('injection'),
   on: z.literal('prompt').default('prompt'),
   action: BlockOrNotice.default('block'),
+  unreadable: Unreadable,
   /** Sum of the signs from which on a text is one; each sign says how much it weighs. */
   threshold: z.number().min(0.1).max(10).default(1),
   /** Whose words are looked at. The operator's own instructions speak of instructions by nature. */
@@ -57,6 +59,7 @@ export const DenyRule = z
     kind: z.literal('deny'),
     on: On.default('both'),
     action: Action.default('block'),
+    unreadable: Unreadable,
     /** Whole words or phrases, whatever their case and Unicode form. */
     words: z
       .array(

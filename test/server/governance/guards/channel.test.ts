@@ -10,7 +10,7 @@ import { GuardRule } from '../../../../server/governance/guards/rule.ts';
 
 const active = (rule: object, action: Active['action'] = 'masked'): Active => {
   const read = GuardRule.parse({ name: 'g', ...rule });
-  return { rule: read, guard: guardOf(read, new PatternThread()), action };
+  return { rule: read, guard: guardOf(read, new PatternThread()), action, unreadable: null, mark: '' };
 };
 
 const PII = { kind: 'pii' };

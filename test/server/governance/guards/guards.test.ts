@@ -48,8 +48,9 @@ const REQUESTS: Readonly<Record<SurfaceName, { text: string; masked: string; ema
   },
   messages: {
     text: `{"model":"m","max_tokens":9,"system":[{"type":"text","text":"s@x.org"}],"messages":[{"role":"user","content":"u@x.org"},{"role":"assistant","content":[{"type":"thinking","thinking":"t@x.org","signature":"g@x.org"},{"type":"tool_use","id":"i@x.org","name":"f","input":{"id":"d@x.org","card":4111111111111111,"deep":["e@x.org"]}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"i@x.org","content":[{"type":"text","text":"o@x.org"}]},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"p@x.org"}},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"YkB4Lm9yZw=="}}]}]}`,
-    masked: `{"model":"m","max_tokens":9,"system":[{"type":"text","text":"[EMAIL]"}],"messages":[{"role":"user","content":"[EMAIL]"},{"role":"assistant","content":[{"type":"thinking","thinking":"[EMAIL]","signature":"g@x.org"},{"type":"tool_use","id":"i@x.org","name":"f","input":{"id":"[EMAIL]","card":"[CARD]","deep":["[EMAIL]"]}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"i@x.org","content":[{"type":"text","text":"[EMAIL]"}]},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"[EMAIL]"}},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"YkB4Lm9yZw=="}}]}]}`,
-    emails: 7,
+    masked: `{"model":"m","max_tokens":9,"system":[{"type":"text","text":"[EMAIL]"}],"messages":[{"role":"user","content":"[EMAIL]"},{"role":"assistant","content":[{"type":"thinking","thinking":"[EMAIL]","signature":"g@x.org"},{"type":"tool_use","id":"i@x.org","name":"f","input":{"id":"[EMAIL]","card":"[CARD]","deep":["[EMAIL]"]}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"i@x.org","content":[{"type":"text","text":"[EMAIL]"}]},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"[EMAIL]"}},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"W0VNQUlMXQ=="}}]}]}`,
+    // One of them in a file, as base64.
+    emails: 8,
     // A signature, and ids of the call.
     fixed: 3,
   },
@@ -222,7 +223,7 @@ test('counts are bounded, whatever rules are called', async () => {
 });
 
 test('a number below zero goes with its sign, and what is left is JSON', async () => {
-  const text = '{"model":"m","messages":[{"role":"user","content":[-4111111111111111, [-652230835732714], -4111]}]}';
+  const text = '{"model":"m","messages":[{"role":"user","content":[-4111111111111111, [-378282246310005], -4111]}]}';
   const passed = await asked(new Guards(), rulesOf(PII), 'chat', text);
   expect(JSON.parse(passed.text).messages[0].content).toEqual(['[CARD]', ['[CARD]'], -4111]);
 });

@@ -44,6 +44,16 @@ describe('pii', () => {
     ['secret', 'Authorization: Bearer abcdef0123456789abcdef', 'Authorization: Bearer [SECRET]'],
     ['secret', 'password: "correct-horse"', 'password: "[SECRET]"'],
     ['secret', 'postgres://app:hunter2hunter2@db/main', 'postgres://app:[SECRET]@db/main'],
+    // However their characters are written: wide, of other scripts, with what cannot be seen between, escaped.
+    ['card', 'pay ４１１１ １１１１ １１１１ １１１１ now', 'pay [CARD] now'],
+    ['card', '٤١١١١١١١١١١١١١١١ is one', '[CARD] is one'],
+    ['card', 'ñ 𝟒𝟏𝟏𝟏 1111\u00A01111\u20131111', 'ñ [CARD]'],
+    ['email', 'é joe\u200B@exam\u00ADple.com!', 'é [EMAIL]!'],
+    ['email', 'joe＠example．com', '[EMAIL]'],
+    ['email', 'https://x.org/?q=joe%40example.com&p=2', 'https://x.org/?q=[EMAIL]&p=2'],
+    ['email', '<b>joe&#64;example.com</b>, ann&commat;example.org', '<b>[EMAIL]</b>, [EMAIL]'],
+    ['secret', '密码 password：hunter2hunter2。', '密码 password：[SECRET]'],
+    ['secret', '[EMAIL] ｓｋ-proj-abcdefghijklmnop1234', '[EMAIL] [SECRET]'],
     ['secret', '-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----', '[SECRET]'],
   ];
 
@@ -73,6 +83,13 @@ describe('pii', () => {
     'https://example.com/a/b?c=d',
     'The year 2020-2021 saw 100-200 visitors',
     '抱歉，我没有电子邮件。',
+    // Luhn's check passes, but no issuer has such numbers.
+    'order 7992739871300008 of 2026',
+    'at 1764400000006 ms, or 20261129123455',
+    'id 9999999999999999998 and ２０２６年',
+    'import x from "%40scope/name"; a &amp; b',
+    'f47ac10b-58cc-4372-a567-0e02b2c3d479 and sha 4532015112a30366b5f1c0de4532015112830366',
+    'take 4111111111111111.5 of it',
   ];
 
   test.each(NOT_FOUND)('finds nothing in %j', async (text) => {
