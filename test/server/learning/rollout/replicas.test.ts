@@ -5,9 +5,9 @@ import { sql } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type Artifact, loadArtifact, readEncoder, saveArtifact } from '../../../../router/artifact/artifact.ts';
 import { RolloutConfig } from '../../../../server/config/loop-schema.ts';
-import { LISTENER, listen } from '../../../../server/db/listen.ts';
+import { LISTENER } from '../../../../server/db/listen.ts';
 import { keepArtifact } from '../../../../server/learning/artifacts.ts';
-import { addPromotion, PROMOTIONS_CHANNEL, rollback, stopTrial } from '../../../../server/learning/promotions.ts';
+import { addPromotion, rollback, stopTrial } from '../../../../server/learning/promotions.ts';
 import { beginRollout } from '../../../../server/learning/rollout/begin.ts';
 import { signingOf } from '../../../../server/learning/rollout/signing.ts';
 import { type RunningGateway, startGateway } from '../../../../server/main.ts';
@@ -70,8 +70,7 @@ const inForce = ({ gateway }: RunningGateway) => gateway.holder.current.artifact
 const onTrial = ({ gateway }: RunningGateway) => gateway.trials.current?.router.artifactHash ?? null;
 const listeners = async (): Promise<number[]> => {
   const rows = (await opened.store.db.execute(
-    sql`select pid from pg_stat_activity where application_name = ${LISTENER} and datname = current_database()
-      and query ilike ${`listen "${PROMOTIONS_CHANNEL}"%`}`,
+    sql`select pid from pg_stat_activity where application_name = ${LISTENER} and datname = current_database()`,
   )) as unknown as { pid: number }[];
   return rows.map(({ pid }) => pid);
 };
@@ -83,14 +82,15 @@ const SOON = 30_000;
 
 test('a promotion is in force on both, also when nobody listens any more, and so is its rollback', async () => {
   const both = [await start('one'), await start('two')];
-  await expect.poll(async () => (await listeners()).length, { timeout: SOON }).toBe(2);
+  // Of this process, for promotions, keys and policies of both.
+  await expect.poll(async () => (await listeners()).length, { timeout: SOON }).toBe(1);
   await promote(hashes[0]!, null);
   await until(() => both.every((each) => inForce(each) === hashes[0]), SOON);
   for (const pid of await listeners()) await opened.store.db.execute(sql`select pg_terminate_backend(${pid})`);
   await promote(hashes[1]!, hashes[0]!);
   await until(() => both.every((each) => inForce(each) === hashes[1]), SOON);
   // They listen again by themselves.
-  await expect.poll(async () => (await listeners()).length, { timeout: SOON }).toBe(2);
+  await expect.poll(async () => (await listeners()).length, { timeout: SOON }).toBe(1);
   await rollback(opened.store);
   await until(() => both.every((each) => inForce(each) === hashes[0]), SOON);
   await rollback(opened.store);
@@ -142,38 +142,3 @@ test('a replica with another key does not take it up, says why and goes on; one 
   expect(inForce(late)).toBe(base.hash);
   expect(late.routerProblem).toMatch(/set the same POINTSMAN_SIGNING_KEY on every replica/);
 }, 180_000);
-
-test('a listener hears what is told, tells that it was lost once, and hears again after it', async () => {
-  let heard = 0;
-  const problems: string[] = [];
-  const hearing = listen(opened.options.databaseUrl!, PROMOTIONS_CHANNEL, () => heard++, {
-    backoffMs: 10,
-    onProblem: ({ message }) => problems.push(message),
-  });
-  try {
-    // Once when listening begins: something may have been missed before.
-    await until(() => heard === 1, SOON);
-    await promote(hashes[0]!, null);
-    await until(() => heard === 2, SOON);
-    const [pid] = await listeners();
-    await opened.store.db.execute(sql`select pg_terminate_backend(${pid})`);
-    await until(() => heard === 3, SOON);
-    expect(problems.length).toBe(1);
-    await promote(hashes[1]!, hashes[0]!);
-    await until(() => heard === 4, SOON);
-  } finally {
-    hearing.stop();
-  }
-});
-
-test('a listener without a database goes on trying, says so once, and stops when told to', async () => {
-  const problems: string[] = [];
-  const hearing = listen('postgres://nobody@127.0.0.1:9/none', 'channel', () => {}, {
-    backoffMs: 5,
-    onProblem: ({ message }) => problems.push(message),
-  });
-  await until(() => problems.length === 1, SOON);
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  expect(problems.length).toBe(1);
-  hearing.stop();
-});
