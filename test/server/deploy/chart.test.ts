@@ -56,6 +56,11 @@ const everything = (values: Loose) => {
   values.tolerations = [{ key: 'x' }];
   values.affinity = { podAntiAffinity: {} };
   values.env = [{ name: 'A', value: 'b' }];
+  values.databaseUrl = { secret: 'database-app', key: 'uri' };
+  values.volumes = [{ name: 'ca', secret: { secretName: 'ca' } }];
+  values.volumeMounts = [{ name: 'ca', mountPath: '/ca' }];
+  values.serviceMonitor.labels = { release: 'prometheus' };
+  values.networkPolicy.egress = [{ ports: [{ port: 4318 }] }];
   values.service.annotations = { c: 'd' };
 };
 const kind = (all: readonly Manifest[], name: string): Loose => all.find((one) => one.kind === name);
@@ -95,9 +100,51 @@ describe('the chart', () => {
   test('asks the endpoints that the gateway has', () => {
     const [container] = kind(manifests(), 'StatefulSet').spec.template.spec.containers;
     expect(container.livenessProbe.httpGet.path).toBe('/healthz');
-    expect(container.readinessProbe.httpGet.path).toBe('/readyz');
+    // Not /readyz: while the database is away no replica would be left, although each goes on answering.
+    expect(container.readinessProbe.httpGet.path).toBe('/healthz');
     expect(container.ports[0].containerPort).toBe(8787);
     expect(container.args).toEqual(['start', '--config', '/etc/pointsman/pointsman.yaml']);
+  });
+
+  test('does not start without the database that all replicas share, from whichever Secret its URL is', () => {
+    const env = (change?: (values: Loose) => void) =>
+      kind(manifests(change), 'StatefulSet').spec.template.spec.containers[0].env;
+    const url = (name: string, key: string) => ({ name: 'DATABASE_URL', valueFrom: { secretKeyRef: { name, key } } });
+    expect(env()).toEqual([url('pointsman', 'DATABASE_URL')]);
+    expect(env(everything)).toEqual([url('database-app', 'uri'), { name: 'A', value: 'b' }]);
+  });
+
+  test('keeps records that wait on a volume of the replica, with room for as many as the spool may hold', () => {
+    for (const change of [() => {}, everything]) {
+      const set = kind(manifests(change), 'StatefulSet').spec;
+      const { volumes, containers } = set.template.spec;
+      const at = (path: string) => containers[0].volumeMounts.find((one: Loose) => one.mountPath === path)?.name;
+      expect(set.volumeClaimTemplates.map((claim: Loose) => claim.metadata.name)).toEqual([at('/data')]);
+      // Every mount has its volume.
+      const names = [...volumes, ...set.volumeClaimTemplates.map((one: Loose) => one.metadata)].map(({ name }) => name);
+      for (const { name } of containers[0].volumeMounts) expect(names).toContain(name);
+      const { spoolLimitMb } = parseConfig('{}', 'pointsman.yaml', { env: {}, overrides: {} });
+      const { storage } = set.volumeClaimTemplates[0].spec.resources.requests;
+      expect(Number(/^(\d+)Gi$/.exec(storage)?.[1]) * 1024).toBeGreaterThan(spoolLimitMb);
+    }
+  });
+
+  test('gives a start time for a migration, and the draining of a node no replica to wait for in vain', () => {
+    const [{ startupProbe }] = kind(manifests(), 'StatefulSet').spec.template.spec.containers;
+    expect(startupProbe.periodSeconds * startupProbe.failureThreshold).toBeGreaterThanOrEqual(600);
+    expect(kind(manifests(), 'PodDisruptionBudget').spec.unhealthyPodEvictionPolicy).toBe('AlwaysAllow');
+  });
+
+  test('is found by the Prometheus that selects by label, and may reach what is allowed beside the usual', () => {
+    const all = manifests(everything);
+    expect(kind(all, 'ServiceMonitor').metadata.labels).toMatchObject({ release: 'prometheus' });
+    expect(kind(all, 'NetworkPolicy').spec.egress).toContainEqual({ ports: [{ port: 4318 }] });
+    const usual = kind(
+      manifests((values) => (values.networkPolicy.enabled = true)),
+      'NetworkPolicy',
+    ).spec;
+    expect(usual.egress).toHaveLength(1);
+    expect(usual.ingress).toEqual([{ ports: [{ port: 'http' }] }]);
   });
 
   test('gives a replica longer to stop than it takes', () => {
@@ -131,6 +178,10 @@ describe('the chart', () => {
     for (const service of all.filter((one) => one.kind === 'Service') as Loose[]) {
       expect(labels).toMatchObject(service.spec.selector);
     }
+    for (const spread of set.spec.template.spec.topologySpreadConstraints) {
+      expect(labels).toMatchObject(spread.labelSelector.matchLabels);
+      for (const key of spread.matchLabelKeys) expect(labels).toHaveProperty([key], 'two');
+    }
     expect(all.map(({ metadata }) => metadata.name)).toContain(set.spec.serviceName);
     const monitored = all.filter(
       (one: Loose) =>
@@ -153,6 +204,8 @@ test('the compose file waits for its database, and keeps what must outlive it', 
   expect(services.gateway.ports).toEqual(['127.0.0.1:8787:8787']);
   expect(services.gateway.volumes).toContain('spool:/data');
   expect(Object.keys(volumes)).toEqual(['spool', 'database']);
+  for (const service of [services.gateway, services.database])
+    expect(service.logging.options).toHaveProperty('max-size');
   expect(services.gateway.environment.DATABASE_URL).toMatch(/^postgres:\/\/pointsman:/);
 });
 
@@ -193,4 +246,7 @@ test('the unit stops the gateway as it wants to be stopped, and shuts it in', ()
   expect(value('NoNewPrivileges')).toBe('yes');
   expect(value('ExecReload')).toContain('-HUP');
   expect(value('User')).toBe('pointsman');
+  // A database that is late is waited for; a configuration that is wrong is not.
+  expect(value('StartLimitIntervalSec')).toBe('0');
+  expect(value('RestartPreventExitStatus')).toBe('2');
 });
