@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { RoutingError } from './errors.ts';
+import { PLAIN } from './plain-issues.ts';
 
 /** `source.json` of a fetched dataset. */
 export const FetchedSource = z.object({
@@ -31,7 +32,7 @@ export function readFetchedSource(dir: string): FetchedSource | null {
   } catch (cause) {
     throw new RoutingError('MALFORMED_JSON', `${path}: not JSON (${(cause as Error).message})`, { cause });
   }
-  const parsed = FetchedSource.safeParse(value);
+  const parsed = FetchedSource.safeParse(value, PLAIN);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   throw new RoutingError('INVALID_ROW', `${path}: field ${issue.path.join('.')}: ${issue.message}`);

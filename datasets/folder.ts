@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { RoutingError } from './errors.ts';
 import { OutcomeColumns } from './outcome-columns.ts';
+import { PLAIN } from './plain-issues.ts';
 import { readNumberedJsonl } from './read-jsonl.ts';
 import { type Dataset, ModelInfos, Outcome, Prompt } from './schema.ts';
 
@@ -146,7 +147,7 @@ function readModels(path: string): ModelInfos {
   } catch (cause) {
     throw new RoutingError('MALFORMED_JSON', `${path}: not JSON (${(cause as Error).message})`, { cause });
   }
-  const parsed = ModelInfos.safeParse(value);
+  const parsed = ModelInfos.safeParse(value, PLAIN);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   throw new RoutingError('INVALID_ROW', `${path}: field ${issue.path.join('.')}: ${issue.message}`);

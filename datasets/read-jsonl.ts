@@ -3,6 +3,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import type { z } from 'zod';
 import { RoutingError } from './errors.ts';
+import { PLAIN } from './plain-issues.ts';
 
 /**
  * Rows of a `.jsonl` or `.jsonl.gz` file, each parsed by `schema`. Blank lines are skipped.
@@ -97,7 +98,7 @@ function* parseRow<S extends z.ZodType>(
     const why = cause instanceof SyntaxError ? `not JSON (${cause.message})` : 'not UTF-8 text';
     throw new RoutingError('MALFORMED_JSON', `${path}:${line}: ${why}`, { cause });
   }
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, PLAIN);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     const field = issue.path.join('.') || '(row)';

@@ -1,6 +1,7 @@
 /** Two results of one task, side by side: what a change did to each router. */
 import { existsSync, readFileSync } from 'node:fs';
 import { RoutingError } from '../datasets/index.ts';
+import { PLAIN } from '../datasets/plain-issues.ts';
 import type { FigureName } from './figures.ts';
 import { percentileInterval } from './metrics/bootstrap.ts';
 import type { Estimate, Evaluation } from './result.ts';
@@ -63,7 +64,7 @@ export function readResult(path: string): Evaluation {
   } catch (cause) {
     throw new RoutingError('MALFORMED_JSON', `${path}: not JSON (${(cause as Error).message})`, { cause });
   }
-  const parsed = EvaluationSchema.safeParse(value);
+  const parsed = EvaluationSchema.safeParse(value, PLAIN);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   throw new RoutingError(

@@ -11,6 +11,7 @@ import {
   readDataset,
   readOutcomes,
 } from '../datasets/index.ts';
+import { PLAIN } from '../datasets/plain-issues.ts';
 import { resolveDataset } from '../datasets/sources/index.ts';
 import type { LoadSource } from './routers.ts';
 
@@ -89,7 +90,7 @@ function withEncoder(dataset: Dataset, dirs: readonly string[], notes: readonly 
     } catch (cause) {
       throw new RoutingError('MALFORMED_JSON', `${path}: not JSON`, { cause });
     }
-    const parsed = EncoderFile.safeParse(value);
+    const parsed = EncoderFile.safeParse(value, PLAIN);
     if (!parsed.success) throw new RoutingError('INVALID_ROW', `${path}: ${parsed.error.issues[0]!.message}`);
     ids.add(parsed.data.encoderId);
   }

@@ -10,6 +10,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { deriveSeed, type ErrorCode, type Prompt, RoutingError, sampleRows } from '../datasets/index.ts';
+import { PLAIN } from '../datasets/plain-issues.ts';
 import type { Contender, Frozen, Training } from './contender.ts';
 import { pure } from './curve.ts';
 import { type Part, selectPartRows } from './part.ts';
@@ -329,7 +330,7 @@ class RemoteRouter {
       const type = /^[\w.+-]+\/[\w.+-]+/.exec(contentType ?? '')?.[0] ?? 'no content type';
       return invalid(`answered with ${body.length} characters (${type}) that are not JSON`);
     }
-    const parsed = Answer.safeParse(value);
+    const parsed = Answer.safeParse(value, PLAIN);
     if (parsed.success) return { answer: parsed.data };
     const { path, message } = parsed.error.issues[0]!;
     const at = path.reduce<unknown>((v, key) => (v as Record<PropertyKey, unknown>)[key], value);

@@ -12,6 +12,7 @@
  */
 import { z } from 'zod';
 import { deriveSeed, type Prompt, RoutingError, readNumberedJsonl, sampleRows } from '../datasets/index.ts';
+import { PLAIN } from '../datasets/plain-issues.ts';
 import type { Contender, Forecaster } from './contender.ts';
 import { aucFrom, aucOrder } from './metrics/auc.ts';
 import { forEachResample } from './metrics/bootstrap.ts';
@@ -84,7 +85,7 @@ interface Row {
 /** A row of either form. Told apart by `quality`, so that an error names the field at fault and not "either form". */
 const Row = z.unknown().transform((value, context): Row => {
   const perPrompt = typeof (value as { quality?: unknown } | null)?.quality === 'object';
-  const parsed = perPrompt ? PerPrompt.safeParse(value) : Pair.safeParse(value);
+  const parsed = perPrompt ? PerPrompt.safeParse(value, PLAIN) : Pair.safeParse(value, PLAIN);
   const refuse = (path: PropertyKey[], message: string) => {
     context.addIssue({ code: 'custom', path, message });
     return z.NEVER;

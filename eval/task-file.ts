@@ -6,6 +6,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { RoutingError } from '../datasets/index.ts';
+import { PLAIN } from '../datasets/plain-issues.ts';
 import { ALWAYS_SHOWN } from './baselines/index.ts';
 import { COST_BASES } from './costs.ts';
 import { GRID_POINTS } from './curve.ts';
@@ -185,7 +186,7 @@ export function readTaskFile(path: string): TaskFile {
   } catch (cause) {
     throw new RoutingError('MALFORMED_JSON', `${path}: not JSON (${(cause as Error).message})`, { cause });
   }
-  const parsed = TaskFile.safeParse(value);
+  const parsed = TaskFile.safeParse(value, PLAIN);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     throw new RoutingError(

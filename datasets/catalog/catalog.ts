@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parse as parseYaml } from 'yaml';
 import { RoutingError } from '../errors.ts';
+import { PLAIN } from '../plain-issues.ts';
 import { Catalog } from './candidate.ts';
 
 /** Where the shipped catalog lies. */
@@ -32,7 +33,7 @@ export function parseCatalog(text: string, path: string): Catalog {
     const format = /\.ya?ml$/i.test(path) ? 'YAML' : 'JSON';
     throw new RoutingError('MALFORMED_JSON', `${path}: not ${format} (${(cause as Error).message})`, { cause });
   }
-  const parsed = Catalog.safeParse(value);
+  const parsed = Catalog.safeParse(value, PLAIN);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     throw new RoutingError('INVALID_CONFIG', `${path}: ${placeOf(value, issue.path)}: ${issue.message}`, {

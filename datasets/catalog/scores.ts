@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { RoutingError } from '../errors.ts';
+import { PLAIN } from '../plain-issues.ts';
 
 export const ScoredModel = z.strictObject({
   /** The model's own name, without vendor or seller. */
@@ -51,7 +52,7 @@ export async function readScores(path: string = shippedScores()): Promise<Scores
   } catch (cause) {
     throw new RoutingError('MALFORMED_JSON', `${path}: not JSON (${(cause as Error).message})`, { cause });
   }
-  const parsed = Scores.safeParse(value);
+  const parsed = Scores.safeParse(value, PLAIN);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     throw new RoutingError('INVALID_CONFIG', `${path}: field ${issue.path.join('.')}: ${issue.message}`);

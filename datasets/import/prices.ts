@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { Catalog, upstreamModelOf } from '../catalog/candidate.ts';
 import { readCatalog } from '../catalog/catalog.ts';
 import { RoutingError } from '../errors.ts';
+import { PLAIN } from '../plain-issues.ts';
 import { type ModelInfo, ModelInfos } from '../schema.ts';
 import { readDocument } from './bytes.ts';
 
@@ -68,7 +69,7 @@ function inCatalog(catalog: Catalog, id: string): ModelInfo | undefined {
 /** A file in the format of `models.json`, or a catalog. @throws `MISSING_FILE`, `MALFORMED_JSON`, `INVALID_ROW` */
 export async function readPrices(file: string): Promise<ModelInfos> {
   const value = await readDocument(file);
-  const catalog = Catalog.safeParse(value);
+  const catalog = Catalog.safeParse(value, PLAIN);
   if (catalog.success) {
     return Object.fromEntries(
       catalog.data.models.map(({ id, inputUsdPerMTok, outputUsdPerMTok }) => [
@@ -77,7 +78,7 @@ export async function readPrices(file: string): Promise<ModelInfos> {
       ]),
     );
   }
-  const parsed = ModelInfos.safeParse(value);
+  const parsed = ModelInfos.safeParse(value, PLAIN);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   throw new RoutingError(

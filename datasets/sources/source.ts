@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import { RoutingError } from '../errors.ts';
 import type { Format } from '../formats/sniff.ts';
+import { PLAIN } from '../plain-issues.ts';
 import type { ModelInfo, Outcome, PromptRow } from '../schema.ts';
 
 export interface SourceFile {
@@ -69,7 +70,7 @@ export interface Source {
 
 /** @throws `INVALID_ROW` that names file, row and field */
 export function checked<S extends z.ZodType>(schema: S, value: unknown, label: string, row: number): z.infer<S> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, PLAIN);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   throw new RoutingError(

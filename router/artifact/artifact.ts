@@ -9,6 +9,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import type { Encoder } from '../encoder/encoder.ts';
 import { encoderIdOf, openNgramEncoder } from '../encoder/ngram/ngram.ts';
 import { TransformerReference } from '../encoder/transformer/reference.ts';
@@ -114,7 +115,7 @@ export async function loadArtifact(dir: string = defaultArtifactDir(), options: 
       `${dir}: no router artifact there (manifest.json is missing); make one with: pointsman train`,
     );
   }
-  const parsed = Manifest.safeParse(parseJson(manifestPath));
+  const parsed = Manifest.safeParse(parseJson(manifestPath), PLAIN);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     throw new RoutingError('ARTIFACT_DAMAGED', `${manifestPath}: ${issue.path.join('.')}: ${issue.message}`);
@@ -145,7 +146,7 @@ export async function loadArtifact(dir: string = defaultArtifactDir(), options: 
       `${dir}: heads were fitted on encoder ${manifest.encoder.id} (${heads.dimension} dimensions), the file is ${encoder.id} (${encoder.dimension})`,
     );
   }
-  const policy = Policy.safeParse(parseJson(join(dir, 'policy.json')));
+  const policy = Policy.safeParse(parseJson(join(dir, 'policy.json')), PLAIN);
   if (!policy.success)
     throw new RoutingError('ARTIFACT_DAMAGED', `${dir}/policy.json: ${policy.error.issues[0]!.message}`);
   return { hash: manifest.hash, dir, manifest, encoder, heads, headsSession, predict, policy: policy.data };

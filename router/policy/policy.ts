@@ -1,6 +1,7 @@
 /** The knobs of a decision, and what an artifact knows of their effect. */
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import { Certificate } from './certificate.ts';
 import { Traffic } from './traffic.ts';
 
@@ -67,7 +68,7 @@ export function withOverrides(base: Policy, overrides: Partial<Knobs> | undefine
   }
   const cleared = given.length > 0 || set.tolerance !== undefined ? { dial: null, target: null, budget: null } : {};
   const { certificate, traffic, ...knobs } = base;
-  const parsed = Knobs.safeParse({ ...knobs, ...cleared, ...set });
+  const parsed = Knobs.safeParse({ ...knobs, ...cleared, ...set }, PLAIN);
   if (parsed.success) return { ...parsed.data, certificate, traffic };
   const issue = parsed.error.issues[0]!;
   throw new RoutingError('INVALID_CONFIG', `${['policy', ...issue.path].join('.')}: ${issue.message}`);

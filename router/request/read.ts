@@ -1,6 +1,7 @@
 /** Any of the three shapes of request → what the router looks at: the text that matters, and facts. */
 import type { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import { ChatRequest, isChat, readChat } from './chat.ts';
 import type { Conversation, Shape } from './conversation.ts';
 import { type RequestFacts, readFacts } from './facts.ts';
@@ -56,7 +57,7 @@ function checked<S extends z.ZodType>(
   quick = true,
 ): z.infer<S> {
   if (quick && isRight(request)) return request as z.infer<S>;
-  const parsed = schema.safeParse(request);
+  const parsed = schema.safeParse(request, PLAIN);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   throw new RoutingError('INVALID_REQUEST', `${issue.path.join('.') || 'request'}: ${issue.message}`);

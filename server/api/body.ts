@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import { endOfString } from '../forward/edit-json.ts';
 import { FieldError } from './errors.ts';
 
@@ -95,9 +96,13 @@ function faultOfSpelling(name: string): string | null {
 /** @throws FieldError naming the first field that does not fit */
 export function readBody<T>(schema: z.ZodType<T>, body: unknown): { text: string; value: T } {
   const { text, json } = (body ?? { text: '', json: undefined }) as JsonBody;
-  const parsed = schema.safeParse(json);
+  const parsed = schema.safeParse(json, PLAIN);
   if (parsed.success) return { text, value: parsed.data };
   const issue = parsed.error.issues[0]!;
   const path = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path;
-  throw new FieldError(path.join('.') || 'body', json === undefined ? 'missing; send a JSON object' : issue.message);
+  throw new FieldError(path.join('.') || 'body', json === undefined ? 'missing; send a JSON object' : messageOf(issue));
 }
+
+/** The path names the field already. */
+const messageOf = (issue: z.core.$ZodIssue): string =>
+  issue.code === 'unrecognized_keys' ? 'no such field' : issue.message;

@@ -6,6 +6,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import { Knobs } from '../../router/policy/policy.ts';
 import type { RouteOptions } from '../../router/router.ts';
 import { type Caller, isAmong } from '../callers.ts';
@@ -92,7 +93,7 @@ export function withoutOwn(
 }
 
 function parse(value: unknown, place: string): Routing {
-  const parsed = Routing.safeParse(value);
+  const parsed = Routing.safeParse(value, PLAIN);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   const path = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path;
@@ -121,7 +122,7 @@ function openRouterModels({ plugins, models }: Readonly<Record<string, unknown>>
 }
 
 function names(value: unknown, place: string): string[] {
-  const parsed = Routing.shape.models.unwrap().safeParse(value);
+  const parsed = Routing.shape.models.unwrap().safeParse(value, PLAIN);
   if (!parsed.success) throw new FieldError(place, 'must be a list of model ids');
   return parsed.data;
 }
@@ -175,7 +176,7 @@ const HEADERS: ReadonlySet<string> = new Set([
 ]);
 
 function knobOf(header: string, knob: keyof Routing, value: unknown): unknown {
-  const parsed = Routing.safeParse({ [knob]: value });
+  const parsed = Routing.safeParse({ [knob]: value }, PLAIN);
   if (parsed.success) return parsed.data[knob];
   throw new FieldError(header, parsed.error.issues[0]!.message);
 }

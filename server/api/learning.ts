@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import { demand } from '../callers.ts';
 import { JobOptions, type Learning } from '../learning/jobs/learning.ts';
 import type { Job } from '../learning/jobs/rows.ts';
@@ -22,7 +23,7 @@ export function learningRoutes(app: FastifyInstance, learning: Learning): void {
         .send({ ...shown(job), isNew });
     });
     scope.get('/v1/learning/jobs', async ({ query }) => {
-      const { success, data } = List.safeParse(query);
+      const { success, data } = List.safeParse(query, PLAIN);
       if (!success) throw new RoutingError('INVALID_REQUEST', 'limit: must be a whole number from 1 to 500');
       return { jobs: (await learning.jobs(data.limit)).map(shown) };
     });

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import { demand } from '../callers.ts';
 import type { SqlStore, Store } from '../db/store.ts';
 import type { Gateway } from '../gateway.ts';
@@ -35,7 +36,7 @@ export function logOwnerRoutes(app: FastifyInstance, gateway: Gateway): void {
   });
   app.get('/v1/export/decisions', async ({ caller, query }, reply) => {
     demand(caller, 'export', 'export:embeddings');
-    const { success, data, error } = ExportQuery.safeParse(query);
+    const { success, data, error } = ExportQuery.safeParse(query, PLAIN);
     if (!success) {
       const issue = error.issues[0]!;
       const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;

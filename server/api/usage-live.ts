@@ -1,6 +1,7 @@
 /** `/v1/usage/curve`, `/observe` and `/health`: what is reckoned from the newest rows rather than read off roll-ups. */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import { type Caller, demand } from '../callers.ts';
 import type { Gateway } from '../gateway.ts';
 import { teamWithin } from '../governance/access/roles.ts';
@@ -68,7 +69,7 @@ function teamSeen(caller: Caller, asked: string | undefined): string | null {
 }
 
 function read<T>(schema: z.ZodType<T>, query: unknown): T {
-  const { success, data, error } = schema.safeParse(query);
+  const { success, data, error } = schema.safeParse(query, PLAIN);
   if (success) return data;
   const issue = error.issues[0]!;
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;

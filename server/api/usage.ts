@@ -1,6 +1,7 @@
 /** `GET /v1/usage/…`: what was used, what it cost and saved, and how good it was, for dashboards (usage/contract.ts). */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import type { Gateway } from '../gateway.ts';
 import { DIMENSIONS, UsageQuery, type UsageSummary } from '../usage/contract.ts';
 import { decisionPage } from '../usage/decision-page.ts';
@@ -77,7 +78,7 @@ export function usageRoutes(app: FastifyInstance, gateway: Gateway): void {
 
 /** @throws `INVALID_REQUEST` naming the parameter */
 function read<T>(schema: z.ZodType<T> & { readonly shape: object }, query: unknown): T {
-  const { success, data, error } = schema.safeParse(query);
+  const { success, data, error } = schema.safeParse(query, PLAIN);
   if (success) return data;
   const issue = error.issues[0]!;
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;

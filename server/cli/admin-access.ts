@@ -107,9 +107,14 @@ function keyFor(file: string | undefined): string | undefined {
   try {
     return readFileSync(file, 'utf8').trim();
   } catch (cause) {
-    throw new RoutingError('MISSING_FILE', `${file}: cannot be read (${(cause as NodeJS.ErrnoException).code})`, {
-      cause,
-    });
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new RoutingError(
+      'MISSING_FILE',
+      `${file}: ${code === 'ENOENT' ? 'no such file' : `cannot be read (${code})`}`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -131,8 +136,17 @@ function overHttp(url: string, key: string | undefined): AdminAccess {
         redirect: 'error',
         signal: AbortSignal.timeout(TIMEOUT_MS),
       }).catch((cause) => {
-        throw new RoutingError('DATABASE_UNAVAILABLE', `the gateway at ${url} does not answer`, { cause });
+        throw new RoutingError('EGRESS_FAILED', `the gateway at ${url} does not answer: does it run there?`, {
+          cause,
+        });
       });
+      if (reply.status === 401 && key === undefined) {
+        throw new RoutingError(
+          'UNAUTHORIZED',
+          `the gateway at ${url} asks for a key: put one of an admin or a manager into a file and name it with --key-file, ` +
+            'or into POINTSMAN_ADMIN_KEY',
+        );
+      }
       return answerOf<T>(await reply.text(), reply.status, `the gateway at ${url}`);
     },
     close: async () => {},

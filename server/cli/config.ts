@@ -1,7 +1,6 @@
 /** `pointsman config`: `check` a configuration, print an `example` of one, or its `schema` for editors. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { providerOf } from '../../datasets/catalog/candidate.ts';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { RoutingError } from '../../datasets/index.ts';
 import {
@@ -13,10 +12,11 @@ import {
   withoutKeys,
 } from '../config/index.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
-import { modelsOf } from '../models.ts';
+import { modelsOf, routable, usableModels } from '../models.ts';
 import { nearest } from '../nearest.ts';
 import { type ProviderSetup, providersFrom } from '../providers/index.ts';
 import { judgeTrouble } from '../verify/judge.ts';
+import { counted } from './numbers.ts';
 
 const EXAMPLES = new URL('../examples/', import.meta.url);
 const SCHEMA_LINE = /^# yaml-language-server: .*\n/;
@@ -100,12 +100,7 @@ async function explain(sources: ConfigSources): Promise<string> {
 
 async function sectionsOf(config: GatewayConfig, { on, off }: ProviderSetup): Promise<string[]> {
   const catalog = await readCatalog(config.catalog);
-  const { models } = catalog;
-  const canCall = (id: string) =>
-    Object.hasOwn(config.models, id)
-      ? config.models[id]!.some(({ provider }) => on.has(provider))
-      : on.has(providerOf(id));
-  const candidates = models.filter(({ id, kind }) => kind !== 'embedding' && canCall(id));
+  const candidates = routable(usableModels(catalog, on, config.models), config);
   const trouble = judgeTrouble(config, modelsOf(config, catalog, on));
   if (trouble !== null) throw new RoutingError('INVALID_CONFIG', trouble);
   const isNamed = (name: string) => Object.hasOwn(config.providers, name);
@@ -113,7 +108,7 @@ async function sectionsOf(config: GatewayConfig, { on, off }: ProviderSetup): Pr
   return [
     `listens on ${config.host}:${config.port}`,
     `database: ${config.databaseUrl === undefined ? `embedded, in ${config.dataDir}` : 'PostgreSQL'}`,
-    `candidates for auto: ${candidates.length} models of the catalog`,
+    `candidates for auto: ${counted(candidates.length, 'model')} of the catalog`,
     ...section(
       'providers on',
       [...on.values()].map(({ name, address }) => `${name}  ${address}`),

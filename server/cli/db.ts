@@ -57,6 +57,10 @@ function dataDirOf({ config: file, dataDir }: Options): string {
 async function move({ to, toEnv, ...options }: Options & { readonly to?: string; readonly toEnv?: string }) {
   const url = to ?? (toEnv === undefined ? undefined : variable(process.env, toEnv));
   if (url === undefined) throw new RoutingError('INVALID_CONFIG', 'say where to: --to URL, or --to-env NAME');
+  if (!/^postgres(ql)?:\/\/./.test(url)) {
+    const named = to === undefined ? toEnv : '--to';
+    throw new RoutingError('INVALID_CONFIG', `${named}: must be like postgres://user:password@host:5432/name`);
+  }
   const dataDir = dataDirOf(options);
   if (!existsSync(join(dataDir, 'db'))) {
     throw new RoutingError('MISSING_FILE', `${resolve(dataDir)}: no database there; name its folder with --data-dir`);

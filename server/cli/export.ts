@@ -6,6 +6,7 @@ import { RoutingError } from '../../datasets/errors.ts';
 import { readConfig } from '../config/index.ts';
 import { openStore } from '../db/store.ts';
 import { writeFolder } from '../log-folder/write.ts';
+import { counted } from './numbers.ts';
 import { progressLine } from './progress.ts';
 
 interface Options {
@@ -67,15 +68,20 @@ async function run({ out, from, to, team, embeddings = false, json, ...rest }: O
   const { say, clear } = json === true ? { say: () => {}, clear: () => {} } : progressLine();
   const store = await openStore(config);
   try {
-    const onDay = (day: string, n: number) => say(`${day}: ${n} decisions`);
+    const onDay = (day: string, n: number) => say(`${day}: ${counted(n, 'decision')}`);
     const done = await writeFolder(store, { out, from, to, team, embeddings, onDay });
     clear();
     const { days, resumed, rows } = done;
-    const went = resumed === 0 ? '' : `, ${resumed} of them were there`;
+    const went = resumed === 0 ? '' : `, ${resumed} of them ${resumed === 1 ? 'was' : 'were'} there`;
     console.log(
       json
         ? JSON.stringify(done, null, 2)
-        : `\n  ${out}: ${days} days${went}; ${rows.decisions} decisions, ${rows.attempts} calls, ${rows.feedback} verdicts, ${rows.outcomes} outcomes\n`,
+        : `\n  ${out}: ${counted(days, 'day')}${went}; ${[
+            counted(rows.decisions, 'decision'),
+            counted(rows.attempts, 'call'),
+            counted(rows.feedback, 'verdict'),
+            counted(rows.outcomes, 'outcome'),
+          ].join(', ')}\n`,
     );
   } finally {
     await store.close();

@@ -96,6 +96,12 @@ export function keysCommand(): Command {
 async function create(name: string, options: CreateOptions): Promise<void> {
   const { team, project, role, scopes, models, tags, expires, minQuality, maxCostUsd, dial, out, json } = options;
   refuseTaken(out);
+  if (models?.length === 0) {
+    throw new RoutingError(
+      'INVALID_REQUEST',
+      '--models: names none, so the key could call nothing; leave it out for all',
+    );
+  }
   const routing = given({ minQuality, maxCostUsd, dial });
   await withAccess(options, async (access) => {
     const body = {
@@ -112,7 +118,9 @@ async function listThem(options: AdminOptions & { readonly team?: string; readon
   const found = await withAccess(options, (access) => allKeys(access, team));
   const keys = found.filter(({ state }) => all || state === 'active');
   if (json) console.log(JSON.stringify(keys, null, 2));
-  else if (found.length === 0) console.log('There is no key yet: pointsman keys create NAME --role admin');
+  else if (found.length === 0 && team !== undefined) {
+    console.log(`${plain(team)} has no key: pointsman keys create NAME --team ${quoted(plain(team))}`);
+  } else if (found.length === 0) console.log('There is no key yet: pointsman keys create NAME --role admin');
   else if (keys.length === 0) console.log('None works any more: --all shows them.');
   else {
     console.log(

@@ -37,10 +37,10 @@ where it stopped; a change of the code or the data measures anew.
 A method of your own: one file in router/estimators/, one line in its index.ts.
 
 Examples
-  npm run leaderboard -- --data ../shared/data/outcomes/*/ --out reports/board
-  npm run leaderboard -- --data A B --only in-domain --method item-response knn
-  npm run leaderboard -- --data A B C --source A   rank on A only
-  npm run leaderboard -- --data A --quick`;
+  pointsman leaderboard --data DIR/*/ --out reports/board
+  pointsman leaderboard --data A B --only in-domain --method item-response knn
+  pointsman leaderboard --data A B C --source A   rank on A only
+  pointsman leaderboard --data A --quick`;
 
 /** The plainest rival beside ours. */
 const QUICK: readonly ZooName[] = [OURS, 'knn'];

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The program `pointsman`: finds the command and loads only that one, so that `--help` is quick. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { type ErrorCode, RoutingError } from '../../datasets/errors.ts';
 import { version } from '../version.ts';
 
@@ -165,6 +165,7 @@ async function buildProgram(argv: readonly string[]): Promise<Command> {
     .helpCommand('help [command]', 'print the help of a command')
     .option('--debug', 'print the stack of an error, too')
     .showSuggestionAfterError()
+    .showHelpAfterError('pointsman --help lists the commands.')
     .addHelpText('after', USES);
   const words = argv.filter((word) => !word.startsWith('-'));
   const wanted = words[0] === 'help' ? words[1] : words[0];
@@ -173,9 +174,28 @@ async function buildProgram(argv: readonly string[]): Promise<Command> {
     else program.addCommand(new Command(name).summary(summary));
   }
   for (const command of [program, ...descendants(program)]) {
-    command.exitOverride().configureOutput({ outputError: (text, write) => write(text) });
+    command
+      .exitOverride()
+      .configureOutput({ outputError: (text, write) => write(inOneSentence(text)) })
+      .configureHelp({ optionDescription: describe })
+      .helpOption('-h, --help', 'print this help');
+    if (command.commands.length > 0) command.helpCommand('help [command]', 'print the help of a command');
   }
   return program;
+}
+
+/** Commander ends its sentence before ours says what to give. */
+const inOneSentence = (text: string): string =>
+  text
+    .replace("error: command-argument value '", "error: argument '")
+    .replace(/ is invalid( for argument '[^']*')?\. (?=[a-z])/, (_, which = '') => ` is invalid${which}: `);
+
+/** A list that begins empty has no default worth telling. */
+function describe(this: Help, option: Option): string {
+  return Help.prototype.optionDescription
+    .call(this, option)
+    .replace(/(, )?default: \[\]/, '')
+    .replace(/ \(\)$/, '');
 }
 
 const descendants = (command: Command): Command[] =>

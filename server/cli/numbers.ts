@@ -1,4 +1,4 @@
-/** Numbers of the command line: what is no such number is refused with what is wanted. */
+/** Numbers of the command line: read, or refused with what is wanted, and said with what they count. */
 import { InvalidArgumentError } from 'commander';
 
 /** Any number; an empty one is a variable that is not set. */
@@ -34,3 +34,6 @@ export const wholeNumber =
     }
     return value;
   };
+
+/** `1 day`, `2 days`. @param noun in the singular, and regular */
+export const counted = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;

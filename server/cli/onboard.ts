@@ -16,6 +16,7 @@ import {
   refuseForTraining,
   scoredModel,
 } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import { resolveDataset } from '../../datasets/sources/index.ts';
 import {
   type Artifact,
@@ -189,7 +190,7 @@ function candidateOf(
     outputUsdPerMTok: outputUsd ?? info?.outputUsdPerMTok ?? listed?.outputUsdPerMTok,
   };
   if (prices.inputUsdPerMTok === undefined || prices.outputUsdPerMTok === undefined) return undefined;
-  const parsed = Candidate.safeParse({ contextTokens: 128_000, ...listed, id: modelId, ...prices });
+  const parsed = Candidate.safeParse({ contextTokens: 128_000, ...listed, id: modelId, ...prices }, PLAIN);
   if (parsed.success) return parsed.data;
   throw new RoutingError('INVALID_CONFIG', `${modelId}: ${parsed.error.issues[0]!.message}`);
 }
@@ -258,7 +259,7 @@ function poolOf(
   { heads }: Artifact,
 ): Candidate[] {
   const local = Object.entries(dataset.models).flatMap(([id, info]) => {
-    const parsed = Candidate.safeParse({ id, contextTokens: 128_000, ...pricesOf(info) });
+    const parsed = Candidate.safeParse({ id, contextTokens: 128_000, ...pricesOf(info) }, PLAIN);
     return parsed.success && heads.modelIds.includes(id) ? [parsed.data] : [];
   });
   const others = local.some((c) => c.id !== candidate.id) ? local : catalog;

@@ -11,7 +11,8 @@ import { type ExampleResult, runExamples } from '../governance/policies/examples
 import { type Known, knownTo } from '../governance/policies/known.ts';
 import { suspectsIn } from '../governance/policies/suspects.ts';
 import { type AdminOptions, WHERE_HELP, withAdmin } from './admin-access.ts';
-import { positive } from './numbers.ts';
+import { tableOf as columnsOf } from './admin-text.ts';
+import { counted, positive } from './numbers.ts';
 import { type PolicyAccess, type ToldVersion, withPolicies } from './policy-access.ts';
 
 interface Options extends AdminOptions {
@@ -128,8 +129,6 @@ function tableOf(file: string, { rules }: PolicyDocument, results: readonly Exam
   return [...lines, said];
 }
 
-const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
-
 const warned = (warnings: readonly string[]): string[] => warnings.map((text) => `warning: ${text}`);
 
 async function check(file: string, options: Options): Promise<void> {
@@ -143,7 +142,14 @@ const list = (options: Options): Promise<void> =>
   withPolicies(options, async (access) => {
     const { inForce, versions } = await access.list();
     if (options.json === true) console.log(JSON.stringify({ inForce, versions }, null, 2));
-    else console.log([standing(inForce), ...versions.map((one) => lineOf(one, inForce.version))].join('\n'));
+    else if (versions.length === 0) console.log(standing(inForce));
+    else
+      console.log(
+        `${standing(inForce)}\n\n${columnsOf(
+          HEADS,
+          versions.map((one) => cellsOf(one, inForce.version)),
+        )}`,
+      );
   });
 
 function standing({ source, version, path }: Awaited<ReturnType<PolicyAccess['list']>>['inForce']): string {
@@ -154,13 +160,19 @@ function standing({ source, version, path }: Awaited<ReturnType<PolicyAccess['li
 const day = (at: Date | string | null): string =>
   at === null ? '' : new Date(at).toISOString().slice(0, 16).replace('T', ' ');
 
-function lineOf({ version, createdAt, createdBy, comment, activatedAt }: ToldVersion, inForce: number | null): string {
-  const active = activatedAt === null ? '' : `activated ${day(activatedAt)}`;
-  const mark = version === inForce ? '*' : ' ';
-  // A comment is somebody's text: what would move the cursor is left out.
-  const said = comment.replace(/\p{Cc}+/gu, ' ');
-  return `${mark} ${String(version).padStart(5)}  ${day(createdAt)}  ${createdBy.padEnd(20)}  ${active.padEnd(26)}  ${said}`.trimEnd();
-}
+const HEADS = ['', 'VERSION', 'MADE (UTC)', 'BY', 'ACTIVATED', 'COMMENT'];
+
+const cellsOf = (
+  { version, createdAt, createdBy, comment, activatedAt }: ToldVersion,
+  inForce: number | null,
+): string[] => [
+  version === inForce ? '*' : ' ',
+  String(version),
+  day(createdAt),
+  createdBy,
+  activatedAt === null ? '-' : day(activatedAt),
+  comment,
+];
 
 const show = (version: number | undefined, options: Options): Promise<void> =>
   withPolicies(options, async (access) => {

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import { REASONS } from '../../router/decision.ts';
 import type { Router } from '../../router/router.ts';
 import { Routing, routeOptionsOf } from '../api/knobs.ts';
@@ -65,7 +66,7 @@ async function readStdin(): Promise<string> {
 
 /** @throws `INVALID_CONFIG` naming the knob that is out of range */
 function readRouting(knobs: { readonly [K in keyof Routing]: unknown }): Routing {
-  const parsed = Routing.safeParse(Object.fromEntries(Object.entries(knobs).filter(([, v]) => v !== undefined)));
+  const parsed = Routing.safeParse(Object.fromEntries(Object.entries(knobs).filter(([, v]) => v !== undefined)), PLAIN);
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
   const option = { target: 'keep', minQuality: 'min-quality', maxCostUsd: 'max-cost' }[String(path[0])] ?? path[0];

@@ -27,10 +27,10 @@ For each target: what was found, its 95 % interval over runs, what was wanted.
 An interval over runs knows the luck of logs and splits, not that of the source.
 
 Examples
-  npm run simulate -- --data ../shared/data/outcomes
-  npm run simulate -- --data DIR --only change missing     a minute
-  npm run simulate -- --data DIR --seeds 1 --runs 20       a first look
-  npm run simulate -- --data DIR --source zeroeval --json found.json`;
+  pointsman simulate --data DIR
+  pointsman simulate --data DIR --only change missing     a minute
+  pointsman simulate --data DIR --seeds 1 --runs 20       a first look
+  pointsman simulate --data DIR --source zeroeval --json found.json`;
 
 /** The largest source with many models and known lengths of answers, and another one of other tasks and models. */
 const SOURCES = ['mmlu-pro', 'zeroeval'];

@@ -1,6 +1,7 @@
 /** `pointsman start`: runs the gateway until it is told to stop. */
 import { Command, InvalidArgumentError } from 'commander';
 import { type RunningGateway, startGateway } from '../main.ts';
+import { counted } from './numbers.ts';
 import { onStop } from './signals.ts';
 
 export function startCommand(): Command {
@@ -14,7 +15,7 @@ export function startCommand(): Command {
     .option('--catalog <file>', 'candidate models, JSON or YAML (default: the shipped catalog)')
     .option('--artifact <dir>', 'router artifact (default: the promoted one, else the shipped one)')
     .option('--baseline <model>', 'model that savings are counted against (default: the dearest candidate)')
-    .option('--log-level <level>', 'fatal, error, warn, info, debug or silent (default: info)')
+    .option('--log-level <level>', 'fatal, error, warn, info, debug, trace or silent (default: info)')
     .addHelpText(
       'after',
       `
@@ -61,6 +62,7 @@ function stopOnSignals(running: RunningGateway): void {
   process.on('unhandledRejection', (error) => console.error('unexpected:', error));
 }
 
+const KEY_IS = '# a client key: pointsman keys create NAME, or one of keys in pointsman.yaml';
 const OPEN = 'NOBODY IS ASKED FOR ONE: whoever reaches this address may do everything';
 
 function greeting({ url, gateway, providers, store, routerProblem, adminKeyFile }: RunningGateway): string {
@@ -71,15 +73,18 @@ function greeting({ url, gateway, providers, store, routerProblem, adminKeyFile 
     .map((name) => providers.off.get(name)?.replace('set ', ''))
     .filter(Boolean);
   const database = store.kind === 'embedded' ? `embedded, in ${config.dataDir}` : 'PostgreSQL';
-  // Whoever set up keys has to send one.
-  const key = gateway.areAsked ? 'YOUR_KEY' : 'unused';
-  const header = gateway.areAsked ? ` -H 'authorization: Bearer YOUR_KEY'` : '';
+  // Whoever set up keys has to send one: the lines are to be pasted as they are, so they take it from the environment.
+  const { areAsked } = gateway;
+  const header = areAsked ? ' -H "authorization: Bearer $POINTSMAN_KEY"' : '';
+  const [inJs, inPython, inShell] = areAsked
+    ? ['process.env.POINTSMAN_KEY', 'os.environ["POINTSMAN_KEY"]', '$POINTSMAN_KEY']
+    : [`'unused'`, '"unused"', 'unused'];
   const lines = [
     '',
     `  Pointsman listens on ${url}`,
     '',
     `  providers   ${on.length > 0 ? on.join(', ') : 'none: no key found, so a sandbox answers'}`,
-    `  candidates  ${router.candidates.length} models for "auto"`,
+    `  candidates  ${counted(router.candidates.length, 'model')} for "auto"`,
     `  baseline    ${baseline.id}, what savings are counted against`,
     `  router      ${router.artifactHash.slice(0, 12)}${routerProblem === null ? '' : `, the base: ${routerProblem}`}`,
     `  database    ${database}`,
@@ -89,19 +94,22 @@ function greeting({ url, gateway, providers, store, routerProblem, adminKeyFile 
     '',
     '  Try it:',
     '',
+    ...(areAsked
+      ? [`  export POINTSMAN_KEY=${adminKeyFile === null ? '…' : `"$(cat ${adminKeyFile})"`}    ${KEY_IS}`]
+      : []),
     `  curl ${url}/v1/chat/completions -i -H 'content-type: application/json'${header} \\`,
     `    -d '{"model": "auto", "messages": [{"role": "user", "content": "What is 12 x 12?"}]}'`,
     '',
     '  // JavaScript',
-    `  const client = new OpenAI({ baseURL: '${url}/v1', apiKey: '${key}' });`,
+    `  const client = new OpenAI({ baseURL: '${url}/v1', apiKey: ${inJs} });`,
     `  await client.chat.completions.create({ model: 'auto', messages });`,
     '',
     '  # Python',
-    `  client = OpenAI(base_url="${url}/v1", api_key="${key}")`,
+    `  client = OpenAI(base_url="${url}/v1", api_key=${inPython})`,
     '  client.chat.completions.create(model="auto", messages=messages)',
     '',
     '  # Agents that speak Anthropic’s protocol',
-    `  ANTHROPIC_BASE_URL=${url} ANTHROPIC_AUTH_TOKEN=${key} ANTHROPIC_MODEL=auto claude`,
+    `  ANTHROPIC_BASE_URL=${url} ANTHROPIC_AUTH_TOKEN=${inShell} ANTHROPIC_MODEL=auto claude`,
     '',
   ];
   if (!gateway.areAsked)

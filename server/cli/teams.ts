@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import type { TeamView } from '../governance/access/records.ts';
 import { type AdminOptions, WHERE_HELP, withAccess, withAdmin } from './admin-access.ts';
-import { given, list, momentOf, plain, tableOf } from './admin-text.ts';
+import { given, list, momentOf, plain, quoted, tableOf } from './admin-text.ts';
 
 const HELP = `
 A team is whose requests are counted, limited and kept together: its keys see its
@@ -58,7 +58,7 @@ async function change(method: 'POST' | 'PATCH', name: string, options: Changes, 
   const team = await withAccess(options, (access) => access.call<TeamView>(method, path, body));
   if (json) console.log(JSON.stringify(team, null, 2));
   else if (method === 'POST')
-    console.log(`Team ${plain(team.name)} is made: pointsman keys create NAME --team ${plain(team.name)}`);
+    console.log(`Team ${plain(team.name)} is made: pointsman keys create NAME --team ${quoted(plain(team.name))}`);
   else
     console.log(
       `Team ${plain(team.name)}: ${team.archivedAt === null ? 'changed' : 'archived, its keys work no longer'}`,

@@ -60,17 +60,20 @@ export function trainCommand(): Command {
     .addHelpText(
       'after',
       `
-Without --encoder one is learned from the texts, with word vectors beside it. With --encoder, any sentence-embedding model with an ONNX file
-does (sentence-transformers layout), pooled as its config says; it stays where it lies, and the artifact
-knows it by the hashes of its files. Models of the hub are kept below the data directory (.pointsman/encoders).
+Without --encoder one is learned from the texts, with word vectors beside it. With
+--encoder, any sentence-embedding model with an ONNX file does (sentence-transformers
+layout), pooled as its config says; it stays where it lies, and the artifact knows it by
+the hashes of its files. Models of the hub are kept below the data directory
+(.pointsman/encoders).
 
-Every group of prompts belongs once and for all to train (72 %), certificate (8 %), calibration (10 %) or
-report (10 %), by a hash of its groupId: report groups are never looked at here.
+Every group of prompts belongs once and for all to train (72 %), certificate (8 %),
+calibration (10 %) or report (10 %), by a hash of its groupId: report groups are never
+looked at here.
 
-Examples:
-  npm run train -- --data DIR/mmlu-pro DIR/zeroeval --out my-router
-  npm run train -- --data DIR/zeroeval --encoder transformer:models/minilm --out my-router
-  npm run eval -- --data DIR/zeroeval --router my-router my-router+fit`,
+Examples
+  pointsman train --data DIR/mmlu-pro DIR/zeroeval --out my-router
+  pointsman train --data DIR/zeroeval --encoder transformer:models/minilm --out my-router
+  pointsman eval --data DIR/zeroeval --router my-router my-router+fit`,
     )
     .action(async (options: Options) => {
       const spinner = ora({ stream: process.stderr });
@@ -123,7 +126,7 @@ Examples:
               m.models.filter((id) => used.has(id)),
               listed,
             ),
-            `next              npm run eval -- --data DIR --router ${options.out}`,
+            `next              pointsman eval --data DIR --router ${options.out}`,
             '',
           ].join('\n'),
         );

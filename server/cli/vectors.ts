@@ -25,15 +25,17 @@ export function vectorsCommand(): Command {
     .addHelpText(
       'after',
       `
-Texts like the prompts to be routed serve best: questions, answers, manuals, code. Some ten million words are a
-good start and take half a minute. Their licence must allow passing on what was learned from them.
+Texts like the prompts to be routed serve best: questions, answers, manuals, code. Some
+ten million words are a good start and take half a minute. Their licence must allow
+passing on what was learned from them.
 
-Of questions that are kept for a test not even the words should be known: name their folders with --without.
+Of questions that are kept for a test not even the words should be known: name their
+folders with --without.
 
-Examples:
-  npm run train:vectors -- --text answers.jsonl.gz --out vectors.bin
-  npm run train:vectors -- --text answers.jsonl.gz --without DIR/mmlu-pro --out vectors.bin
-  npm run train -- --data DIR --vectors vectors.bin --out my-router`,
+Examples
+  pointsman vectors --text answers.jsonl.gz --out vectors.bin
+  pointsman vectors --text answers.jsonl.gz --without DIR/mmlu-pro --out vectors.bin
+  pointsman train --data DIR --vectors vectors.bin --out my-router`,
     )
     .action(
       async (options: {

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import { nearest } from '../nearest.ts';
 import { contradictions } from './contradictions.ts';
 import { type Environment, expand, FROM_ENVIRONMENT, optionsFrom } from './environment.ts';
@@ -61,7 +62,7 @@ export function parseConfig(
   const fromFile = optionsOf(yaml.value, path, env, unset);
   const fromEnv = optionsFrom(env);
   const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
-  const parsed = GatewayConfig.safeParse({ ...fromFile, ...fromEnv, ...given });
+  const parsed = GatewayConfig.safeParse({ ...fromFile, ...fromEnv, ...given }, PLAIN);
   const problems = [...unset, ...(parsed.success ? [] : problemsOf(parsed.error, unset))];
   if (problems.length === 0 && parsed.success) problems.push(...contradictions(parsed.data));
   if (!parsed.success || problems.length > 0) {
@@ -100,9 +101,7 @@ function problemsOf(error: z.ZodError, unset: readonly Problem[]): Problem[] {
 function reasonOf(issue: z.core.$ZodIssue): string {
   // A name that does not fit its rule: the rule says more than zod's "invalid key".
   if (issue.code === 'invalid_key') return issue.issues[0]?.message ?? issue.message;
-  const isText = issue.code === 'invalid_type' && issue.expected === 'string';
-  // A key of digits alone is a number to YAML.
-  return isText && /received (number|boolean)/.test(issue.message) ? 'must be a text; put it in quotes' : issue.message;
+  return issue.message;
 }
 
 function unknownOption(path: OptionPath, key: string): Problem {

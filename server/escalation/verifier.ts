@@ -1,6 +1,7 @@
 /** The user's own judge of answers: one POST through the egress guard. Without its word an answer counts as not checked. */
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import type { Egress } from '../egress/index.ts';
 import type { Fault } from './answer-shape.ts';
 
@@ -24,7 +25,7 @@ export async function askVerifier(
   question: Question,
   { egress, signal }: { readonly egress: Pick<Egress, 'postJson'>; readonly signal: AbortSignal },
 ): Promise<Fault | null> {
-  const verdict = Verdict.safeParse(await egress.postJson(url, question, { signal }));
+  const verdict = Verdict.safeParse(await egress.postJson(url, question, { signal }), PLAIN);
   if (!verdict.success) {
     const [issue] = verdict.error.issues;
     throw new RoutingError(

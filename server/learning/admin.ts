@@ -1,6 +1,7 @@
 /** Retraining as an operation of a running gateway, with options as they come over HTTP. */
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import { usageLines } from '../report/read.ts';
 import { UsageRequest } from '../report/rows.ts';
 import { trustArtifact } from './artifacts.ts';
@@ -82,7 +83,7 @@ export const learningAdmin = (context: LearningContext): LearningAdmin & LogAdmi
 });
 
 function parsed<T>(schema: z.ZodType<T>, options: unknown): T {
-  const { success, data, error } = schema.safeParse(options ?? {});
+  const { success, data, error } = schema.safeParse(options ?? {}, PLAIN);
   if (success) return data;
   const issue = error.issues[0]!;
   throw new RoutingError('INVALID_REQUEST', `${issue.path.join('.') || 'options'}: ${issue.message}`);

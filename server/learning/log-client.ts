@@ -1,6 +1,7 @@
 /** Asks a running gateway for its log: `POST /admin/log`, by the token in its lock file. */
 import { z } from 'zod';
 import { ERROR_CODES, RoutingError } from '../../datasets/errors.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import type { LockFile } from '../db/lock.ts';
 import type { RankedSample } from './log.ts';
 import { type InForce, LogLine, LogMeta, type LogSource } from './log-stream.ts';
@@ -242,7 +243,7 @@ export function lineValue(text: string, line: number, who: string): unknown {
 
 /** @throws `UPSTREAM_INVALID` naming line and field */
 export function parsed<S extends z.ZodType>(schema: S, value: unknown, line: number, who: string): z.infer<S> {
-  const { success, data, error } = schema.safeParse(value);
+  const { success, data, error } = schema.safeParse(value, PLAIN);
   if (success) return data;
   const issue = error.issues[0]!;
   throw invalid(who, `line ${line}: field ${issue.path.join('.') || '(row)'}: ${issue.message}`, error);

@@ -1,6 +1,7 @@
 /** A verifier of the user's own: one POST through the egress guard. What hangs, breaks or lies gives no verdict. */
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { PLAIN } from '../../datasets/plain-issues.ts';
 import type { Egress } from '../egress/index.ts';
 import type { Question } from '../escalation/verifier.ts';
 import { mustAllowVerifier } from '../governance/policies/place.ts';
@@ -29,7 +30,7 @@ export async function scoreFrom(
   }: { readonly egress: Pick<Egress, 'postJson'>; readonly signal: AbortSignal; readonly rules: Rules },
 ): Promise<number> {
   mustAllowVerifier(rules, question.verifier);
-  const verdict = Verdict.safeParse(await egress.postJson(url, question, { signal }));
+  const verdict = Verdict.safeParse(await egress.postJson(url, question, { signal }), PLAIN);
   if (verdict.success) return verdict.data;
   throw new RoutingError('EGRESS_FAILED', 'the verifier gave no verdict: {"score": 0…1} or {"ok": true} is wanted');
 }

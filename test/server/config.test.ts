@@ -71,7 +71,7 @@ describe('readConfig', () => {
       policy: { tolerance: 0.1 },
     });
     expect(problem(() => yaml(text, { N: 'seven' })).message).toContain(
-      ':1:1: maxAttempts: Invalid input: expected number',
+      ':1:1: maxAttempts: must be a number',
     );
   });
 

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { RoutingError } from '../../../datasets/index.ts';
+import { PLAIN } from '../../../datasets/plain-issues.ts';
 import { POOLINGS, type Pooling } from './pooling.ts';
 
 export interface TransformerModel {
@@ -167,7 +168,7 @@ function parse<T>(file: string, schema: z.ZodType<T>): T {
   } catch (cause) {
     throw new RoutingError('MALFORMED_JSON', `${file}: not JSON; download or save the model again`, { cause });
   }
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, PLAIN);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   throw new RoutingError('INVALID_CONFIG', `${[file, ...issue.path].join(': ')}: ${issue.message}`);

@@ -3,6 +3,7 @@ import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { csvRows } from '../../../datasets/formats/csv.ts';
 import { RoutingError } from '../../../datasets/index.ts';
+import { PLAIN } from '../../../datasets/plain-issues.ts';
 
 /** JSON as text where a CSV file holds it. */
 const jsonIn = (value: unknown): unknown => {
@@ -155,7 +156,7 @@ function accessOf(tables: unknown, from: string): LiteLlmAccess {
   }
   const all = <T>(schema: z.ZodType<T>, rows: readonly unknown[] | undefined, what: string): T[] =>
     (rows ?? []).map((row, i) => {
-      const parsed = schema.safeParse(row);
+      const parsed = schema.safeParse(row, PLAIN);
       if (parsed.success) return parsed.data;
       // Not the value: it may be a key.
       const { path } = parsed.error.issues[0]!;

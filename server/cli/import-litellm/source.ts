@@ -1,6 +1,7 @@
 /** LiteLLM's `config.yaml` as it is in the wild: read loosely, since its options are many and change often. */
 import { z } from 'zod';
 import { RoutingError } from '../../../datasets/index.ts';
+import { PLAIN } from '../../../datasets/plain-issues.ts';
 import { readYamlText } from '../../config/yaml-text.ts';
 
 const Section = z.record(z.string(), z.unknown());
@@ -36,7 +37,7 @@ export function readLiteLlm(text: string, path: string): LiteLlmConfig {
   const yaml = readYamlText(text);
   const said = yaml.faults.map(({ message, place }) => `${path}:${place.line}:${place.column}: ${message}`);
   if (said.length === 0) {
-    const parsed = LiteLlmConfig.safeParse(yaml.value);
+    const parsed = LiteLlmConfig.safeParse(yaml.value, PLAIN);
     if (parsed.success) {
       if (isEmpty(parsed.data))
         throw refused([`${path}: has none of LiteLLM’s sections (model_list, router_settings …)`]);

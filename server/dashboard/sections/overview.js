@@ -184,12 +184,13 @@ function Breakdown({ rows, by, measure }) {
 
 function Nothing() {
   const line = `curl ${location.origin}/v1/chat/completions \\
-  -H 'authorization: Bearer YOUR_KEY' -H 'content-type: application/json' \\
+  -H "authorization: Bearer $POINTSMAN_KEY" \\
+  -H 'content-type: application/json' \\
   -d '{"model": "auto",
        "messages": [{"role": "user", "content": "What is 12 x 12?"}]}'`;
   return html`<${Panel} title="No requests in this period">
     <div class="empty">
-      <p>Send one, and this page fills within a minute or two. Where no keys are set up, leave the <code>authorization</code> out.</p>
+      <p>Send one, and this page fills within a minute or two. <code>POINTSMAN_KEY</code> is a key of yours: make one under <a href="#/keys">Keys</a>, or with <code>pointsman keys create NAME</code>. Where nobody is asked for one, leave the line with <code>authorization</code> out.</p>
       <${Copyable} text=${line} block />
       <p class="muted">Clients of OpenAI and Anthropic need no change but their base URL: <code>${location.origin}/v1</code>.</p>
     </div>

@@ -66,10 +66,10 @@ const Judged = ({ rows, by }) => html`<${Table}
 />`;
 
 function NothingJudged() {
-  const line = `curl ${location.origin}/v1/feedback -H 'authorization: Bearer YOUR_KEY' \\
+  const line = `curl ${location.origin}/v1/feedback -H "authorization: Bearer $POINTSMAN_KEY" \\
   -H 'content-type: application/json' -d '{"decisionId": "…", "score": 1}'`;
   return html`<${Empty} title="Nobody has judged an answer in this period.">
-    <p>Tell the gateway how good answers were (the id is in the header <code>x-pointsman-decision-id</code>), or let a judge look at a random sample: <code>verify</code> in <code>pointsman.yaml</code>.</p>
+    <p>Tell the gateway how good answers were (the id is in the header <code>x-pointsman-decision-id</code>), with a key that may give feedback as <code>POINTSMAN_KEY</code>, or let a judge look at a random sample: <code>audit</code> in <code>pointsman.yaml</code>.</p>
     <${Copyable} text=${line} block />
   <//>`;
 }

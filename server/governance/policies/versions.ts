@@ -72,7 +72,7 @@ export async function findVersion(
   if (rows[0] !== undefined) return rows[0];
   throw new RoutingError(
     'NOT_FOUND',
-    `there is no version ${version} of the policy; GET /v1/admin/policies lists them`,
+    `there is no version ${version} of the policy; pointsman policy list (GET /v1/admin/policies) shows them`,
   );
 }
 

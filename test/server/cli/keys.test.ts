@@ -105,7 +105,7 @@ describe('from elsewhere, with a key', () => {
 
   test.each([
     ['an address that is none', ['--url', 'gateway'], 'INVALID_CONFIG'],
-    ['nobody there', ['--url', 'http://127.0.0.1:1'], 'DATABASE_UNAVAILABLE'],
+    ['nobody there', ['--url', 'http://127.0.0.1:1'], 'EGRESS_FAILED'],
     ['a key file that is not there', ['--url', 'http://127.0.0.1:1', '--key-file', '/nowhere'], 'MISSING_FILE'],
   ])('%s is told', async (_, args, code) => expect(await codeOf(typed(keysCommand(), 'list', ...args))).toBe(code));
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { counted } from '../../../server/cli/numbers.ts';
 import { folderOf } from '../../datasets/fixtures.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -19,6 +20,11 @@ function pointsman(...args: string[]) {
 const COMMANDS = [
   'start',
   'route',
+  'replay',
+  'simulate',
+  'export',
+  'keys',
+  'budgets',
   'doctor',
   'config',
   'import',
@@ -61,6 +67,15 @@ test.each(COMMANDS)('%s has a help of its own', (name) => {
   expect(stderr).toBe('');
   expect(status).toBe(0);
   expect(stdout).toContain(`Usage: pointsman ${name}`);
+  // In the same words as that of the program, on a screen of usual width, without what only a program can read.
+  expect(stdout).toMatch(/^ +-h, --help +print this help$/m);
+  expect(stdout).not.toMatch(/display help|default: \[\]|\(\)$|undefined/m);
+  expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([]);
+  expect(stdout).not.toMatch(/npm run|\.\.\/shared/);
+});
+
+test('says one day and two days', () => {
+  expect([0, 1, 2].map((n) => counted(n, 'day'))).toEqual(['0 days', '1 day', '2 days']);
 });
 
 test('takes a misspelt command or option for a mistake, and offers the nearest', () => {
@@ -73,6 +88,25 @@ test('takes a misspelt command or option for a mistake, and offers the nearest',
   expect(option.status).toBe(2);
   expect(option.stderr).toContain('Did you mean --json?');
   expect(pointsman('constructor').status).toBe(2);
+});
+
+test('says in one sentence what an option or an argument must be', () => {
+  expect(pointsman('audit', '--limit', 'x').stderr).toMatch(
+    /^error: option '--limit <n>' argument 'x' is invalid: give a whole number/,
+  );
+  expect(pointsman('policy', 'activate', 'x').stderr).toMatch(
+    /^error: argument 'x' is invalid for argument 'version': give a whole number/,
+  );
+  const key = pointsman('keys', 'create', 'x', '--models', '');
+  expect([key.status, key.stderr]).toEqual([
+    2,
+    'error INVALID_REQUEST: --models: names none, so the key could call nothing; leave it out for all\n',
+  ]);
+  const move = pointsman('db', 'move', '--to', 'there');
+  expect([move.status, move.stderr]).toEqual([
+    2,
+    'error INVALID_CONFIG: --to: must be like postgres://user:password@host:5432/name\n',
+  ]);
 });
 
 test('prints an error as code and message, and its stack only when asked', () => {

@@ -30,12 +30,12 @@ describe('a mistake in the file', () => {
   test.each([
     ['baseline: 12', '1:1: baseline: must be a text; put it in quotes'],
     ['port: 99999', '1:1: port: must be a whole number'],
-    [lines('', '# first', 'timeouts: {idleMs: 0}'), '3:12: timeouts.idleMs: Too small'],
+    [lines('', '# first', 'timeouts: {idleMs: 0}'), '3:12: timeouts.idleMs: must be more than 0'],
     [lines('keys:', '  - name: a', '    sha256: abc'), '3:5: keys.0.sha256: must be 64 hex digits'],
-    [lines('keys:', '  - 7'), '2:5: keys.0: Invalid input'],
+    [lines('keys:', '  - 7'), '2:5: keys.0: must be an object of names and values, not a number'],
     [lines('models:', '  gpt: [{provider: openai}]'), '2:3: models.gpt: must be provider/model'],
     // What is not there is told at what it should be in.
-    [lines('models:', '  openai/a:', '    - model: b'), '3:7: models.openai/a.0.provider: Invalid input'],
+    [lines('models:', '  openai/a:', '    - model: b'), '3:7: models.openai/a.0.provider: is missing; it must be a text'],
     [lines('policy:', '  target: {kep: 0.9}'), '2:12: policy.target.kep: no such option; did you mean keep?'],
     [
       lines('providers:', '  x:', '    keys:', '      - {nam: y}'),
@@ -53,7 +53,7 @@ describe('a mistake in the file', () => {
   test('does not hide the others: they come by line, up to ten, and then a count', () => {
     const text = lines('retry:', '  retries: -1', 'port: x', 'aliass: {}', 'baseline: ${UNSET}');
     expect(refusal(text, { POINTSMAN_LOG_LEVEL: 'loud' })).toEqual([
-      expect.stringMatching(/^POINTSMAN_LOG_LEVEL=loud: Invalid option/),
+      expect.stringMatching(/^POINTSMAN_LOG_LEVEL=loud: must be one of fatal, error, warn, info, debug, trace, silent/),
       expect.stringMatching(/^pointsman\.yaml:2:3: retry\.retries: /),
       expect.stringMatching(/^pointsman\.yaml:3:1: port: /),
       expect.stringMatching(/^pointsman\.yaml:4:1: aliass: no such option; did you mean aliases\?/),

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compilePolicy, type Subject } from '../../../../server/governance/policies/compile.ts';
 import { readPolicyText } from '../../../../server/governance/policies/document.ts';
+import { refused } from '../../../../server/governance/policies/place.ts';
 import type { Place, Rules } from '../../../../server/governance/policies/rules.ts';
 import { documents, places, subjects, verdictOf, word } from './reference.ts';
 
@@ -171,4 +172,21 @@ test('a rule more never allows more', () => {
     }),
     { numRuns: 500 },
   );
+});
+
+test('a refusal tells what is denied from what is not among what is allowed, and recommends nothing that may be denied, too', () => {
+  const told = (rule: string, place: Place) => {
+    const rules = policyOf(`  - {name: r, ${rule}}`).rulesFor(asked());
+    return refused(rules, place, rules.refusalOf(place)!).message;
+  };
+  const place = at('one/a', 'us-east-1');
+  const end = 'Name a model that is allowed (GET /v1/models lists them), or ask whoever keeps the policy.';
+  const start = 'one/a: rule r of the policy (version 7) keeps it from this request: ';
+  expect(told('models: {deny: [one/a]}', place)).toBe(`${start}it is a model that it denies. ${end}`);
+  expect(told('models: {allow: [two/*]}', place)).toBe(`${start}it is not among the models that it allows. ${end}`);
+  expect(told('providers: {deny: [one]}', place)).toBe(`${start}one is a provider that it denies. ${end}`);
+  expect(told('providers: {allow: [two]}', place)).toBe(
+    `${start}one is not among the providers that it allows. ${end}`,
+  );
+  expect(told('regions: {allow: [eu-*]}', place)).toBe(`${start}it computes in us-east-1. ${end}`);
 });
