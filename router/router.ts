@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Candidate } from '../datasets/catalog/candidate.ts';
 import { readCatalog } from '../datasets/catalog/catalog.ts';
 import { RoutingError } from '../datasets/index.ts';
+import { PLAIN } from '../datasets/plain-issues.ts';
 import { type Artifact, loadArtifact } from './artifact/artifact.ts';
 import { AVERAGE_MODEL, type Decision, type FilterReason, isTooLong, NoCandidate } from './decision.ts';
 import { tokensOf } from './heads/heads.ts';
@@ -353,7 +354,7 @@ const uniform = (c: Candidate): Candidate => {
 
 /** @throws `INVALID_CONFIG` naming the candidate and field at fault */
 function checked(candidates: readonly z.input<typeof Candidate>[]): readonly Candidate[] {
-  const parsed = z.array(Candidate).safeParse(candidates);
+  const parsed = z.array(Candidate).safeParse(candidates, PLAIN);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
     throw new RoutingError('INVALID_CONFIG', `${['candidates', ...issue.path].join('.')}: ${issue.message}`);

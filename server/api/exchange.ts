@@ -67,8 +67,7 @@ export async function exchangeFor(gateway: Gateway, incoming: Incoming, auto: Au
 /** Of an answer that was given before, and is given again: nothing was decided, and no provider is called. */
 export function keptRecord(gateway: Gateway, incoming: Incoming, { model, costUsd }: Kept): DecisionRecord {
   const session = sessionIdOf(incoming.wishes.routing.session, incoming.request.headers, incoming.json);
-  return {
-    ...common(gateway, incoming, session),
+  return recordOf(gateway, incoming, session, {
     ...undecided(gateway, model),
     routed: false,
     reason: 'cached',
@@ -76,19 +75,18 @@ export function keptRecord(gateway: Gateway, incoming: Incoming, { model, costUs
     // What it spared is no saving of routing: it is told, and counted, apart.
     facts: { ...factsOf(incoming.json, incoming.surface), cachedUsd: costUsd },
     cached: true,
-  };
+  });
 }
 
 /** Of a prompt that a guardrail let nobody see. */
 export function blockedRecord(gateway: Gateway, incoming: Incoming): DecisionRecord {
   const session = sessionIdOf(incoming.wishes.routing.session, incoming.request.headers, incoming.json);
-  return {
-    ...common(gateway, incoming, session),
+  return recordOf(gateway, incoming, session, {
     ...undecided(gateway, incoming.json.model),
     routed: false,
     reason: 'blocked',
     facts: factsOf(incoming.json, incoming.surface) ?? {},
-  };
+  });
 }
 
 async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, auto: Auto): Promise<Exchange> {
@@ -118,8 +116,7 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
   const chosen = final.ranked[0]!;
   const targets = gateway.targets(final, caller);
   return {
-    record: {
-      ...common(gateway, incoming, session),
+    record: recordOf(gateway, incoming, session, {
       routed: true,
       model: final.model,
       reason: final.reason,
@@ -149,7 +146,7 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
       arm: arm?.arm ?? null,
       armProbability: arm?.armProbability ?? null,
       ...auditDraw(gateway, caller, final.facts),
-    },
+    }),
     targets: heldBy === undefined ? pinnedFirst(gateway, targets, pin) : heldAmongTargets(heldBy, surface, targets),
     expected: { inputTokens: final.facts.inputTokens, outputTokens: chosen.outputTokens },
     alias: auto.alias,
@@ -249,13 +246,12 @@ function named(gateway: Gateway, incoming: Incoming, session: SessionId): Exchan
   if (heldBy !== undefined && targets.length === 0) throw heldElsewhere(heldBy, model.id);
   const facts = factsOf(json, surface);
   return {
-    record: {
-      ...common(gateway, incoming, session),
+    record: recordOf(gateway, incoming, session, {
       ...undecided(gateway, model.id),
       routed: false,
       reason: 'requested',
       facts: facts ?? {},
-    },
+    }),
     targets,
     expected: { inputTokens: facts?.inputTokens ?? 0, outputTokens: 0 },
     alias: model.alias,
@@ -299,12 +295,71 @@ function common(gateway: Gateway, { request, json, tags, caller, surface, hits }
     // A person is no conversation: questions of one are as many draws.
     session: user !== null && session.told === user ? null : session.told,
     requestedModel: json.model,
-    executedModel: null,
     endUser,
     keyId: caller.keyId,
     project: caller.project,
     policyVersion: caller.rules.version,
     guards: hits.length === 0 ? null : [...hits],
+  };
+}
+
+/** What is known of a request when it is clear where it goes. */
+type Decided = Omit<DecisionRecord, keyof ReturnType<typeof common> | 'executedModel'> & {
+  readonly executedModel?: string;
+};
+
+/** One literal: of spreads in a row all but the first are copied field by field, which took longer than the rest of this file. */
+function recordOf(
+  gateway: Gateway,
+  incoming: Incoming,
+  session: SessionId,
+  decided: Decided,
+  // A field that is added to records is to be missed here.
+): Required<DecisionRecord> {
+  const asked = common(gateway, incoming, session);
+  return {
+    id: asked.id,
+    createdAt: asked.createdAt,
+    tenant: asked.tenant,
+    key: asked.key,
+    surface: asked.surface,
+    tags: asked.tags,
+    session: asked.session,
+    requestedModel: asked.requestedModel,
+    routed: decided.routed,
+    model: decided.model,
+    executedModel: decided.executedModel ?? null,
+    reason: decided.reason,
+    propensity: decided.propensity,
+    explored: decided.explored,
+    floor: decided.floor,
+    distribution: decided.distribution,
+    ranked: decided.ranked,
+    filtered: decided.filtered,
+    facts: decided.facts,
+    difficulty: decided.difficulty,
+    outOfDomain: decided.outOfDomain,
+    artifact: decided.artifact,
+    encoderId: decided.encoderId,
+    embedding: decided.embedding,
+    priceDate: decided.priceDate,
+    baselineModel: decided.baselineModel,
+    baselineCostUsd: decided.baselineCostUsd,
+    routerMs: decided.routerMs,
+    observed: decided.observed,
+    explorable: decided.explorable ?? true,
+    endUser: asked.endUser,
+    trial: decided.trial ?? null,
+    arm: decided.arm ?? null,
+    armProbability: decided.armProbability ?? null,
+    shadow: null,
+    auditProbability: decided.auditProbability ?? null,
+    audited: decided.audited ?? false,
+    keyId: asked.keyId,
+    project: asked.project,
+    policyVersion: asked.policyVersion,
+    guards: asked.guards,
+    cached: decided.cached ?? false,
   };
 }
 

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { codeOf } from '../afterwards.ts';
 import type { Gateway } from '../gateway.ts';
 import { GuardrailBlocked } from '../governance/guards/blocked.ts';
+import type { GuardedRequest, Passed } from '../governance/guards/guards.ts';
 import { askedOutput, FREE_PRICE } from '../governance/limits/forecast.ts';
 import type { Expectation } from '../governance/limits/limits.ts';
 import { withoutTrade } from '../governance/limits/soften.ts';
@@ -14,9 +15,10 @@ import { readBody } from './body.ts';
 import { enter } from './enter.ts';
 import { FieldError } from './errors.ts';
 import { blockedRecord, type Exchange, exchangeFor, type Incoming } from './exchange.ts';
-import { heldBy } from './held.ts';
+import { type HeldBy, heldBy } from './held.ts';
 import { readWishes } from './knobs.ts';
 import { refuseTooManyParts } from './most-parts.ts';
+import { mustBeSeen } from './seen-files.ts';
 
 const model = z.string('name a model, or "auto" to have one chosen').min(1);
 const stream = z.boolean().nullish();
@@ -110,7 +112,7 @@ async function handleTraced(
     json,
     text: passed,
     hits,
-  } = await governance.guards.before(guarded).catch(async (error) => {
+  } = await seenWith(gateway, guarded, held).catch(async (error) => {
     if (error instanceof GuardrailBlocked) {
       const blocked: Incoming = { ...known, wishes, json: value, hits: error.hits };
       gateway.store.record({ decision: blockedRecord(gateway, blocked) });
@@ -136,6 +138,13 @@ async function handleTraced(
   } finally {
     account.close();
   }
+}
+
+/** The request as guardrails leave it; the files that it refers to must have been seen, where a rule minds. */
+async function seenWith(gateway: Gateway, guarded: GuardedRequest, held: HeldBy | undefined): Promise<Passed> {
+  const ofFiles = held === undefined ? [] : await mustBeSeen(gateway, held.files, guarded.caller);
+  const passed = await gateway.governance.guards.before(guarded);
+  return ofFiles.length === 0 ? passed : { ...passed, hits: [...ofFiles, ...passed.hits] };
 }
 
 /** By the first of the places that may be called. */

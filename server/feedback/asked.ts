@@ -118,8 +118,8 @@ const cut = (text: string, most: number): string =>
   text.length <= most ? text : text.slice(0, most / 2) + text.slice(text.length - most / 2);
 
 function hash(...parts: readonly string[]): string {
-  const digest = createHash('sha256');
-  // Lengths before them: no two lists of parts run together into the same bytes.
-  for (const part of parts) digest.update(`${part.length}:`).update(part);
-  return digest.digest('base64url').slice(0, 22);
+  let text = '';
+  // Lengths before them: no two lists of parts run together into the same text.
+  for (const part of parts) text += `${part.length}:${part}`;
+  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
 }

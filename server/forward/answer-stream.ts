@@ -78,6 +78,11 @@ export class AnswerStream {
     return piece;
   }
 
+  /** More has come already: what is taken next need not be waited for. */
+  get hasMore(): boolean {
+    return this.#held.length > 0 || this.#frames.length > 0;
+  }
+
   /** Stops the idle clock while the client is slow to take what it was sent. */
   pause(): void {
     this.#options.clock.pause();

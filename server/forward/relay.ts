@@ -65,8 +65,16 @@ export async function relay(
   let failure: UpstreamFailure | null = null;
   /** What the protocol's own end came with: sent once all is written down. */
   let last = '';
+  /** Frames that came together go out together: each write of its own costs more than all else that is done for a frame. */
+  let waiting = '';
+  const sendWaiting = async () => {
+    const text = waiting;
+    waiting = '';
+    if (text !== '') await send(response, text, stream);
+  };
   try {
     for (;;) {
+      if (waiting !== '' && !stream.hasMore) await sendWaiting();
       const piece: Piece | null = await stream.next();
       if (piece === null) break;
       options.onPiece?.(piece);
@@ -79,9 +87,10 @@ export async function relay(
       if (piece.last) last = text;
       else {
         options.onText?.(text);
-        await send(response, text, stream);
+        waiting += text;
       }
     }
+    await sendWaiting();
     clearInterval(ping);
     last += await guarded(writer === null ? surface.passEnd : writer.end());
     if (guard !== null) last += await guard.end();
@@ -94,7 +103,7 @@ export async function relay(
       error instanceof GuardrailBlocked ? refused(error) : asFailure(options.providerName, error, stream.signal);
     clearInterval(ping);
     await beforeEnd(failure);
-    if (!response.destroyed) response.write(options.errorFrame(failure, writer));
+    if (!response.destroyed) response.write(waiting + options.errorFrame(failure, writer));
   } finally {
     clearInterval(ping);
     await stream.close();

@@ -24,6 +24,9 @@ export interface HttpProviderOptions {
   readonly transport: Transport;
 }
 
+/** Addresses that are remembered, of one provider. */
+const MOST_URLS = 200;
+
 /** Headers of ours go over those of the client, which may name a protocol's version or beta but never a key. */
 export function httpProvider(kind: ProviderKind, options: HttpProviderOptions): Provider {
   const { baseUrl, keys, settings = {}, env = {}, transport } = options;
@@ -39,6 +42,20 @@ export function httpProvider(kind: ProviderKind, options: HttpProviderOptions): 
   const protocolsOf = (model: string): readonly ProtocolName[] =>
     typeof kind.protocols === 'function' ? kind.protocols(model) : (kind.protocols ?? ['chat']);
 
+  /** Made once a path: parsing an address costs as much as writing the head of a request. */
+  const urls = new Map<string, URL>();
+  function urlOf(path: string): URL {
+    const known = urls.get(path);
+    if (known !== undefined) return known;
+    const url = new URL(root + path);
+    // A query in the base URL (an API version) holds for every path.
+    for (const [key, value] of base.searchParams) url.searchParams.set(key, value);
+    // Paths may hold ids that clients send.
+    if (urls.size >= MOST_URLS) urls.clear();
+    urls.set(path, url);
+    return url;
+  }
+
   async function send(
     path: string,
     request: {
@@ -50,9 +67,7 @@ export function httpProvider(kind: ProviderKind, options: HttpProviderOptions): 
     },
   ): Promise<ProviderReply> {
     const { method, body, credential, signal } = request;
-    const url = new URL(root + path);
-    // A query in the base URL (an API version) holds for every path.
-    for (const [key, value] of base.searchParams) url.searchParams.set(key, value);
+    const url = urlOf(path);
     const headers: Record<string, string> = { ...request.headers, 'user-agent': 'pointsman', ...settings.headers };
     const authorize = authorizers.get((credential ?? keys[0]!).id)!;
     const signed = await authorize({ method, url, headers, body: typeof body === 'string' ? body : '' });

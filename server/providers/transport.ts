@@ -11,6 +11,7 @@ import { type Dispatcher, Pool, ProxyAgent } from 'undici';
 import { RoutingError } from '../../datasets/index.ts';
 import type { Environment } from '../config/index.ts';
 import { type CorporateProxy, proxyFor } from './proxy.ts';
+import { requestOn } from './reply-reader.ts';
 
 export interface TransportOptions {
   readonly connectMs?: number | undefined;
@@ -67,32 +68,27 @@ export class Transport {
   async request({ url, method = 'POST', headers, body, signal }: TransportRequest): Promise<TransportReply> {
     const { origin, pathname, search } = url;
     const dispatcher = this.#dispatcherFor(url);
-    const reply = await dispatcher
-      .request({
-        origin,
-        path: `${pathname}${search}`,
-        method: method as Dispatcher.HttpMethod,
-        headers: headers as Record<string, string>,
-        body: body ?? null,
-        signal,
-        // Here too: a proxy's own connections do not know the others.
-        ...NO_TIMERS,
-      })
-      .catch((error) => {
-        throw signal?.aborted ? error : this.#ofProxy(error, url);
-      });
-    // A connection lost while nobody reads the body must not take the process down.
-    reply.body.on('error', () => {});
+    const sent = {
+      origin,
+      path: `${pathname}${search}`,
+      method: method as Dispatcher.HttpMethod,
+      headers,
+      body: body ?? null,
+    };
+    // The timers are told here, too: a proxy's own connections do not know the others.
+    const reply = await requestOn(dispatcher, { ...sent, ...NO_TIMERS }, signal).catch((error) => {
+      throw signal?.aborted ? error : this.#ofProxy(error, url);
+    });
     // No provider answers so: it is the proxy that does.
-    if (reply.statusCode === 407) {
+    if (reply.status === 407) {
       const proxy = this.#proxyFor(url);
       if (proxy !== null) {
-        reply.body.destroy();
+        await reply.body.return?.();
         throw refusedBy(proxy, url, '407');
       }
     }
     return {
-      status: reply.statusCode,
+      status: reply.status,
       headers: reply.headers,
       contentType: first(reply.headers['content-type']) ?? '',
       retryAfter: retryAfterOf(reply.headers),

@@ -116,9 +116,14 @@ export function ngramFeatures(raw: string, vocabulary?: Vocabulary): NgramFeatur
 
   const counts: number[] = [];
   const ids = ofNone(words.take(counts), 0); // an empty text is one n-gram that means nothing
-  const weights = Float32Array.from(ids, (_, k) => 1 + Math.log(counts[k] ?? 1));
+  // Loops: `from` with a function goes through an iterator, at ten times the price.
+  const weights = new Float32Array(ids.length);
   let squares = 0;
-  for (const w of weights) squares += w * w;
+  for (let k = 0; k < weights.length; k++) {
+    const count = counts[k] ?? 1;
+    weights[k] = count === 1 ? 1 : 1 + Math.log(count);
+    squares += weights[k]! * weights[k]!;
+  }
   const unit = 1 / Math.sqrt(squares);
   for (let k = 0; k < weights.length; k++) weights[k]! *= unit;
   const chars = original.length + (raw.length - kept.length);
