@@ -11,6 +11,7 @@ import { calibration, callLatency, totalUsage, usageBy, usageSeries } from '../u
 import { rollUp } from '../usage/roll-up.ts';
 import { scopeOf } from '../usage/scope.ts';
 import { startPostgres } from './database.ts';
+import { generatedRows } from './usage-rows.ts';
 
 export interface UsageBench {
   readonly rows: number;
@@ -31,33 +32,6 @@ const DAYS = 30;
 const START = Date.UTC(2026, 9, 1);
 const DAY_MS = 86_400_000;
 
-/** One day's rows: 20 teams, 60 keys, 10 models of 4 providers, 5 % judged; drawn by a hash of their number, the same each time. */
-const dayOfRows = (day: number, n: number): string[] => {
-  const from = new Date(START + day * DAY_MS).toISOString();
-  const draw = (salt: string, of: number) => `(abs(hashtextextended(i::text, ${day} + ${salt})) % ${of})`;
-  return [
-    `insert into decisions (id, created_at, tenant, key, project, surface, requested_model, routed, model, executed_model,
-       reason, propensity, explored, floor, distribution, ranked, filtered, facts, artifact, price_date, baseline_model,
-       baseline_cost_usd)
-     select 'd${day}-' || i, '${from}'::timestamptz + i * interval '${DAY_MS / n} milliseconds', 'team-' || ${draw('1', 20)},
-       'key-' || ${draw('1', 20)} || '-' || ${draw('2', 3)}, 'p' || ${draw('1', 20)}, (array['chat','responses'])[1 + ${draw('3', 2)}],
-       'auto', ${draw('4', 10)} > 0, 'm' || ${draw('5', 10)}, case when ${draw('6', 100)} = 0 then null else 'm' || ${draw('5', 10)} end,
-       (array['cheapest_adequate','explored','sticky','requested','fallback'])[1 + ${draw('7', 5)}], 1, false, 0, '[]',
-       jsonb_build_array(jsonb_build_object('model', 'm' || ${draw('5', 10)}, 'quality', ${draw('8', 1000)} / 1000.0)),
-       '[]', '{"chars": 400}', 'router-' || ${Math.floor(day / 10)}, '2026-10-01', 'm9', 0.004
-     from generate_series(0, ${n - 1}) i`,
-    `insert into attempts (id, decision_id, ordinal, provider, model, started_at, status, input_tokens, output_tokens, cost_usd,
-       first_byte_ms, total_ms)
-     select 'a${day}-' || i, 'd${day}-' || i, 0, 'provider-' || ${draw('5', 10)} % 4, 'm' || ${draw('5', 10)},
-       '${from}'::timestamptz + i * interval '${DAY_MS / n} milliseconds', case when ${draw('6', 100)} = 0 then 'error' else 'ok' end,
-       ${draw('9', 4000)}, ${draw('10', 900)}, ${draw('11', 1000)} / 300000.0, 100 + ${draw('12', 900)}, 300 + ${draw('13', 9000)}
-     from generate_series(0, ${n - 1}) i`,
-    `insert into outcomes (decision_id, model_id, quality, sources, first_labelled_at)
-     select 'd${day}-' || i, 'm' || ${draw('5', 10)}, ${draw('14', 2)}, 1, now()
-     from generate_series(0, ${n - 1}, 20) i where ${draw('6', 100)} <> 0`,
-  ];
-};
-
 /** @param say is told how far it is */
 export async function usageBench(
   { rows, repetitions }: { readonly rows: number; readonly repetitions: number },
@@ -74,7 +48,9 @@ export async function usageBench(
       const perDay = Math.ceil(rows / DAYS);
       const rolls: number[] = [];
       for (let day = 0; day < DAYS; day++) {
-        for (const statement of dayOfRows(day, perDay)) await client.query(statement);
+        const from = new Date(START + day * DAY_MS);
+        const drawn = { tag: `d${day}`, from, ms: DAY_MS, count: perDay, artifact: `router-${Math.floor(day / 10)}` };
+        for (const statement of generatedRows(drawn)) await client.query(statement);
         const began = performance.now();
         while (!(await rollUp(store, { budgetMs: 600_000 })).complete);
         rolls.push(performance.now() - began);

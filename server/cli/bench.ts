@@ -94,13 +94,20 @@ function usageCommand(): Command {
     .description('Measure the pages of usage over a generated log, on a PostgreSQL of its own.')
     .option('--rows <n>', 'decisions, over thirty days', positive, 200_000)
     .option('--repetitions <n>', 'times that each page is asked for', positive, 30)
+    .option('--rate <n>', 'instead, what keeping the sums up to date costs at so many requests a second', positive)
     .option('--json', 'print only JSON')
     .action(async (_: unknown, command: Command) => {
-      const { rows, repetitions, json } = command.optsWithGlobals<{
+      const { rows, repetitions, rate, json } = command.optsWithGlobals<{
         rows: number;
         repetitions: number;
+        rate?: number;
         json?: boolean;
       }>();
+      if (rate !== undefined) {
+        const { keepingUpBench } = await import('../bench/usage-keeping-up.ts');
+        await keepingUpBench({ rates: [rate] }, (text) => process.stdout.write(`${text}\n`));
+        return;
+      }
       const { usageBench } = await import('../bench/usage.ts');
       const found = await usageBench({ rows, repetitions }, (text) => process.stderr.write(`${text}\n`));
       const ms = (x: number): string => x.toFixed(1).padStart(9);

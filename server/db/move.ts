@@ -115,7 +115,7 @@ function tablesInOrder(): Table[] {
       return {
         name,
         columns: Object.values(getTableColumns(table)).map((column) => column.name),
-        hasKey: !/^usage_(cells|slices|calls|calibration|touched|pending)$/.test(name),
+        hasKey: !/^usage_(cells|slices|calls|calibration|calibration_pieces|touched|pending)$/.test(name),
       };
     });
   return [...tables.filter(({ name }) => !LAST.test(name)), ...tables.filter(({ name }) => LAST.test(name))];

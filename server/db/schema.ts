@@ -570,7 +570,8 @@ const usageSums = () => ({
   ...bins('h'),
 });
 
-const step = () => text('step').$type<'hour' | 'day'>().notNull();
+/** A piece is three minutes, kept for a day beside the hour that is the sum of its pieces; pages ask for neither it nor its parts. */
+const step = () => text('step').$type<'part' | 'piece' | 'hour' | 'day'>().notNull();
 
 /** The log rolled up: an hour, or a day, of everything that it can be asked by. '' is what a row has none of. */
 export const usageCells = pgTable(
@@ -589,7 +590,12 @@ export const usageCells = pgTable(
     reason: text('reason').notNull(),
     ...usageSums(),
   },
-  (t) => [index('usage_cells_at').on(t.step, t.at, t.team)],
+  (t) => [
+    index('usage_cells_at').on(t.step, t.at, t.team),
+    // What two-dimensional questions mostly ask for one of.
+    index('usage_cells_model').on(t.model, t.step, t.at),
+    index('usage_cells_key').on(t.key, t.step, t.at),
+  ],
 );
 
 /** The same by team and one more dimension (`all`: by none), which is what most questions need and a hundredth of the rows. */
@@ -640,6 +646,21 @@ export const usageCalibration = pgTable(
   (t) => [index('usage_calibration_at').on(t.at, t.team)],
 );
 
+/** The same of pieces: `usage_calibration` has no steps, and builds before this one read all of it. */
+export const usageCalibrationPieces = pgTable(
+  'usage_calibration_pieces',
+  {
+    at: moment('at').notNull(),
+    team: cleanText('team').notNull(),
+    artifact: text('artifact').notNull(),
+    bin: integer('bin').notNull(),
+    judged: total('judged'),
+    predictedSum: amount('predicted_sum'),
+    observedSum: amount('observed_sum'),
+  },
+  (t) => [index('usage_calibration_pieces_at').on(t.at, t.team)],
+);
+
 /**
  * What was written since the last roll-up, by triggers and in the same transaction: nothing is missed, whatever its time
  * and whoever wrote it. Rows are only ever added, and taken away by the roll-up.
@@ -648,6 +669,8 @@ export const usageTouched = pgTable('usage_touched', {
   /** An hour of a team that got decisions; null where only the decisions are known. Of `said`: since when they are waited for. */
   at: moment('at'),
   team: text('team'),
+  /** Which of the hour's twenty pieces of three minutes, the lowest bit the first; null: not known, so all. */
+  pieces: integer('pieces'),
   decisions: text('decisions').array(),
   /** Something was said of these decisions. */
   said: boolean('said').notNull().default(false),

@@ -50,8 +50,9 @@ export const CALLS_OF = (since: SQL): SQL => sql`
   left join lateral (
     select sum(a.cost_usd) as cost_usd, count(*) as calls, count(*) filter (where a.cost_usd is null) as unpriced,
       sum(a.input_tokens) as input_tokens, sum(a.output_tokens) as output_tokens,
-      (array_agg(a.provider order by a.ordinal))[1] as first_provider,
-      (array_agg(a.started_at order by a.ordinal))[1] as first_start,
+      -- The first, from the end: all in one order are sorted once.
+      (array_agg(a.provider order by a.ordinal desc))[count(*)] as first_provider,
+      (array_agg(a.started_at order by a.ordinal desc))[count(*)] as first_start,
       (array_agg(a.status order by a.ordinal desc) filter (where a.purpose <> 'audit'))[1] as last_status,
       (array_agg(a.provider order by a.ordinal desc) filter (where ${ANSWERS}))[1] as answer_provider,
       (array_agg(a.status order by a.ordinal desc) filter (where ${ANSWERS}))[1] as answer_status,
@@ -67,13 +68,16 @@ const PREDICTED = `case when o.decision_id is not null and jsonb_typeof(d.ranked
   select (r->>'quality')::double precision from jsonb_array_elements(d.ranked) r
   where r->>'model' = d.executed_model limit 1) end`;
 
-/** @param which condition on decisions `d`; @param since no call of theirs began before */
+/**
+ * Select from it as a materialized `with`: its columns are named by tens of sums, each of which would compute them again.
+ * @param which condition on decisions `d`; @param since no call of theirs began before
+ */
 export const requestFacts = (which: SQL, since: SQL): SQL => sql`
   select f.*, ${sql.raw(binSql('ms'))} as bin,
     -- As savings are netted in reports: every call counts as paid; one that nobody answered spared nothing.
     routed and provider <> ${SANDBOX} and (not answered or (baseline is not null and calls > 0 and unpriced = 0)) as compared
   from (
-    select d.tenant as team, coalesce(d.project, '') as project, coalesce(d.key, '') as key,
+    select d.created_at, d.tenant as team, coalesce(d.project, '') as project, coalesce(d.key, '') as key,
       coalesce(d.executed_model, d.model) as model, coalesce(c.answer_provider, c.first_provider, '') as provider,
       coalesce(d.artifact, '') as artifact, d.surface, d.reason, d.routed, d.cached,
       d.executed_model is not null as answered,

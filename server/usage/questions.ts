@@ -6,6 +6,7 @@ import type { Dimension, Usage, UsageBreakdown, UsageCalibration, UsageLatency, 
 import { CALL_COLUMNS, SUM_COLUMNS } from './facts.ts';
 import { binColumns, quantile } from './histogram.ts';
 import { sumInterval } from './interval.ts';
+import { daysUpTo } from './roll-up.ts';
 import { inTime, moment, ofTeam, type Scope } from './scope.ts';
 
 type Db = SqlStore['db'];
@@ -13,13 +14,13 @@ type Row = Record<string, unknown>;
 
 /** @throws `DATABASE_UNAVAILABLE` */
 export async function totalUsage(db: Db, scope: Scope): Promise<Usage> {
-  const rows = await rowsOf(db, grouped(scope, null, 1));
+  const rows = await rowsOf(db, grouped(scope, null, 1, await daysUpTo(db)));
   return usageOf(rows[0] ?? {});
 }
 
 /** The dearest groups, and the others as one. */
 export async function usageBy(db: Db, scope: Scope, by: Dimension, limit: number): Promise<UsageBreakdown> {
-  const rows = await rowsOf(db, grouped(scope, by, limit));
+  const rows = await rowsOf(db, grouped(scope, by, limit, await daysUpTo(db)));
   return { by, rows: rows.map((row) => ({ group: row.grp as string | null, ...usageOf(row) })) };
 }
 
@@ -32,7 +33,7 @@ export async function usageSeries(
 ): Promise<UsageSeries> {
   const rows = await rowsOf(
     db,
-    sql`with ${cells(scope, by, step)}, ${folded(limit)}
+    sql`with ${cells(scope, by, step, step === 'hour' ? NO_DAYS : await daysUpTo(db))}, ${folded(limit)}
       select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as moment, grp, ${sql.raw(SUMS)}
       from folded order by folded.at, grp nulls last`,
   );
@@ -49,7 +50,7 @@ export async function callLatency(db: Db, scope: Scope, limit: number): Promise<
     db,
     sql`
       select provider, model, ${sql.raw(totals(CALL_COLUMNS))} from usage_calls
-      where ${inTime(scope)} and ${ofTeam(scope)}
+      where ${inTime(scope, await daysUpTo(db))} and ${ofTeam(scope)}
         and ${provider === undefined ? sql`true` : sql`provider = ${provider}`}
         and ${model === undefined ? sql`true` : sql`model = ${model}`}
       group by provider, model order by sum(calls) desc, provider, model limit ${limit}`,
@@ -107,12 +108,20 @@ export async function calibration(db: Db, scope: Scope): Promise<UsageCalibratio
 const rowsOf = async (db: Db, query: SQL): Promise<Row[]> => (await asked(db.execute(query))) as unknown as Row[];
 
 const SUMS = SUM_COLUMNS.join(', ');
-// As doubles, which hold whole numbers exactly up to 2^53: sums of bigint would come as texts.
+// As doubles, which hold whole numbers exactly up to 2^53: sums of bigint are numeric, which is slow, and come as texts.
 const totals = (columns: readonly string[]): string =>
-  columns.map((column) => `sum(${column})::double precision as ${column}`).join(', ');
+  columns
+    .map((column) => (IS_BIN.test(column) ? `sum(${column})::double precision` : `sum(${column}::double precision)`))
+    .map((sum, i) => `${sum} as ${columns[i]}`)
+    .join(', ');
+/** Bins are integers, whose sums are quick. */
+const IS_BIN = /^[hf]\d+$/;
 
-/** Sums by moment and group, as `cells`. */
-function cells(scope: Scope, by: Dimension | null, step: 'hour' | 'day'): SQL {
+/** Before all days: hours alone. */
+const NO_DAYS = new Date(0);
+
+/** Sums by moment and group, as `cells`. @param upTo see {@link inTime} */
+function cells(scope: Scope, by: Dimension | null, step: 'hour' | 'day', upTo: Date | null): SQL {
   const { filters } = scope;
   const named = new Set<string>(filters.keys());
   if (by !== null && by !== 'team') named.add(by);
@@ -123,9 +132,9 @@ function cells(scope: Scope, by: Dimension | null, step: 'hour' | 'day'): SQL {
   const group = by === null ? sql`null::text` : column(by);
   const conditions = [...filters].map(([name, value]) => sql`and ${column(name)} = ${value}`);
   return sql`cells as (
-    select date_trunc(${step}, at, 'UTC') as at, ${group} as grp, ${sql.raw(totals(SUM_COLUMNS))}
+    select date_bin(${step === 'day' ? '1 day' : '1 hour'}::interval, at, '1970-01-01T00:00:00Z') as at, ${group} as grp, ${sql.raw(totals(SUM_COLUMNS))}
     from ${sql.raw(ready ? 'usage_slices' : 'usage_cells')}
-    where ${inTime(scope, step === 'hour')} and ${ofTeam(scope)}
+    where ${inTime(scope, upTo)} and ${ofTeam(scope)}
       ${ready ? sql`and dimension = ${dimension}` : sql``} ${sql.join(conditions, sql` `)}
     group by 1, 2)`;
 }
@@ -137,8 +146,8 @@ const folded = (limit: number): SQL => sql`
     select c.at, case when t.grp is not null then c.grp end as grp, ${sql.raw(totals(SUM_COLUMNS))}
     from cells c left join top t on t.grp = c.grp group by 1, 2)`;
 
-const grouped = (scope: Scope, by: Dimension | null, limit: number): SQL => sql`
-  with ${cells(scope, by, 'day')}, ${folded(limit)}
+const grouped = (scope: Scope, by: Dimension | null, limit: number, upTo: Date | null): SQL => sql`
+  with ${cells(scope, by, 'day', upTo)}, ${folded(limit)}
   select grp, ${sql.raw(totals(SUM_COLUMNS))},
     count(*) filter (where compared > 0)::int as days,
     var_samp(baseline_cost_usd - compared_cost_usd) filter (where compared > 0) as variance

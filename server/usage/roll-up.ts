@@ -1,26 +1,28 @@
 /**
  * The log → sums by hour and day, as they are written to it. What was touched since the last time is rolled up anew,
- * whole hours of a team: so a row that comes hours late, or a verdict that comes days late, is counted where it belongs,
- * and to do it twice changes nothing.
+ * pieces of three minutes where the hour is of the last day, else whole hours of a team: so a row that comes hours late,
+ * or a verdict that comes days late, is counted where it belongs, and to do it twice changes nothing.
  */
-import { type SQL, sql } from 'drizzle-orm';
+import { sql } from 'drizzle-orm';
 import { asked } from '../db/connection.ts';
 import type { SqlStore } from '../db/store.ts';
-import { labelOutcomes } from '../feedback/outcomes.ts';
-import { CALL_COLUMNS, CELL_DIMENSIONS, requestFacts, SUM_COLUMNS, SUMS_OF_FACTS } from './facts.ts';
-import { binColumns, binSql } from './histogram.ts';
-
-type Db = SqlStore['db'];
+import { label, labelWaiting, seed, type Touched, takeMarks } from './marks.ts';
+import { Portion } from './portion.ts';
+import { ALL_PIECES, countHour, countPieces, dropPieces, keptTeams, piecedTeams } from './spans.ts';
+import { type Db, listed, momentOf, rowsOf, setState } from './statements.ts';
+import { DAY_MS, HOUR_MS, sumUpDay } from './sum-up.ts';
 
 /** Any fixed number: who holds this advisory lock may roll up, or say what is kept. */
 export const ROLL_UP_LOCK = 7_240_431;
 
-/** Marks taken at once, each of at most as many decisions as a batch of rows. */
-const MARKS = 1000;
-/** A decision that is written so long after a verdict on it is the longest outage that anybody spools through. */
-const WAIT_DAYS = 30;
-/** Hours of one transaction. */
+/** Hours of one transaction, which others wait for: fewer where they take long. */
 const HOURS = 6;
+const LONG_MS = 5_000;
+/** Hours are kept in pieces so long: what comes late comes within a day, nearly all of it. */
+const PIECES_MS = DAY_MS;
+
+/** One a process: what is too much is so for the next roll-up too. */
+const OURS = new Portion();
 
 export interface RolledUp {
   /** Hours of teams that were rolled up. */
@@ -32,36 +34,50 @@ export interface RolledUp {
 /**
  * Brings the roll-ups up to date. One process at a time does it; another one waits, and finds nothing to do.
  * @param budgetMs after so long it ends, in a state to go on from
+ * @param portion how much of it a statement takes; as this process has learnt, unless a test says otherwise
  * @throws `DATABASE_UNAVAILABLE`
  */
 export async function rollUp(
   store: Pick<SqlStore, 'alone'>,
-  { budgetMs = 20_000 }: { readonly budgetMs?: number } = {},
+  { budgetMs = 20_000, portion = OURS }: { readonly budgetMs?: number; readonly portion?: Portion } = {},
 ): Promise<RolledUp> {
   const end = performance.now() + budgetMs;
+  const isOver = () => performance.now() >= end;
   const began = await store.alone(ROLL_UP_LOCK, async (db) => {
     const [clock] = await rowsOf(db, sql`select clock_timestamp() as at`);
     await seed(db);
     await labelWaiting(db);
-    return clock!.at as string | Date;
+    return new Date(clock!.at as string | Date);
   });
   // Each in a transaction of its own: what is locked is locked for short.
-  while ((await store.alone(ROLL_UP_LOCK, label)) && performance.now() < end);
-  while ((await store.alone(ROLL_UP_LOCK, takeMarks)) && performance.now() < end);
-  let hours = 0;
+  while ((await store.alone(ROLL_UP_LOCK, label)) && !isOver());
+  await store.alone(ROLL_UP_LOCK, (db) => endDays(db, portion, began));
+  // Marks and what is made of them in one: which pieces they name is written nowhere.
+  let hours = await store.alone(ROLL_UP_LOCK, (db) => somePieces(db, portion, began, isOver));
   for (;;) {
-    const done = await store.alone(ROLL_UP_LOCK, someHours);
+    const done = await store.alone(ROLL_UP_LOCK, (db) => someHours(db, portion, began));
     hours += done;
     if (done === 0) break;
-    if (performance.now() >= end) return { hours, complete: false };
+    if (isOver()) return { hours, complete: false };
   }
-  await store.alone(ROLL_UP_LOCK, (db) => setState(db, 'rolled', sql`${iso(began)}::timestamptz`));
+  if (hours > 0) await store.alone(ROLL_UP_LOCK, (db) => dropPieces(db, piecesSince(began)));
+  await store.alone(ROLL_UP_LOCK, (db) => setState(db, 'rolled', momentOf(began)));
+  portion.done();
   return { hours, complete: true };
 }
 
 /** Until when the roll-ups hold everything; null: nothing was rolled up yet. */
 export async function rolledUpTo(db: Db): Promise<Date | null> {
-  const [row] = await rowsOf(db, sql`select at from usage_state where name = 'rolled'`);
+  return stateOf(db, 'rolled');
+}
+
+/** Days before it are sums of their hours; of later ones there are only the hours. Null: no day is left out. */
+export async function daysUpTo(db: Db): Promise<Date | null> {
+  return stateOf(db, 'days');
+}
+
+async function stateOf(db: Db, name: string): Promise<Date | null> {
+  const [row] = await rowsOf(db, sql`select at from usage_state where name = ${name}`);
   return row === undefined ? null : new Date(row.at as string | Date);
 }
 
@@ -75,242 +91,112 @@ export async function keepSums(store: Pick<SqlStore, 'alone'>, teams: readonly s
     asked(
       db.execute(sql`
         insert into usage_kept (team, through)
-        select team, ${through.toISOString()}::timestamptz from ${listed(teams)} as l(team)
+        select team, ${momentOf(through)} from ${listed(teams)} as l(team)
         on conflict (team) do update set through = greatest(usage_kept.through, excluded.through)`),
     ),
   );
 }
 
-const iso = (at: string | Date): string => new Date(at).toISOString();
+const floor = (at: number, step: number): Date => new Date(Math.floor(at / step) * step);
+const piecesSince = (now: Date): Date => floor(now.getTime() - PIECES_MS, HOUR_MS);
 
-const rowsOf = async (db: Db, query: SQL): Promise<Record<string, unknown>[]> =>
-  (await asked(db.execute(query))) as unknown as Record<string, unknown>[];
-
-const setState = (db: Db, name: string, at: SQL) =>
-  asked(
-    db.execute(sql`
-      insert into usage_state (name, at) values (${name}, ${at})
-      on conflict (name) do update set at = greatest(usage_state.at, excluded.at)`),
-  );
-
-/** Texts as a table of one column. As JSON: the two drivers do not agree on arrays. */
-const listed = (texts: readonly string[]): SQL => sql`jsonb_array_elements_text(${JSON.stringify(texts)}::jsonb)`;
-const amongst = (texts: readonly string[]): SQL => sql`any(array(select * from ${listed(texts)}))`;
-
-/** Once: hours of a log that was written before there were marks. */
-async function seed(db: Db): Promise<void> {
-  const [done] = await rowsOf(db, sql`select 1 from usage_state where name = 'seeded'`);
-  if (done !== undefined) return;
-  // From hour to hour by the index: the rows themselves are many.
-  await asked(
-    db.execute(sql`
-      with recursive hours(at) as (
-        (select date_trunc('hour', created_at, 'UTC') from decisions order by created_at limit 1)
-        union all
-        select (select date_trunc('hour', d.created_at, 'UTC') from decisions d
-                where d.created_at >= hours.at + interval '1 hour' order by d.created_at limit 1)
-        from hours where hours.at is not null
-      )
-      insert into usage_pending (at, team) select at, null from hours where at is not null`),
-  );
-  await setState(db, 'seeded', sql`clock_timestamp()`);
+/** The day that runs is summed up when it is over: until then it would be summed up each time, and pages read its hours. */
+async function endDays(db: Db, portion: Portion, now: Date): Promise<void> {
+  const today = floor(now.getTime(), DAY_MS);
+  const done = await daysUpTo(db);
+  // As an earlier build left them where there is none: each was summed up with its hours.
+  const first = done ?? today;
+  for (let day = first.getTime(); day < today.getTime(); day += DAY_MS) {
+    await sumUpDay(db, portion, new Date(day), null);
+    await setState(db, 'days', momentOf(new Date(day + DAY_MS)));
+  }
+  if (done === null) await setState(db, 'days', momentOf(today));
 }
 
-/** Verdicts become outcomes, which marks their decisions. @returns whether there may be more */
-async function label(db: Db): Promise<boolean> {
-  const marks = await saidMarks(db, sql`at is null limit ${MARKS}`);
-  await labelMarked(db, marks);
-  return marks.length === MARKS;
-}
-
-/** The same of verdicts that were there before their decision. */
-const labelWaiting = async (db: Db): Promise<void> => labelMarked(db, await saidMarks(db, sql`at is not null`));
-
-interface SaidMark {
-  readonly place: string;
-  readonly ids: readonly string[];
-  /** Since when its decisions have been waited for; null: they were not looked for yet. */
-  readonly since: string | null;
-}
-
-const saidMarks = async (db: Db, which: SQL): Promise<SaidMark[]> => {
-  const rows = await rowsOf(
-    db,
-    sql`select ctid::text as place, to_json(decisions)::text as ids, at::text as since
-        from usage_touched where said and ${which}`,
-  );
-  return rows.map(({ place, ids, since }) => ({
-    ...{ place: place as string, since: since as string | null },
-    ids: JSON.parse(ids as string) as string[],
-  }));
-};
-
-async function labelMarked(db: Db, marks: readonly SaidMark[]): Promise<void> {
-  if (marks.length === 0) return;
-  const ids = [...new Set(marks.flatMap(({ ids }) => ids))];
-  const known = await rowsOf(db, sql`select id from decisions where id = ${amongst(ids)}`);
-  const there = new Set(known.map(({ id }) => id as string));
-  const found = ids.filter((id) => there.has(id));
-  if (found.length > 0) await labelOutcomes({ db }, { decisions: found });
-  // One row a day of those that are waited for: verdicts on what never comes are forgotten in the end.
-  const waiting = marks.flatMap(({ ids, since }) => ids.filter((id) => !there.has(id)).map((id) => ({ id, since })));
-  if (waiting.length > 0) {
+/** Takes marks, and makes anew what they touched of hours that are kept in pieces. @returns how many hours */
+async function somePieces(db: Db, portion: Portion, now: Date, isOver: () => boolean): Promise<number> {
+  const touched: Touched = new Map();
+  while ((await takeMarks(db, touched, now)) && !isOver());
+  const days = new Map<number, Set<string>>();
+  let hours = 0;
+  for (const [at, teams] of [...touched].sort(([a], [b]) => b - a)) {
+    const hour = new Date(at);
+    if (hour < piecesSince(now)) break;
+    const [pieced, kept] = [await piecedTeams(db, hour), await keptTeams(db, hour)];
+    const known = new Map<string, number>();
+    for (const [team, pieces] of teams) {
+      if (pieces !== null && pieced.has(team) && !kept.has(team)) known.set(team, pieces);
+    }
+    if (known.size === 0) continue;
+    await countPieces(db, portion, hour, known);
     await asked(
       db.execute(sql`
-        insert into usage_touched (at, decisions, said)
-        select day, array_agg(distinct id), true
-        from (
-          select w.id, date_trunc('day', coalesce(w.since::timestamptz, clock_timestamp()), 'UTC') as day
-          from jsonb_to_recordset(${JSON.stringify(waiting)}::jsonb) as w(id text, since text)
-        ) named
-        where day > clock_timestamp() - interval '${sql.raw(String(WAIT_DAYS))} days' group by day`),
+        delete from usage_pending
+        where at = ${momentOf(hour)} and team in (select * from ${listed([...known.keys()])})`),
     );
+    touchDay(days, hour, known.keys());
+    hours++;
+    if (isOver()) break;
   }
-  // Those that were seen, and no others. They never move: rows are only added.
-  const places = marks.map(({ place }) => place);
-  await asked(
-    db.execute(sql`delete from usage_touched where ctid = any(array(select p::tid from ${listed(places)} as l(p)))`),
-  );
+  await sumUpDays(db, portion, days);
+  return hours;
 }
 
-/** Marks become hours to roll up; in one statement, so that none is lost between. @returns whether there may be more */
-async function takeMarks(db: Db): Promise<boolean> {
-  const [row] = await rowsOf(
-    db,
-    sql`
-      with taken as (
-        delete from usage_touched
-        where ctid = any(array(select ctid from usage_touched where not said limit ${MARKS}))
-        returning at, team, decisions
-      ),
-      found as (
-        select at, team from taken where at is not null
-        union
-        -- One that is not there yet will mark its hour itself.
-        select date_trunc('hour', d.created_at, 'UTC'), d.tenant from decisions d
-        where d.id = any(array(select distinct unnest(decisions) from taken))
-      ),
-      noted as (
-        insert into usage_pending (at, team) select at, team from found f
-        where not exists (select 1 from usage_pending p where p.at = f.at and (p.team = f.team or p.team is null))
-      )
-      select count(*)::int as n from taken`,
-  );
-  return row!.n === MARKS;
-}
-
-/** The newest hours of one day. @returns how many */
-async function someHours(db: Db): Promise<number> {
+/** The newest hours of one day, whole, or so many of them as there is time for. @returns how many */
+async function someHours(db: Db, portion: Portion, now: Date): Promise<number> {
   const rows = await rowsOf(
     db,
-    sql`select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at,
-          json_agg(distinct team)::text as teams from usage_pending group by usage_pending.at
-        order by usage_pending.at desc limit ${HOURS}`,
+    sql`select (extract(epoch from at) * 1000)::double precision as at, json_agg(distinct team)::text as teams
+        from usage_pending group by usage_pending.at order by usage_pending.at desc limit ${HOURS}`,
   );
-  const day = (rows[0]?.at as string | undefined)?.slice(0, 10);
-  const hours = rows.filter(({ at }) => (at as string).startsWith(day!));
-  const touched = new Set<string | null>();
+  const day = (at: unknown) => Math.floor(Number(at) / DAY_MS);
+  const days = new Map<number, Set<string>>();
+  const began = performance.now();
+  const done: number[] = [];
+  const hours = rows
+    .filter(({ at }) => day(at) === day(rows[0]!.at))
+    .map(({ at, teams }) => ({ at: Number(at), teams }));
   for (const { at, teams } of hours) {
-    const told = JSON.parse(teams as string) as (string | null)[];
-    const which = told.includes(null) ? null : (told as string[]);
-    await rollHour(db, at as string, which);
-    for (const team of which ?? [null]) touched.add(team);
+    const hour = new Date(at);
+    const named = JSON.parse(teams as string) as (string | null)[];
+    const kept = await keptTeams(db, hour);
+    const those = (named.includes(null) ? await teamsOf(db, hour) : (named as string[])).filter(
+      (team) => !kept.has(team),
+    );
+    if (hour >= piecesSince(now))
+      await countPieces(db, portion, hour, new Map(those.map((team) => [team, ALL_PIECES])));
+    else if (those.length > 0) await countHour(db, portion, hour, those);
+    touchDay(days, hour, those);
+    done.push(at);
+    if (performance.now() - began > LONG_MS) break;
   }
-  if (day !== undefined) await rollDay(db, `${day}T00:00:00Z`, touched.has(null) ? null : ([...touched] as string[]));
-  for (const { at } of hours) await asked(db.execute(sql`delete from usage_pending where at = ${at}::timestamptz`));
-  return hours.length;
+  await sumUpDays(db, portion, days);
+  for (const at of done) {
+    await asked(db.execute(sql`delete from usage_pending where at = ${momentOf(new Date(at))}`));
+  }
+  return done.length;
 }
 
-const DIMENSIONS = CELL_DIMENSIONS.join(', ');
-const SUMS = SUM_COLUMNS.join(', ');
-const TOTALS = SUM_COLUMNS.map((column) => `sum(${column})`).join(', ');
-const CALLS = CALL_COLUMNS.join(', ');
-const CALL_TOTALS = CALL_COLUMNS.map((column) => `sum(${column})`).join(', ');
-
-/** @param teams null: all */
-async function rollHour(db: Db, at: string, teams: readonly string[] | null): Promise<void> {
-  const moment = sql`${at}::timestamptz`;
-  const kept = (await rowsOf(db, sql`select team from usage_kept where through > ${moment}`)).map(({ team }) => team);
-  const whose = (column: string): SQL => {
-    const team = sql.raw(column);
-    const asked = teams === null ? sql`true` : sql`${team} = ${amongst(teams)}`;
-    return kept.length === 0 ? asked : sql`${asked} and not (${team} = ${amongst(kept as string[])})`;
-  };
-  const inHour = sql`d.created_at >= ${moment} and d.created_at < ${moment} + interval '1 hour' and ${whose('d.tenant')}`;
-  // A call begins after its decision; clocks that were set meanwhile are granted a day.
-  const since = sql`${moment} - interval '1 day'`;
-  await asked(
-    db.execute(sql`
-      with gone as (delete from usage_cells where step = 'hour' and at = ${moment} and ${whose('team')})
-      insert into usage_cells (step, at, team, ${sql.raw(DIMENSIONS)}, ${sql.raw(SUMS)})
-      select 'hour', ${moment}, team, ${sql.raw(DIMENSIONS)}, ${sql.raw(SUMS_OF_FACTS)}
-      from (${requestFacts(inHour, since)}) facts group by team, ${sql.raw(DIMENSIONS)}`),
+/** Teams that the hour has decisions of. */
+async function teamsOf(db: Db, hour: Date): Promise<string[]> {
+  const rows = await rowsOf(
+    db,
+    sql`select distinct tenant from decisions
+        where created_at >= ${momentOf(hour)} and created_at < ${momentOf(new Date(hour.getTime() + HOUR_MS))}`,
   );
-  const wholeBins = counts('h', `a.status = 'ok' and ${binSql('a.total_ms')}`);
-  const firstBins = counts('f', `a.status = 'ok' and a.first_byte_ms is not null and ${binSql('a.first_byte_ms')}`);
-  await asked(
-    db.execute(sql`
-      with gone as (delete from usage_calls where step = 'hour' and at = ${moment} and ${whose('team')})
-      insert into usage_calls (step, at, team, provider, model, deployment, ${sql.raw(CALLS)})
-      select 'hour', ${moment}, d.tenant, a.provider, a.model, a.deployment, count(*),
-        count(*) filter (where a.status in ('error', 'partial')), count(*) filter (where a.status = 'cancelled'),
-        ${sql.raw(wholeBins)}, ${sql.raw(firstBins)}
-      from decisions d join attempts a on a.decision_id = d.id and a.started_at >= ${since}
-      where ${inHour} group by d.tenant, a.provider, a.model, a.deployment`),
-  );
-  await asked(
-    db.execute(sql`
-      with gone as (delete from usage_calibration where at = ${moment} and ${whose('team')})
-      insert into usage_calibration (at, team, artifact, bin, judged, predicted_sum, observed_sum)
-      select ${moment}, team, artifact, least(9, greatest(0, floor(10 * predicted)))::int, count(*), sum(predicted),
-        sum(quality)
-      from (
-        select d.tenant as team, d.artifact, o.quality, (
-          select (r->>'quality')::double precision from jsonb_array_elements(d.ranked) r
-          where r->>'model' = d.executed_model limit 1) as predicted
-        from decisions d
-        join outcomes o on o.decision_id = d.id and o.model_id = d.executed_model
-        where ${inHour} and o.kind = 'verdict' and (o.weight > 0 or o.audit_quality is not null)
-          and d.artifact is not null and jsonb_typeof(d.ranked) = 'array'
-      ) judged
-      where predicted is not null group by 1, 2, 3, 4`),
-  );
-  await asked(db.execute(slices('hour', moment, whose)));
+  return rows.map(({ tenant }) => tenant as string);
 }
 
-const counts = (letter: 'h' | 'f', bin: string): string =>
-  binColumns(letter)
-    .map((_, k) => `count(*) filter (where ${bin} = ${k})`)
-    .join(', ');
+function touchDay(days: Map<number, Set<string>>, hour: Date, teams: Iterable<string>): void {
+  const day = floor(hour.getTime(), DAY_MS).getTime();
+  days.set(day, new Set([...(days.get(day) ?? []), ...teams]));
+}
 
-const slices = (step: 'hour' | 'day', moment: SQL, whose: (column: string) => SQL): SQL => sql`
-  with gone as (delete from usage_slices where step = ${step} and at = ${moment} and ${whose('team')})
-  insert into usage_slices (step, at, team, dimension, value, ${sql.raw(SUMS)})
-  select ${step}, ${moment}, team, v.dimension, v.value, ${sql.raw(TOTALS)}
-  from usage_cells cross join lateral (values ('all', ''),
-    ${sql.raw(CELL_DIMENSIONS.map((name) => `('${name}', ${name})`).join(', '))}) v(dimension, value)
-  where step = ${step} and at = ${moment} and ${whose('team')}
-  group by team, v.dimension, v.value`;
-
-/** A day is the sum of its hours. */
-async function rollDay(db: Db, at: string, teams: readonly string[] | null): Promise<void> {
-  const moment = sql`${at}::timestamptz`;
-  const whose = (column: string): SQL => (teams === null ? sql`true` : sql`${sql.raw(column)} = ${amongst(teams)}`);
-  const hours = sql`step = 'hour' and at >= ${moment} and at < ${moment} + interval '1 day' and ${whose('team')}`;
-  const gone = sql`step = 'day' and at = ${moment} and ${whose('team')}`;
-  await asked(
-    db.execute(sql`
-      with gone as (delete from usage_cells where ${gone})
-      insert into usage_cells (step, at, team, ${sql.raw(DIMENSIONS)}, ${sql.raw(SUMS)})
-      select 'day', ${moment}, team, ${sql.raw(DIMENSIONS)}, ${sql.raw(TOTALS)} from usage_cells where ${hours}
-      group by team, ${sql.raw(DIMENSIONS)}`),
-  );
-  await asked(
-    db.execute(sql`
-      with gone as (delete from usage_calls where ${gone})
-      insert into usage_calls (step, at, team, provider, model, deployment, ${sql.raw(CALLS)})
-      select 'day', ${moment}, team, provider, model, deployment, ${sql.raw(CALL_TOTALS)} from usage_calls
-      where ${hours} group by team, provider, model, deployment`),
-  );
-  await asked(db.execute(slices('day', moment, whose)));
+/** Days that are over: their hours have changed. */
+async function sumUpDays(db: Db, portion: Portion, days: ReadonlyMap<number, ReadonlySet<string>>): Promise<void> {
+  if (days.size === 0) return;
+  const upTo = (await daysUpTo(db))?.getTime() ?? Number.POSITIVE_INFINITY;
+  for (const [day, teams] of days) {
+    if (day < upTo && teams.size > 0) await sumUpDay(db, portion, new Date(day), [...teams]);
+  }
 }

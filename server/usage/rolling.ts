@@ -2,13 +2,16 @@
 import { sql } from 'drizzle-orm';
 import { asked } from '../db/connection.ts';
 import type { SqlStore } from '../db/store.ts';
-import { rollUp } from './roll-up.ts';
+import { ROLL_UP_LOCK, rollUp } from './roll-up.ts';
 
 const FIRST_MS = 3_000;
 /** How old the sums may get. */
-const EVERY_MS = 20_000;
-/** So many times as long as a roll-up took, it is left alone: a busy hour is rolled up anew each time. */
-const REST = 20;
+export const EVERY_MS = 20_000;
+/**
+ * So many times as long as a roll-up took, the database is left alone: a sixth of one of its processors at most. Later is
+ * cheaper (fewer pieces are made twice), so a load that this is too much for settles at a longer interval.
+ */
+export const REST = 5;
 
 export interface RollingOptions {
   /** Told once per kind of trouble. */
@@ -54,20 +57,24 @@ export function keepRolling(store: SqlStore, { onProblem }: RollingOptions): { s
 /** Roll-ups between two cleanings. */
 const CLEAN_EVERY = 50;
 
-/** The embedded database has nobody who cleans up after it, and the newest hour is written anew each time. */
+/** The embedded database has nobody who cleans up after it, and the newest pieces and their hour are written anew each time. */
 async function cleanUp({ kind, db }: SqlStore, rolls: number): Promise<void> {
   if (kind !== 'embedded' || rolls % CLEAN_EVERY !== 0) return;
-  for (const table of ['touched', 'pending', 'cells', 'slices', 'calls', 'calibration']) {
+  for (const table of ['touched', 'pending', 'cells', 'slices', 'calls', 'calibration', 'calibration_pieces']) {
     await asked(db.execute(sql.raw(`vacuum usage_${table}`)));
   }
 }
 
-/** Not where another replica has just done it. */
-async function isDue({ db }: SqlStore): Promise<boolean> {
+/** Not where another replica has just done it, or is about it: to wait for one that takes long would be cut off. */
+export async function isDue({ db }: SqlStore): Promise<boolean> {
   const rows = await asked(
     db.execute(sql`
       select 1 from usage_state
-      where name = 'rolled' and at > clock_timestamp() - make_interval(secs => ${EVERY_MS / 2000})`),
+      where name = 'rolled' and at > clock_timestamp() - make_interval(secs => ${EVERY_MS / 2000})
+      union all
+      select 1 from pg_locks
+      where locktype = 'advisory' and objid = ${ROLL_UP_LOCK}::int::oid and objsubid = 1
+        and database = (select oid from pg_database where datname = current_database())`),
   );
   return (rows as unknown as unknown[]).length === 0;
 }

@@ -56,11 +56,15 @@ export const ofTeam = ({ team }: Scope, column = 'team'): SQL =>
 
 export const moment = (at: Date): SQL => sql`${at.toISOString()}::timestamptz`;
 
-/** The rows of a roll-up that cover the time: days where they are whole, hours at the ends. @param finest no days at all */
-export function inTime({ from, to }: Scope, finest = false): SQL {
+/**
+ * The rows of a roll-up that cover the time: days where they are whole, hours at the ends.
+ * @param daysUpTo of later days there are only the hours; null: of none
+ */
+export function inTime({ from, to }: Scope, daysUpTo: Date | null): SQL {
   const firstDay = new Date(Math.ceil(from.getTime() / DAY_MS) * DAY_MS);
-  const lastDay = new Date(Math.floor(to.getTime() / DAY_MS) * DAY_MS);
-  if (finest || firstDay >= lastDay) return sql`step = 'hour' and at >= ${moment(from)} and at < ${moment(to)}`;
+  const end = Math.min(to.getTime(), daysUpTo?.getTime() ?? Number.POSITIVE_INFINITY);
+  const lastDay = new Date(Math.floor(end / DAY_MS) * DAY_MS);
+  if (firstDay >= lastDay) return sql`step = 'hour' and at >= ${moment(from)} and at < ${moment(to)}`;
   return sql`(step = 'day' and at >= ${moment(firstDay)} and at < ${moment(lastDay)}
     or step = 'hour' and at >= ${moment(from)} and at < ${moment(firstDay)}
     or step = 'hour' and at >= ${moment(lastDay)} and at < ${moment(to)})`;

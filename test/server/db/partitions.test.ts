@@ -165,7 +165,7 @@ describe('a log of the version before', () => {
       );
       await session.query('alter table attempts validate constraint attempts_bound');
     }
-    expect(await migrate(session)).toBe(1);
+    expect(await migrate(session)).toBe(migrationList().filter(({ name }) => name >= '0004').length);
     await insert(session, 'new', new Date().toISOString());
     await insert(session, 'new', new Date().toISOString());
     await insert(session, 'old', '2025-05-05T00:00:00Z');

@@ -11,14 +11,19 @@ import { deleteExpired } from '../../../server/privacy/retention.ts';
 import { savedFigures } from '../../../server/report/savings.ts';
 import type { UsageQuery } from '../../../server/usage/contract.ts';
 import { binOf, quantile } from '../../../server/usage/histogram.ts';
+import { Portion } from '../../../server/usage/portion.ts';
 import { calibration, callLatency, totalUsage, usageBy, usageSeries } from '../../../server/usage/questions.ts';
-import { rolledUpTo, rollUp } from '../../../server/usage/roll-up.ts';
+import { daysUpTo, ROLL_UP_LOCK, rolledUpTo, rollUp } from '../../../server/usage/roll-up.ts';
+import { isDue } from '../../../server/usage/rolling.ts';
 import { scopeOf } from '../../../server/usage/scope.ts';
+import { dropPieces } from '../../../server/usage/spans.ts';
 import { aDecision, anAttempt, someFeedback } from '../db/records.ts';
 import { type OpenedStore, storeKinds } from '../db/stores.ts';
+import { rollUpAsBefore, someHoursAsBefore, takeMarksAsBefore } from './roll-up-before.ts';
 
 const START = Date.UTC(2026, 2, 1);
 const HOUR = 3_600_000;
+const LAST_HOUR = Math.floor(Date.now() / HOUR) * HOUR - HOUR;
 const RANGE = { from: '2026-02-28T00:00:00Z', to: '2026-03-10T00:00:00Z' };
 
 interface Request {
@@ -32,8 +37,11 @@ const MODELS = ['a/one', 'b/two', 'c/three'];
 /** One request with its calls; what does not matter to sums is fixed. */
 const aRequest = fc
   .record({
-    hour: fc.constantFrom(0, 1, 23, 24, 60),
-    team: fc.constantFrom('red', 'blue', 'green'),
+    // Most of one team in one hour, so that its pieces are made at different times, and by either build.
+    hour: fc.constantFrom(1, 1, 1, 1, 0, 23, 24, 60),
+    minute: fc.constantFrom(0, 2, 3, 30, 59),
+    second: fc.constantFrom(1, 2, 50),
+    team: fc.constantFrom('red', 'red', 'red', 'blue', 'green'),
     key: fc.constantFrom(null, 'k1', 'k2'),
     project: fc.constantFrom(null, 'p'),
     routed: fc.boolean(),
@@ -58,8 +66,8 @@ const aRequest = fc
     score: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: null }),
     predicted: fc.option(fc.double({ min: 0, max: 1, noNaN: true }), { nil: null }),
   })
-  .map((r) => (id: string): Request => {
-    const at = START + r.hour * HOUR + 1000;
+  .map((r) => (id: string, start: number): Request => {
+    const at = start + r.hour * HOUR + r.minute * 60_000 + r.second * 1000;
     return {
       decision: aDecision({
         id,
@@ -195,70 +203,114 @@ describe.each(storeKinds)('$name', (kind) => {
   async function empty(): Promise<void> {
     await opened.store.db.execute(sql`
       truncate decisions, attempts, feedback, outcomes, texts, usage_cells, usage_slices, usage_calls,
-        usage_calibration, usage_touched, usage_pending, usage_state, usage_kept`);
+        usage_calibration, usage_calibration_pieces, usage_touched, usage_pending, usage_state, usage_kept`);
   }
 
-  const numbered = (made: readonly ((id: string) => Request)[]) => made.map((make, i) => make(`d${i}`));
+  /** All sums that pages can be made of, by what they are of. */
+  async function allSums(): Promise<Map<string, Record<string, unknown>>> {
+    const rows = (await opened.store.db.execute(sql`
+      select 'cells' as of, to_jsonb(c) as row from usage_cells c where step = 'hour'
+      union all select 'slices', to_jsonb(s) from usage_slices s where step = 'hour' and dimension <> 'pieced'
+      union all select 'calls', to_jsonb(c) from usage_calls c where step = 'hour'
+      union all select 'calibration', to_jsonb(c) from usage_calibration c
+      union all select 'days', to_jsonb(c) from usage_cells c
+        where step = 'day' and at < (select at from usage_state where name = 'days')`)) as unknown as {
+      of: string;
+      row: Record<string, unknown>;
+    }[];
+    const named = rows.map(({ of, row }): [string, Record<string, unknown>] => {
+      const name = Object.entries(row).filter(([column, value]) => typeof value === 'string' || column === 'bin');
+      return [`${of} ${JSON.stringify(name.sort())}`, row];
+    });
+    expect(new Set(named.map(([name]) => name)).size).toBe(named.length);
+    return new Map(named);
+  }
 
-  test('of any log, written in any order and rolled up at any time, they are the sums of its rows', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(aRequest, { minLength: 1, maxLength: 30 }),
-        fc.infiniteStream(fc.nat()),
-        async (made, chance) => {
-          await empty();
-          const { db } = opened.store;
-          const requests = numbered(made);
-          const draw = () => chance.next().value as number;
-          const rows = requests.flatMap(rowsOf).map((row) => ({ row, place: draw() }));
-          rows.sort((a, b) => a.place - b.place);
-          while (rows.length > 0) {
-            await insertRows(
-              db,
-              rows.splice(0, 1 + (draw() % 20)).map(({ row }) => row),
+  test.each([
+    ['long past', () => START],
+    ['of the last day, and of the next', () => Math.floor(Date.now() / HOUR) * HOUR - 24 * HOUR],
+  ])(
+    'of any log %s, written in any order and rolled up at any time, by either build, they are the sums of its rows',
+    async (_, startOf) => {
+      const start = startOf();
+      const RANGE = { from: new Date(start - 24 * HOUR).toISOString(), to: new Date(start + 96 * HOUR).toISOString() };
+      const admin = (query: UsageQuery = {}) => scopeOf(ANYBODY, { ...RANGE, ...query });
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(aRequest, { minLength: 1, maxLength: 30, size: 'max' }),
+          fc.infiniteStream(fc.noBias(fc.nat())),
+          async (made, chance) => {
+            await empty();
+            const { db } = opened.store;
+            const requests = made.map((make, i) => make(`d${i}`, start));
+            const draw = () => chance.next().value as number;
+            const rows = requests.flatMap(rowsOf).map((row) => ({ row, place: draw() }));
+            rows.sort((a, b) => a.place - b.place);
+            while (rows.length > 0) {
+              await insertRows(
+                db,
+                rows.splice(0, 1 + (draw() % 20)).map(({ row }) => row),
+              );
+              const what = draw() % 9;
+              // Of a few requests a statement, or of all.
+              const portion = new Portion(1 + (draw() % 6));
+              if (what < 3) await rollUp(opened.store, { portion });
+              else if (what === 3) await rollUp(opened.store);
+              else if (what === 4) await rollUpAsBefore(opened.store);
+              // One that ends in the middle, for the other to go on from.
+              else if (what === 5) await opened.store.alone(ROLL_UP_LOCK, takeMarksAsBefore);
+              else if (what === 6) await opened.store.alone(ROLL_UP_LOCK, someHoursAsBefore);
+              else if (what === 7) await rollUp(opened.store, { portion, budgetMs: 0 });
+            }
+            await rollUp(opened.store);
+            const sums = await allSums();
+            await db.execute(sql`
+            truncate usage_cells, usage_slices, usage_calls, usage_calibration, usage_calibration_pieces, usage_state`);
+            await rollUp(opened.store);
+            const anew = await allSums();
+            expect([...sums.keys()].sort()).toEqual([...anew.keys()].sort());
+            for (const [name, row] of anew) expect(near(sums.get(name)!, row), name).toEqual([]);
+            expectUsage(await totalUsage(db, admin()), requests);
+            for (const team of ['red', 'blue']) {
+              expectUsage(
+                await totalUsage(db, scopeOf(teamOf(team), RANGE)),
+                requests.filter(({ decision }) => decision.tenant === team),
+              );
+            }
+            const { rows: byModel } = await usageBy(db, admin(), 'model', 1000);
+            const modelOf = ({ decision }: Request) => decision.executedModel ?? decision.model;
+            expect(byModel.map(({ group }) => group).sort()).toEqual([...new Set(requests.map(modelOf))].sort());
+            for (const row of byModel)
+              expectUsage(
+                row,
+                requests.filter((r) => modelOf(r) === row.group),
+              );
+            // Two dimensions: from the cells.
+            const { rows: byKey } = await usageBy(db, admin({ model: 'a/one', project: 'p' }), 'key', 1000);
+            const some = requests.filter((r) => modelOf(r) === 'a/one' && r.decision.project === 'p');
+            expect(byKey.length).toBe(new Set(some.map(({ decision }) => decision.key)).size);
+            for (const row of byKey)
+              expectUsage(
+                row,
+                some.filter(({ decision }) => (decision.key ?? '') === row.group),
+              );
+            const { points } = await usageSeries(db, admin(), 'hour', null, 10);
+            const hourOf = ({ decision }: Request) => Math.floor(decision.createdAt.getTime() / HOUR) * HOUR;
+            expect(points.map(({ at }) => Date.parse(at))).toEqual(
+              [...new Set(requests.map(hourOf))].sort((a, b) => a - b),
             );
-            if (draw() % 3 === 0) await rollUp(opened.store);
-          }
-          await rollUp(opened.store);
-          expectUsage(await totalUsage(db, admin()), requests);
-          for (const team of ['red', 'blue']) {
-            expectUsage(
-              await totalUsage(db, scopeOf(teamOf(team), RANGE)),
-              requests.filter(({ decision }) => decision.tenant === team),
-            );
-          }
-          const { rows: byModel } = await usageBy(db, admin(), 'model', 1000);
-          const modelOf = ({ decision }: Request) => decision.executedModel ?? decision.model;
-          expect(byModel.map(({ group }) => group).sort()).toEqual([...new Set(requests.map(modelOf))].sort());
-          for (const row of byModel)
-            expectUsage(
-              row,
-              requests.filter((r) => modelOf(r) === row.group),
-            );
-          // Two dimensions: from the cells.
-          const { rows: byKey } = await usageBy(db, admin({ model: 'a/one', project: 'p' }), 'key', 1000);
-          const some = requests.filter((r) => modelOf(r) === 'a/one' && r.decision.project === 'p');
-          expect(byKey.length).toBe(new Set(some.map(({ decision }) => decision.key)).size);
-          for (const row of byKey)
-            expectUsage(
-              row,
-              some.filter(({ decision }) => (decision.key ?? '') === row.group),
-            );
-          const { points } = await usageSeries(db, admin(), 'hour', null, 10);
-          const hourOf = ({ decision }: Request) => Math.floor(decision.createdAt.getTime() / HOUR) * HOUR;
-          expect(points.map(({ at }) => Date.parse(at))).toEqual(
-            [...new Set(requests.map(hourOf))].sort((a, b) => a - b),
-          );
-          for (const point of points)
-            expectUsage(
-              point,
-              requests.filter((r) => hourOf(r) === Date.parse(point.at)),
-            );
-        },
-      ),
-      { numRuns: kind.name === 'PostgreSQL' ? 8 : 3, endOnFailure: true },
-    );
-  }, 120_000);
+            for (const point of points)
+              expectUsage(
+                point,
+                requests.filter((r) => hourOf(r) === Date.parse(point.at)),
+              );
+          },
+        ),
+        { numRuns: kind.name === 'PostgreSQL' ? 8 : 3, endOnFailure: true },
+      );
+    },
+    120_000,
+  );
 
   test('rows of an outage count in the hour of their own, however late they come, and verdicts days later', async () => {
     const { db } = opened.store;
@@ -304,6 +356,117 @@ describe.each(storeKinds)('$name', (kind) => {
     expect((await rolledUpTo(db))!.getTime()).toBeGreaterThan(Date.now() - 60_000);
     // Nothing new: nothing to do.
     expect(await rollUp(opened.store)).toEqual({ hours: 0, complete: true });
+  });
+
+  /** A request of red, so many minutes into the hour before this one (of when the tests began). */
+  const inLastHour = (id: string, minute: number) => {
+    const createdAt = new Date(LAST_HOUR + minute * 60_000);
+    return insertRows(opened.store.db, [
+      json({ table: 'decisions', row: aDecision({ id, createdAt, tenant: 'red' }) }),
+      json({ table: 'attempts', row: anAttempt({ id: `${id}-0`, decisionId: id, startedAt: createdAt, costUsd: 2 }) }),
+    ]);
+  };
+  const requestsOfNow = async () =>
+    (await totalUsage(opened.store.db, scopeOf(ANYBODY, { from: new Date(Date.now() - 48 * HOUR).toISOString() })))
+      .requests;
+  const isPieced = async () => {
+    const rows = await opened.store.db.execute(sql`select 1 from usage_slices where dimension = 'pieced'`);
+    return (rows as unknown as unknown[]).length === 1;
+  };
+
+  test('of an hour of the last day the pieces alone are made anew that something came into', async () => {
+    const { db } = opened.store;
+    await inLastHour('a', 1);
+    await inLastHour('b', 40);
+    await rollUp(opened.store);
+    // Behind the back of the marks: who counts this piece anew does not find it.
+    await db.execute(sql`delete from decisions where id = 'a'`);
+    await inLastHour('c', 41);
+    expect(await rollUp(opened.store)).toEqual({ hours: 1, complete: true });
+    expect(await requestsOfNow()).toBe(3);
+  });
+
+  test.each([
+    ['of the last day, of which the piece is kept', () => LAST_HOUR, 1],
+    ['long past, of which none is', () => START, 0],
+  ])(
+    'more requests of three minutes than a statement takes are counted in parts, which leave nothing behind: %s',
+    async (_, hourOf, pieces) => {
+      const { db } = opened.store;
+      for (let i = 0; i < 5; i++) {
+        const decision = aDecision({ id: `d${i}`, createdAt: new Date(hourOf() + 7000 * i), tenant: 'red' });
+        await insertRows(db, [json({ table: 'decisions', row: decision })]);
+      }
+      await rollUp(opened.store, { portion: new Portion(2) });
+      const steps = await db.execute(sql`
+        select step, count(*)::int as cells, sum(requests)::int as requests from usage_cells
+        where step <> 'day' group by step order by step`);
+      expect(steps).toEqual([
+        { step: 'hour', cells: 1, requests: 5 },
+        ...(pieces === 0 ? [] : [{ step: 'piece', cells: pieces, requests: 5 }]),
+      ]);
+    },
+  );
+
+  test.runIf(kind.name === 'PostgreSQL')('where another replica rolls up, nobody waits for it to end', async () => {
+    const { store } = opened;
+    expect(await isDue(store)).toBe(true);
+    expect(await store.alone(ROLL_UP_LOCK, () => isDue(store))).toBe(false);
+    expect(await store.alone(ROLL_UP_LOCK + 1, () => isDue(store))).toBe(true);
+  });
+
+  test('pieces are not trusted once another build has made their hour, or has taken marks of it', async () => {
+    await inLastHour('a', 1);
+    await rollUp(opened.store);
+    expect(await isPieced()).toBe(true);
+    await inLastHour('b', 20);
+    await rollUpAsBefore(opened.store);
+    expect(await isPieced()).toBe(false);
+    await inLastHour('c', 40);
+    await rollUp(opened.store);
+    expect([await requestsOfNow(), await isPieced()]).toEqual([3, true]);
+    // It takes the mark of one piece and dies; the other one is all that this build hears of.
+    await inLastHour('d', 20);
+    await opened.store.alone(ROLL_UP_LOCK, takeMarksAsBefore);
+    await inLastHour('e', 40);
+    await rollUp(opened.store);
+    expect(await requestsOfNow()).toBe(5);
+  });
+
+  test('pieces go after a day, and their hour is made whole from then on', async () => {
+    const { db } = opened.store;
+    await inLastHour('a', 1);
+    await inLastHour('b', 40);
+    await rollUp(opened.store);
+    await dropPieces(db, new Date());
+    const rows = await db.execute(sql`
+      select 1 from usage_cells where step = 'piece' union all select 1 from usage_calls where step = 'piece'
+      union all select 1 from usage_calibration_pieces`);
+    expect([await isPieced(), rows]).toEqual([false, []]);
+    await inLastHour('c', 20);
+    await rollUp(opened.store);
+    expect(await requestsOfNow()).toBe(3);
+  });
+
+  test('a day that was over while nobody rolled up is summed up before pages read it', async () => {
+    const { db } = opened.store;
+    const today = Math.floor(Date.now() / (24 * HOUR)) * 24 * HOUR;
+    await insertRows(db, [
+      json({ table: 'decisions', row: aDecision({ id: 'a', createdAt: new Date(today - 20 * HOUR) }) }),
+    ]);
+    await rollUp(opened.store);
+    // As if yesterday were still going on.
+    await db.execute(sql`update usage_state set at = at - interval '1 day' where name = 'days'`);
+    await db.execute(sql`delete from usage_cells where step = 'day'`);
+    await db.execute(sql`delete from usage_slices where step = 'day'`);
+    expect(await requestsOfNow()).toBe(1);
+    await rollUp(opened.store);
+    expect((await daysUpTo(db))!.getTime()).toBeGreaterThanOrEqual(today);
+    expect(await requestsOfNow()).toBe(1);
+    const [row] = (await db.execute(sql`select requests::int from usage_cells where step = 'day'`)) as unknown as {
+      requests: number;
+    }[];
+    expect(row?.requests).toBe(1);
   });
 
   test('a log that was there before there were roll-ups is rolled up once', async () => {
