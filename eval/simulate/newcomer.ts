@@ -68,7 +68,7 @@ export function runNewcomer(world: World, options: NewcomerOptions): NewcomerRun
       if (column === newcomer && !greedy.includes(newcomer)) explored++;
       log.push({ row, column, probabilities, greedy });
       // Where it wins already, what it still explores is little: its budget must not last for ever.
-      if (log.length > 2 * (refitAt.at(-1)! / share)) break;
+      if (log.length > 2 * (calls / share)) break;
     }
     onProgress(`refit after ${explored} explored calls in ${log.length} decisions`);
     const rows = log.map(({ row }) => row);

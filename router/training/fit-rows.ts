@@ -32,7 +32,8 @@ export interface RowPrior {
 /**
  * @param x       n × w inputs, the same for all models or a function of the model's column
  * @param quality n × m in [0, 1], NaN where missing
- * @param options `offset`: n × m, added to the logits; `weight`: of each row of x, ≥ 0, default 1
+ * @param options `offset`: n × m, added to the logits; `weight`: of each row of x, ≥ 0, default 1; `rounds` of EM, at most,
+ *                default 8, and `settled`: they end before where no spread moves by more than this share of itself
  */
 export function fitRows(
   x: Float64Array | ((j: number) => Float64Array),
@@ -43,6 +44,7 @@ export function fitRows(
   prior: RowPrior,
   options: {
     rounds?: number;
+    settled?: number;
     offset?: Float32Array;
     weight?: Float64Array | undefined;
     known?: KnownCells;
@@ -56,9 +58,10 @@ export function fitRows(
   const covariance = new Float64Array(m * w * w);
   for (let j = 0; j < m; j++) for (let a = 0; a < w; a++) rows[j * w + a] = centre[a]!;
 
-  const rounds = options.rounds ?? 8;
+  const { rounds = 8, settled = 0 } = options;
   for (let round = 0; round < rounds; round++) {
     for (let j = 0; j < m; j++) newton(j, round === 0 ? 6 : 2);
+    let moved = 0;
     for (let a = 0; a < w; a++) {
       if (prior.learnCentre.includes(a)) {
         let sum = 0;
@@ -71,8 +74,11 @@ export function fitRows(
         square += (rows[j * w + a]! - centre[a]!) ** 2 + covariance[(j * w + a) * w + a]!;
         count++;
       }
-      spread[a] = Math.max(1e-3, Math.sqrt(square / count));
+      const next = Math.max(1e-3, Math.sqrt(square / count));
+      moved = Math.max(moved, Math.abs(next / spread[a]! - 1));
+      spread[a] = next;
     }
+    if (moved < settled) break;
   }
   return { rows, covariance, centre, spread };
 

@@ -2,23 +2,25 @@
  * Logged outcomes → heads refitted from an artifact's own, with the encoder frozen.
  *
  * A log knows one model's answer per prompt, so rows are corrections of what the artifact already
- * predicts. A candidate starts on its own row, or on that of the model it was likened to, and gets
+ * predicts. A candidate starts on its own row, or on that of the model it was likened to, or where there is neither as the
+ * average model (`refit-start.ts`), and gets
  *
  *     logit p_c = (artifact's logit) + δ_c + s_c · f(z) + v_c · g_c(z)
  *
- * with f learned from all candidates together, g_c from its own answers alone, and δ, s, v shrunk
+ * with f learned from all candidates together, g_c from its own answers alone (`refit-factors.ts`), and δ, s, v shrunk
  * to what most candidates show: no evidence, no change. Rows that the log says nothing of stay.
  *
  * An answer's weight is how many answers like it it stands for. It counts in every fit; only where prompts have been
  * (the domain) is a matter of prompts, which a doubtful verdict does not make less real.
  */
 import { groupFolds, type OutcomeTable, RoutingError, selectRows } from '../../datasets/index.ts';
-import { type Domain, type Heads, predictHeads, selectHeads } from '../heads/heads.ts';
+import { type Domain, type Heads, predictHeads } from '../heads/heads.ts';
 import { withCentres } from './fit-domain.ts';
 import { fitRows } from './fit-rows.ts';
 import { fitItemFactors } from './item-factors.ts';
 import { knownCells } from './known-cells.ts';
-import { type RidgeFit, ridgeOutOfFold } from './ridge.ts';
+import { type CorrectionFactor, ownFactors, sharedFactor, weightOf } from './refit-factors.ts';
+import { startingHeads } from './refit-start.ts';
 
 export interface RefitOptions {
   readonly seed: number;
@@ -33,8 +35,11 @@ const FOLDS = 5;
 const MIN_FOR_DOMAIN = 100;
 /** Where the spread of corrections starts, in logits. .25 beat .5 on three of three sources with 100 to 3 000 logged answers. */
 const START_SPREAD = 0.25;
-/** A candidate's own factor needs this many answers of its own. */
-const MIN_FOR_OWN = 30;
+/**
+ * Rounds in which the spread of corrections is learned. Where each candidate has few answers it is found slowly: after 8
+ * rounds most of what 60 explored answers said of 23 models was still shrunk away.
+ */
+const EM = { rounds: 40, settled: 0.002 };
 
 /**
  * @param base  heads of the artifact, always the one first configured: refitting a refit would count its evidence twice
@@ -99,74 +104,31 @@ function refitWeighted(
 
   // What all candidates found easier or harder than predicted.
   const items = fitItemFactors(table.quality, n, m, { factors: 1, seed: options.seed, ...cells });
-  const weighted = weight === undefined ? {} : { weight };
-  const shared = unitScale(ridgeOutOfFold(z, d, [items.scores], folds, weighted)[0]!, weight);
+  const shared = sharedFactor(z, d, items.scores, known, m, folds, weight);
   const x2 = inputs(n, [shared.outOfFold]);
   const prior = (w: number) => ({
     centre: new Float64Array(w),
-    learnCentre: [0, 1],
+    learnCentre: Array.from({ length: w }, (_, a) => a),
     spread: new Float64Array(w).fill(START_SPREAD),
     strength: 2,
   });
-  const common = fitRows(x2, 2, table.quality, n, m, prior(2), cells);
+  const common = fitRows(x2, 2, table.quality, n, m, prior(2), { ...cells, ...EM });
 
   // What one candidate finds easier or harder than that.
   const evidence = new Float64Array(m);
-  const own = table.modelIds.map((_, j) => {
+  const residuals = table.modelIds.map((_, j) => {
     const residual = new Float64Array(n).fill(Number.NaN);
     for (const i of known.rows.subarray(known.columnStart[j]!, known.columnStart[j + 1]!)) {
       const l = before.logits[i * m + j]! + common.rows[j * 2]! + common.rows[j * 2 + 1]! * shared.outOfFold[i]!;
       residual[i] = table.quality[i * m + j]! - 1 / (1 + Math.exp(-l));
       evidence[j]! += weightOf(weight, i);
     }
-    if (evidence[j]! < MIN_FOR_OWN) return noFactor(n, d);
-    return unitScale(ridgeOutOfFold(z, d, [residual], folds, weighted)[0]!, weight);
+    return residual;
   });
+  const own = ownFactors(z, d, residuals, evidence, folds, weight);
   const x3 = own.map((f) => inputs(n, [shared.outOfFold, f.outOfFold]));
-  const fitted = fitRows((j) => x3[j]!, 3, table.quality, n, m, prior(3), cells);
+  const fitted = fitRows((j) => x3[j]!, 3, table.quality, n, m, prior(3), { ...cells, ...EM });
   return assemble(base, start, domain, [shared, ...own], fitted, evidence, table, before.outputTokens, weight);
-}
-
-const weightOf = (weight: Float64Array | undefined, i: number): number => (weight === undefined ? 1 : weight[i]!);
-
-/** One row per candidate, copied from where it starts; a candidate like nothing known starts as the average model. */
-function startingHeads(base: Heads, modelIds: readonly string[], likeOf: RefitOptions['likeOf']): Heads {
-  const sources = modelIds.map((id) => {
-    const like = base.modelIds.includes(id) ? id : likeOf(id);
-    return like !== undefined && base.modelIds.includes(like) ? like : undefined;
-  });
-  const picked = selectHeads(
-    base,
-    sources.map((s) => s ?? base.modelIds[0]!),
-  );
-  const w = base.factors.count + 1;
-  const row = columnMoments(base.rows, w);
-  const length = columnMoments(base.tokens.rows, 2);
-  const smear = columnMoments(base.tokens.logSmear, 1);
-  sources.forEach((source, j) => {
-    if (source !== undefined) return;
-    picked.rows.set(row.mean, j * w);
-    picked.covariance.fill(0, j * w * w, (j + 1) * w * w);
-    // What is known of it is how much models differ.
-    for (let a = 0; a < w; a++) picked.covariance[(j * w + a) * w + a] = row.variance[a]!;
-    picked.tokens.rows.set(length.mean, j * 2);
-    picked.tokens.logSmear[j] = smear.mean[0]!;
-    picked.evidence[j] = 0;
-  });
-  return { ...picked, modelIds };
-}
-
-function columnMoments(values: Float64Array, width: number): { mean: Float64Array; variance: Float64Array } {
-  const count = values.length / width;
-  const mean = new Float64Array(width);
-  const variance = new Float64Array(width);
-  values.forEach((v, at) => {
-    mean[at % width]! += v / count;
-  });
-  values.forEach((v, at) => {
-    variance[at % width]! += (v - mean[at % width]!) ** 2 / count;
-  });
-  return { mean, variance };
 }
 
 /** The artifact's domain and, where the log has been often enough, the places it has been to. */
@@ -180,44 +142,6 @@ function widened(domain: Domain, z: Float32Array, n: number, d: number, seed: nu
     ),
   };
   return { ...withCentres(domain, z, n, d, seed), known };
-}
-
-interface OwnFactor {
-  readonly weights: Float64Array;
-  readonly bias: number;
-  readonly outOfFold: Float64Array;
-  readonly unexplained: number;
-}
-
-const noFactor = (n: number, d: number): OwnFactor => ({
-  weights: new Float64Array(d),
-  bias: 0,
-  outOfFold: new Float64Array(n),
-  unexplained: 0,
-});
-
-/** Predictions scaled to unit variance, so that one prior fits all; nothing where text predicts nothing. */
-function unitScale(fit: RidgeFit, weight: Float64Array | undefined): OwnFactor {
-  let total = 0;
-  let sum = 0;
-  fit.outOfFold.forEach((v, i) => {
-    if (Number.isNaN(v)) return;
-    total += weightOf(weight, i);
-    sum += weightOf(weight, i) * v;
-  });
-  const mean = sum / (total || 1);
-  let square = 0;
-  fit.outOfFold.forEach((v, i) => {
-    if (!Number.isNaN(v)) square += weightOf(weight, i) * (v - mean) ** 2;
-  });
-  const sd = Math.sqrt(square / (total || 1));
-  if (!(fit.r2 > 0) || !(sd > 1e-9)) return noFactor(fit.outOfFold.length, fit.weights.length);
-  return {
-    weights: fit.weights.map((w) => w / sd),
-    bias: (fit.bias - mean) / sd,
-    outOfFold: fit.outOfFold.map((v) => (Number.isNaN(v) ? 0 : (v - mean) / sd)),
-    unexplained: 1 - fit.r2,
-  };
 }
 
 function inputs(n: number, columns: readonly Float64Array[]): Float64Array {
@@ -237,7 +161,7 @@ function assemble(
   base: Heads,
   start: Heads,
   domain: Domain,
-  added: readonly OwnFactor[],
+  added: readonly CorrectionFactor[],
   fitted: { rows: Float64Array; covariance: Float64Array },
   answers: Float64Array,
   table: OutcomeTable,

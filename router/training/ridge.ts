@@ -1,5 +1,6 @@
 /** Ridge regression whose strength is chosen by out-of-fold error, folds keeping groups together. */
 import { cholesky, choleskySolve } from './linear-algebra.ts';
+import { combine, copy, type Moments, moments, momentsOf } from './ridge-moments.ts';
 
 export interface RidgeFit {
   /** d weights and a bias: prediction = weights · z + bias. */
@@ -55,20 +56,36 @@ interface RidgeOptions {
   readonly penalty?: Float64Array;
   readonly strengths?: readonly number[];
   readonly weight?: Float64Array;
-}
-
-/** Sums over rows: of z zᵀ, z yᵀ, z, y and weights, for T targets. */
-interface Moments {
-  readonly zz: Float64Array; // d × d, lower triangle
-  readonly zy: Float64Array; // T × d
-  readonly z: Float64Array; // d
-  readonly y: Float64Array; // T
-  w: number;
+  /**
+   * So many of the last inputs explain the target but are no part of what is predicted, where they stand at their means;
+   * `weights` are without them, and `r2` is the share explained of what they leave.
+   */
+  readonly nuisance?: number;
 }
 
 function sameHoles(a: Float64Array, b: Float64Array): boolean {
   for (let i = 0; i < a.length; i++) if (Number.isNaN(a[i]!) !== Number.isNaN(b[i]!)) return false;
   return true;
+}
+
+/**
+ * One ridge fit per target column with one strength for all of them, that of the least error over all targets together:
+ * where a target is known on few rows, a strength of its own would be chosen by luck. Strengths are multiples of `unit`, so that what few rows say is drawn to 0 as firmly as their number
+ * asks: the same prior for every target.
+ * @param unit e.g. the average diagonal of ZᵀZ over the target known on most rows, > 0
+ */
+export function ridgeTogether(
+  z: Float32Array,
+  d: number,
+  targets: readonly Float64Array[],
+  folds: Int32Array,
+  unit: number,
+  options: Omit<RidgeOptions, 'nuisance'> = {},
+): RidgeFit[] {
+  const { length } = options.strengths ?? STRENGTHS;
+  const trials = targets.map((y) => tryStrengths(z, d, [y], folds, options, unit));
+  const common = leastOf(length, (s) => trials.reduce((sum, { error }) => sum + error[s]!, 0));
+  return trials.map(({ fitsAt }) => fitsAt([common])[0]!);
 }
 
 function fitAlike(
@@ -78,22 +95,52 @@ function fitAlike(
   folds: Int32Array,
   options: RidgeOptions,
 ): RidgeFit[] {
+  const { error, fitsAt } = tryStrengths(z, d, ys, folds, options);
+  const count = error.length / ys.length;
+  return fitsAt(ys.map((_, t) => leastOf(count, (s) => error[s * ys.length + t]!)));
+}
+
+/** Index of the least value, the first of equals. */
+function leastOf(count: number, value: (k: number) => number): number {
+  let least = 0;
+  for (let k = 1; k < count; k++) if (value(k) < value(least)) least = k;
+  return least;
+}
+
+/** What every strength does out of fold. */
+interface Trial {
+  /** S × T sums of squared errors. */
+  readonly error: Float64Array;
+  /** @param strengths of each target, as an index */
+  fitsAt(strengths: readonly number[]): RidgeFit[];
+}
+
+/** @param ys targets known on the same rows; @param unit of strength, default: the average diagonal of ZᵀZ over these rows */
+function tryStrengths(
+  z: Float32Array,
+  d: number,
+  ys: readonly Float64Array[],
+  folds: Int32Array,
+  options: RidgeOptions,
+  unit?: number,
+): Trial {
   const count = folds.reduce((a, b) => Math.max(a, b + 1), 0);
   const n = ys[0]!.length;
   const known = Array.from({ length: n }, (_, i) => i).filter((i) => !Number.isNaN(ys[0]![i]!));
   const weight = (i: number): number => options.weight?.[i] ?? 1;
+  const seen = d - (options.nuisance ?? 0);
   const perFold = Array.from({ length: count }, (_, f) => {
     const rows = known.filter((i) => folds[i] === f);
     return momentsOf(z, d, ys, rows, weight);
   });
   const all = perFold.reduce((sum, f) => combine(sum, f, 1), moments(d, ys.length));
   let trace = 0;
-  for (let a = 0; a < d; a++) trace += all.zz[a * d + a]! - (all.w ? all.z[a]! ** 2 / all.w : 0);
-  const unit = Math.max(1e-9, trace / d);
+  for (let a = 0; a < seen; a++) trace += all.zz[a * d + a]! - (all.w ? all.z[a]! ** 2 / all.w : 0);
+  const one = unit ?? Math.max(1e-9, trace / seen);
 
   const strengths = options.strengths ?? STRENGTHS;
   const rest = perFold.map((f) => combine(copy(all), f, -1));
-  const perStrength = strengths.map((strength) => rest.map((m) => solve(m, d, strength * unit, options.penalty)));
+  const perStrength = strengths.map((strength) => rest.map((m) => solve(m, d, strength * one, options.penalty)));
   // Every strength's prediction of every target, for the rows of a fold.
   const rules = rest.map((_, f) => stacked(perStrength.flatMap((fits) => fits[f]!)));
   const error = new Float64Array(strengths.length * ys.length);
@@ -103,174 +150,84 @@ function fitAlike(
     const w = weight(i);
     for (let r = 0; r < error.length; r++) error[r]! += w * (predicted[r]! - ys[r % ys.length]![i]!) ** 2;
   }
-  const best = ys.map((_, t) => {
-    let s = 0;
-    for (let o = 1; o < strengths.length; o++) {
-      if (error[o * ys.length + t]! < error[s * ys.length + t]!) s = o;
+  return { error, fitsAt };
+
+  function fitsAt(chosen: readonly number[]): RidgeFit[] {
+    // Predictions are made once more rather than kept for every strength, of which there are ten.
+    const outOfFold = ys.map(() => new Float64Array(n).fill(Number.NaN));
+    const folded = rest.map((m, f) => stacked(chosen.map((s, t) => withoutNuisance(perStrength[s]![f]![t]!, m, seen))));
+    for (const i of known) {
+      predict(folded[folds[i]!]!, z, i * d, predicted);
+      for (let t = 0; t < ys.length; t++) outOfFold[t]![i] = predicted[t]!;
     }
-    return {
-      s,
-      strength: strengths[s]!,
-      error: error[s * ys.length + t]!,
-      outOfFold: new Float64Array(n).fill(Number.NaN),
-    };
-  });
-  // Predictions are made once more rather than kept for every strength, of which there are ten.
-  const chosen = rest.map((_, f) => stacked(best.map(({ s }, t) => perStrength[s]![f]![t]!)));
-  for (const i of known) {
-    predict(chosen[folds[i]!]!, z, i * d, predicted);
-    for (let t = 0; t < ys.length; t++) best[t]!.outOfFold[i] = predicted[t]!;
+    const whole = new Map<number, LinearRule[]>();
+    return ys.map((y, t) => {
+      const s = chosen[t]!;
+      if (!whole.has(s)) whole.set(s, solve(all, d, strengths[s]! * one, options.penalty));
+      const fit = withoutNuisance(whole.get(s)![t]!, all, seen);
+      const total = seen === d ? squaresAroundMean(y, t) : nuisanceError(y);
+      return {
+        weights: fit.weights.slice(0, seen),
+        bias: fit.bias,
+        outOfFold: outOfFold[t]!,
+        strength: strengths[s]!,
+        r2: total > 0 ? 1 - error[s * ys.length + t]! / total : 0,
+      };
+    });
   }
-  const whole = new Map<number, { weights: Float64Array; bias: number }[]>();
-  return ys.map((y, t) => {
-    const { strength, error, outOfFold } = best[t]!;
-    if (!whole.has(strength)) whole.set(strength, solve(all, d, strength * unit, options.penalty));
+
+  function squaresAroundMean(y: Float64Array, t: number): number {
     const mean = all.w > 0 ? all.y[t]! / all.w : 0;
     let total = 0;
     for (const i of known) total += weight(i) * (y[i]! - mean) ** 2;
-    return { ...whole.get(strength)![t]!, outOfFold, strength, r2: total > 0 ? 1 - error / total : 0 };
-  });
-}
-
-const moments = (d: number, targets: number): Moments => ({
-  zz: new Float64Array(d * d),
-  zy: new Float64Array(targets * d),
-  z: new Float64Array(d),
-  y: new Float64Array(targets),
-  w: 0,
-});
-
-/** Rows worked on at once; the loop of {@link momentsOf} is written out for it. */
-const ROWS = 8;
-
-/**
- * Sums over these rows, eight at a time: a cell of ZᵀZ is then read and written once for eight rows. Each cell adds
- * its terms in the order of the rows, so that the bits are those of the plain loop.
- */
-function momentsOf(
-  z: Float32Array,
-  d: number,
-  ys: readonly Float64Array[],
-  rows: readonly number[],
-  weight: (i: number) => number,
-): Moments {
-  const to = moments(d, ys.length);
-  const block = new Float64Array(d * ROWS); // a-major: the eight values of one input are neighbours
-  const weighted = new Float64Array(d * ROWS);
-  for (let start = 0; start < rows.length; start += ROWS) {
-    const count = Math.min(ROWS, rows.length - start);
-    if (count < ROWS) {
-      block.fill(0);
-      weighted.fill(0);
-    }
-    for (let q = 0; q < count; q++) {
-      const i = rows[start + q]!;
-      const w = weight(i);
-      const at = i * d;
-      for (let a = 0; a < d; a++) {
-        const v = z[at + a]!;
-        const wv = w * v;
-        block[a * ROWS + q] = v;
-        weighted[a * ROWS + q] = wv;
-        to.z[a]! += wv;
-      }
-      for (const [t, y] of ys.entries()) {
-        const wy = w * y[i]!;
-        to.y[t]! += wy;
-        for (let a = 0; a < d; a++) to.zy[t * d + a]! += wy * z[at + a]!;
-      }
-      to.w += w;
-    }
-    addProducts(to.zz, weighted, block, d);
+    return total;
   }
-  return to;
-}
 
-/**
- * zz (lower triangle) += Σ_q left_q right_qᵀ over a block of eight rows, two rows of zz at a time. Of those the upper
- * one gets a cell above the diagonal, too, which nobody reads.
- */
-function addProducts(zz: Float64Array, left: Float64Array, right: Float64Array, d: number): void {
-  let a = 0;
-  for (; a + 1 < d; a += 2) {
-    const p = a * ROWS;
-    const v0 = left[p]!;
-    const v1 = left[p + 1]!;
-    const v2 = left[p + 2]!;
-    const v3 = left[p + 3]!;
-    const v4 = left[p + 4]!;
-    const v5 = left[p + 5]!;
-    const v6 = left[p + 6]!;
-    const v7 = left[p + 7]!;
-    const w0 = left[p + 8]!;
-    const w1 = left[p + 9]!;
-    const w2 = left[p + 10]!;
-    const w3 = left[p + 11]!;
-    const w4 = left[p + 12]!;
-    const w5 = left[p + 13]!;
-    const w6 = left[p + 14]!;
-    const w7 = left[p + 15]!;
-    for (let b = 0, at = a * d, q = 0; b <= a + 1; b++, at++, q += ROWS) {
-      let s = zz[at]!;
-      let t = zz[at + d]!;
-      let r = right[q]!;
-      s += v0 * r;
-      t += w0 * r;
-      r = right[q + 1]!;
-      s += v1 * r;
-      t += w1 * r;
-      r = right[q + 2]!;
-      s += v2 * r;
-      t += w2 * r;
-      r = right[q + 3]!;
-      s += v3 * r;
-      t += w3 * r;
-      r = right[q + 4]!;
-      s += v4 * r;
-      t += w4 * r;
-      r = right[q + 5]!;
-      s += v5 * r;
-      t += w5 * r;
-      r = right[q + 6]!;
-      s += v6 * r;
-      t += w6 * r;
-      r = right[q + 7]!;
-      s += v7 * r;
-      t += w7 * r;
-      zz[at] = s;
-      zz[at + d] = t;
+  /** What the nuisance inputs leave unexplained by themselves, out of fold: one more row of each value is its prior. */
+  function nuisanceError(y: Float64Array): number {
+    const e = d - seen;
+    const alone = new Float32Array(n * e);
+    for (let i = 0; i < n; i++) alone.set(z.subarray(i * d + seen, (i + 1) * d), i * e);
+    const parts = Array.from({ length: count }, (_, f) =>
+      momentsOf(
+        alone,
+        e,
+        [y],
+        known.filter((i) => folds[i] === f),
+        weight,
+      ),
+    );
+    const sum = parts.reduce((to, part) => combine(to, part, 1), moments(e, 1));
+    const fits = parts.map((part) => stacked(solve(combine(copy(sum), part, -1), e, 1)));
+    const out = new Float64Array(1);
+    let total = 0;
+    for (const i of known) {
+      predict(fits[folds[i]!]!, alone, i * e, out);
+      total += weight(i) * (out[0]! - y[i]!) ** 2;
     }
-  }
-  if (a < d) {
-    for (let b = 0; b <= a; b++) {
-      for (let q = 0; q < ROWS; q++) zz[a * d + b]! += left[a * ROWS + q]! * right[b * ROWS + q]!;
-    }
+    return total;
   }
 }
 
-function combine(to: Moments, from: Moments, sign: 1 | -1): Moments {
-  for (const part of ['zz', 'zy', 'z', 'y'] as const) {
-    for (let k = 0; k < to[part].length; k++) to[part][k]! += sign * from[part][k]!;
-  }
-  to.w += sign * from.w;
-  return to;
+interface LinearRule {
+  readonly weights: Float64Array;
+  readonly bias: number;
 }
 
-const copy = (m: Moments): Moments => ({
-  ...m,
-  zz: m.zz.slice(),
-  zy: m.zy.slice(),
-  z: m.z.slice(),
-  y: m.y.slice(),
-});
+/** The rule with all inputs from the first nuisance one on at their means. */
+function withoutNuisance(rule: LinearRule, m: Moments, first: number): LinearRule {
+  if (first === rule.weights.length) return rule;
+  const weights = rule.weights.slice();
+  let { bias } = rule;
+  for (let a = first; a < weights.length; a++) {
+    if (m.w > 0) bias += (weights[a]! * m.z[a]!) / m.w;
+    weights[a] = 0;
+  }
+  return { weights, bias };
+}
 
 /** Weights and bias of every target at one strength. */
-function solve(
-  m: Moments,
-  d: number,
-  strength: number,
-  penalty?: Float64Array,
-): { weights: Float64Array; bias: number }[] {
+function solve(m: Moments, d: number, strength: number, penalty?: Float64Array): LinearRule[] {
   if (m.w <= 0) return Array.from(m.y, () => ({ weights: new Float64Array(d), bias: 0 }));
   const a = new Float64Array(d * d);
   for (let i = 0; i < d; i++) {
@@ -298,7 +255,7 @@ interface Rules {
   readonly bias: Float64Array;
 }
 
-function stacked(fits: readonly { weights: Float64Array; bias: number }[]): Rules {
+function stacked(fits: readonly LinearRule[]): Rules {
   const d = fits[0]!.weights.length;
   const weights = new Float64Array(fits.length * d);
   for (const [r, fit] of fits.entries()) weights.set(fit.weights, r * d);

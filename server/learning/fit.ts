@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { loadArtifact, readEncoder, saveArtifact } from '../../router/artifact/artifact.ts';
-import { type Heads, predictHeads } from '../../router/heads/heads.ts';
+import { type Heads, predictHeads, selectHeads } from '../../router/heads/heads.ts';
 import { type Knobs, withOverrides } from '../../router/policy/policy.ts';
 import { refitHeads } from '../../router/training/refit-heads.ts';
 import { type Agreement, teamAgreement } from '../feedback/agreement.ts';
@@ -213,9 +213,12 @@ function agreementOf(
   if (new Set(verdicts.map(({ tenant }) => tenant)).size < 2) return null;
   const forecast = (others: readonly Sample[], asked: readonly Sample[]): number[] => {
     const heads = refitHeads(base, logTable(others), embeddingsOf(others), { seed, likeOf });
-    const { quality } = predictHeads(heads, embeddingsOf(asked), asked.length);
-    const m = heads.modelIds.length;
-    const column = new Map(heads.modelIds.map((id, j) => [id, j]));
+    // The artifact may know a hundred models more; they are asked only where a model answered nobody else.
+    const answered = [...new Set(asked.map(({ executed }) => executed))];
+    const asking = answered.every((id) => heads.modelIds.includes(id)) ? selectHeads(heads, answered) : heads;
+    const { quality } = predictHeads(asking, embeddingsOf(asked), asked.length);
+    const m = asking.modelIds.length;
+    const column = new Map(asking.modelIds.map((id, j) => [id, j]));
     return asked.map(({ executed }, i) => {
       const j = column.get(executed);
       // A model that answered nobody else: as good as the others on this prompt.

@@ -54,7 +54,7 @@ const READ_AT = [2000, 20_000];
 /** Everything below is of the size that shows the effect and ends in minutes. */
 const CHANGE = { loss: 0.15, before: 2000, after: 3000 };
 const PRICE_FACTOR = 0.1;
-const NEWCOMER = { share: 0.02, refitAt: [100, 500] };
+const NEWCOMER = { share: 0.02, refitAt: [100, 200, 500] };
 const MISSING = { decisions: 5000, contentSpeak: 0.1, auditShare: 0.05 };
 const FLIPPED = { decisions: 5000, teams: 20 };
 const GATE = {

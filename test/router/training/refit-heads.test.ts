@@ -1,6 +1,7 @@
 /** Heads refitted from logs: what the log shows is learned, what it does not show stays as it was. */
 import { describe, expect, test } from 'vitest';
 import { normal, type OutcomeTable, seededRandom } from '../../../datasets/index.ts';
+import { blankHeads } from '../../../eval/replay/learner.ts';
 import { headsFromJson, headsToJson } from '../../../router/artifact/heads-json.ts';
 import { type Heads, predictHeads } from '../../../router/heads/heads.ts';
 import { headsGraph } from '../../../router/heads/onnx.ts';
@@ -170,6 +171,39 @@ describe('refitHeads', () => {
     const unknown = mean(predicted(heads, 'who/knows', fresh));
     expect(unknown).toBeGreaterThan(mean(predicted(base, 'm/weak', fresh)) - 0.15);
     expect(unknown).toBeLessThan(mean(predicted(base, 'm/best', fresh)));
+  });
+
+  test('believes the answers of a model like nothing known, though all others are as they were', () => {
+    // Models of known rows that do as forecast, and one that is hardly ever wrong.
+    const ids = [...base.modelIds, 'who/knows'];
+    const random = seededRandom(22);
+    const n = 1200;
+    const z = Float32Array.from({ length: n * D }, () => normal(random));
+    const { quality: forecast } = predictHeads(base, z, n);
+    const quality = new Float32Array(n * 4).fill(Number.NaN);
+    for (let i = 0; i < n; i++) {
+      const j = Math.floor(random() * 4);
+      quality[i * 4 + j] = random() < (j === 3 ? 0.97 : forecast[i * 3 + j]!) ? 1 : 0;
+    }
+    const heads = refitHeads(base, tableOf(ids, quality), z, { seed: 1, likeOf });
+    // 300 answers: a rate of .97 has a standard error of .01.
+    expect(mean(predicted(heads, 'who/knows', fresh))).toBeGreaterThan(0.94);
+    base.modelIds.forEach((id) => {
+      expect(Math.abs(mean(predicted(heads, id, fresh)) - mean(predicted(base, id, fresh)))).toBeLessThan(0.04);
+    });
+  });
+
+  test('learns how far models differ from few answers of each', () => {
+    // Twelve models from .2 to .9, a dozen answers each: shrunk, but not to one level.
+    const ids = Array.from({ length: 12 }, (_, j) => `m/${j}`);
+    const random = seededRandom(23);
+    const n = 144;
+    const z = Float32Array.from({ length: n * D }, () => normal(random));
+    const quality = new Float32Array(n * 12).fill(Number.NaN);
+    for (let i = 0; i < n; i++) quality[i * 12 + (i % 12)] = random() < (i % 12 < 6 ? 0.2 : 0.9) ? 1 : 0;
+    const heads = refitHeads(blankHeads(ids, D), tableOf(ids, quality), z, { seed: 1, likeOf });
+    const level = ids.map((id) => mean(predicted(heads, id, fresh)));
+    expect(mean(level.slice(6)) - mean(level.slice(0, 6))).toBeGreaterThan(0.45);
   });
 
   test('learns how long answers are', () => {

@@ -1,7 +1,7 @@
 /** Ridge by out-of-fold error: finds what is there, claims nothing of noise, and never looks into its own fold. */
 import { describe, expect, test } from 'vitest';
 import { normal, seededRandom } from '../../../datasets/index.ts';
-import { ridgeOutOfFold } from '../../../router/training/ridge.ts';
+import { ridgeOutOfFold, ridgeTogether } from '../../../router/training/ridge.ts';
 
 const N = 200;
 const D = 5;
@@ -113,5 +113,71 @@ describe('ridgeOutOfFold', () => {
     const [fit] = ridgeOutOfFold(twins, 3, [plane], folds);
     expect(fit!.weights[0]).toBeCloseTo(fit!.weights[1]!, 4);
     expect(Math.abs(fit!.weights[2]!)).toBeLessThan(1e-3);
+  });
+});
+
+describe('nuisance inputs', () => {
+  // Who answered goes with the first coordinate: 1 where it is above 0.
+  const answered = Float64Array.from({ length: N }, (_, i) => (at(i, 0) > 0 ? 1 : 0));
+  const y = answered.map((b, i) => at(i, 0) - 4 * b);
+  const inputs = Float32Array.from({ length: N * (D + 1) }, (_, k) => {
+    const i = Math.floor(k / (D + 1));
+    return k % (D + 1) === D ? answered[i]! : at(i, k % (D + 1));
+  });
+  const penalty = Float64Array.of(1, 1, 1, 1, 1, 0.01);
+
+  test('take what is theirs, so that a coordinate that goes with them keeps its own sign', () => {
+    const [without] = ridgeOutOfFold(z, D, [y], folds);
+    const [within] = ridgeOutOfFold(inputs, D + 1, [y], folds, { nuisance: 1, penalty });
+    expect(without!.weights[0]).toBeLessThan(-0.5);
+    expect(within!.weights[0]).toBeCloseTo(1, 1);
+    expect(within!.weights.length).toBe(D);
+    // All that they leave is the plane, which is there without noise.
+    expect(within!.r2).toBeGreaterThan(0.99);
+  });
+
+  test('are no part of a prediction: rows that differ in them alone are predicted the same', () => {
+    const turned = inputs.map((v, k) => (k % (D + 1) === D && folds[Math.floor(k / (D + 1))] === 2 ? 1 - v : v));
+    const options = { nuisance: 1, penalty, strengths: [0.1] };
+    const [a] = ridgeOutOfFold(inputs, D + 1, [y], folds, options);
+    const [b] = ridgeOutOfFold(turned, D + 1, [y], folds, options);
+    for (let i = 0; i < N; i++) if (folds[i] === 2) expect(b!.outOfFold[i]).toBeCloseTo(a!.outOfFold[i]!, 9);
+  });
+});
+
+describe('ridgeTogether', () => {
+  /** Mean over the coordinates of Σ (z − z̄)². */
+  const unit =
+    Array.from({ length: D }, (_, a) => {
+      const values = Array.from({ length: N }, (_, i) => at(i, a));
+      const mean = values.reduce((p, q) => p + q, 0) / N;
+      return values.reduce((sum, v) => sum + (v - mean) ** 2, 0);
+    }).reduce((p, q) => p + q, 0) / D;
+
+  test('is the ordinary fit where there is one target', () => {
+    const y = plane.map((v, i) => v + 3 * noise[i]!);
+    const [alone] = ridgeOutOfFold(z, D, [y], folds);
+    const [together] = ridgeTogether(z, D, [y], folds, unit);
+    expect(together!.strength).toBe(alone!.strength);
+    together!.weights.forEach((w, a) => {
+      expect(w).toBeCloseTo(alone!.weights[a]!, 9);
+    });
+    expect(together!.r2).toBeCloseTo(alone!.r2, 9);
+  });
+
+  test('gives few rows no plane by luck where many rows show none', () => {
+    const few = Array.from({ length: 12 }, (_, t) =>
+      Float64Array.from({ length: N }, (_, i) => (i % 12 === t ? normal(random) : Number.NaN)),
+    );
+    const power = (fits: ReturnType<typeof ridgeTogether>): number =>
+      fits.reduce((sum, { outOfFold }) => sum + outOfFold.reduce((s, v) => s + (Number.isNaN(v) ? 0 : v * v), 0), 0) /
+      N;
+    const alone = power(ridgeOutOfFold(z, D, few, folds));
+    const together = power(ridgeTogether(z, D, [noise, ...few], folds, unit).slice(1));
+    expect(together).toBeLessThan(alone);
+  });
+
+  test('takes no target at all', () => {
+    expect(ridgeTogether(z, D, [], folds, 1)).toEqual([]);
   });
 });
