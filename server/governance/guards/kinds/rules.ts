@@ -1,6 +1,6 @@
 /** The options of each kind of guardrail, read strictly: a word that is misspelt is an error, not a guardrail less. */
 import { z } from 'zod';
-import { KINDS } from '../../../privacy/redact.ts';
+import { KINDS } from '../../../privacy/redact-rules.ts';
 import { patternFault } from '../../../verify/pattern-engine.ts';
 import { Action, BlockOrNotice, common, On, Unreadable } from './fields.ts';
 import { schemaFault } from './schema-fault.ts';

@@ -28,7 +28,7 @@ const FRAGMENTS = [
   ...['DE89 3704 0044 0532 0130 00', 'GB82', ' WEST', '+49 30 1234567', '(030) 12345', '078-05-1120', 'AB 12 34 56 C'],
   ...[
     '10.0.0.1',
-    'sk-abcdefghijklmnopqrstuv',
+    'sk-abcdefghijklmnop123456',
     'password: hunter22',
     'password',
     ':',

@@ -152,6 +152,7 @@ function saysAndHangs(frames: readonly string[]): { readonly script: Script; isC
 const PIECES = ['Write to jo', 'e@exa', 'mple.com', ' to', 'day, pl', 'ease.'];
 const MASKED = 'Write to [EMAIL] today, please.';
 const PII = { name: 'pii', kind: 'pii', on: 'answer' };
+const PING = /(: ping|event: ping\ndata: \{"type":"ping"\})\n\n/g;
 
 interface Protocol {
   readonly name: 'chat' | 'responses' | 'messages';
@@ -241,13 +242,15 @@ describe.each(PROTOCOLS)('a stream of $name', (protocol) => {
   test('passes byte for byte where its guardrails only watch', async () => {
     script = says(frames(PIECES));
     putUnder(gateway);
-    const plain = await (await post(path, { ...body, stream: true })).text();
+    // A busy machine may be silent long enough for a ping.
+    const said = async () => (await (await post(path, { ...body, stream: true })).text()).replaceAll(PING, '');
+    const plain = await said();
     putUnder(
       gateway,
       { ...PII, dryRun: true },
       { name: 'short', kind: 'length', on: 'answer', maxChars: 3, action: 'notice' },
     );
-    expect(await (await post(path, { ...body, stream: true })).text()).toBe(plain);
+    expect(await said()).toBe(plain);
     expect(gateway.decisions.map(({ guards }) => guards)).toEqual([
       null,
       [
