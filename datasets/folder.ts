@@ -3,7 +3,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { RoutingError } from './errors.ts';
 import { OutcomeColumns } from './outcome-columns.ts';
-import { PLAIN } from './plain-issues.ts';
+import { PLAIN, plainPath } from './plain-issues.ts';
 import { readNumberedJsonl } from './read-jsonl.ts';
 import { type Dataset, ModelInfos, Outcome, Prompt } from './schema.ts';
 
@@ -150,5 +150,5 @@ function readModels(path: string): ModelInfos {
   const parsed = ModelInfos.safeParse(value, PLAIN);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
-  throw new RoutingError('INVALID_ROW', `${path}: field ${issue.path.join('.')}: ${issue.message}`);
+  throw new RoutingError('INVALID_ROW', `${path}: field ${plainPath(issue.path)}: ${issue.message}`);
 }

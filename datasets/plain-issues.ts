@@ -10,6 +10,56 @@ type Issue = z.core.$ZodRawIssue;
  */
 export const PLAIN: z.core.ParseContext<z.core.$ZodIssue> = { error: (issue) => plainIssue(issue) };
 
+/** More names than these in one message help nobody, and nor does more of a name. */
+const MOST_NAMES = 5;
+const LONGEST_NAME = 100;
+const PLAIN_NAME = /^[\p{L}\p{N}_$@*][\p{L}\p{M}\p{N}_$@*.:/+ -]*$/u;
+/** What keys of this and other gateways and of providers begin with: one may stand where a name is meant. */
+const SECRET = /^(?:sk-.{12}|(?:sk|pk|rk|pm|gsk|xai)[-_](?=\D*\d).{16})/isu;
+
+/**
+ * A name that somebody sent, fit for a message: as it is where it is plain, else in quotes with whatever a terminal or a log
+ * would act upon escaped; cut at 100 characters, and before what looks like a secret.
+ */
+export function plainName(name: PropertyKey): string {
+  const whole = String(name);
+  if (SECRET.test(whole)) return `${whole.slice(0, whole.search(/[-_]/) + 1)}…`;
+  const shown = whole.length > LONGEST_NAME ? `${whole.slice(0, LONGEST_NAME)}…` : whole;
+  if (whole.length <= LONGEST_NAME && PLAIN_NAME.test(shown)) return shown;
+  return JSON.stringify(shown).replace(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** Several of them: five, and how many more there are. */
+export function plainNames(names: readonly PropertyKey[]): string {
+  const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : '';
+  return `${names.slice(0, MOST_NAMES).map(plainName).join(', ')}${more}`;
+}
+
+/** Where in a value, `routing.dial`: names of records are anybody's, and each is as `plainName` has it. */
+export const plainPath = (path: readonly PropertyKey[]): string => path.map(plainName).join('.');
+
+/**
+ * What is wrong first, `name: is missing; it must be a text`, and with it the fields that there are not: one of them is most
+ * likely the one that is missing, misspelt.
+ *
+ * @param whole what the value is called where it is wrong as a whole
+ */
+export function firstIssue(issues: readonly z.core.$ZodIssue[], whole = 'body'): string {
+  const [first] = issues;
+  if (first === undefined) return `${whole}: is not valid`;
+  if (first.code === 'unrecognized_keys') {
+    const [name, ...others] = first.keys;
+    const also = others.length === 0 ? '' : `, nor ${plainNames(others)}`;
+    return `${plainPath([...first.path, name!])}: no such field${also}`;
+  }
+  const unknown = issues.find((issue) => issue.code === 'unrecognized_keys');
+  const also = unknown === undefined ? '' : `; and no such field: ${plainNames(unknown.keys)}`;
+  return `${plainPath(first.path) || whole}: ${first.message}${also}`;
+}
+
 /** A phrase to put behind the path of the value, like `must be a number, not a text`. It never holds the value itself. */
 function plainIssue(issue: Issue): string {
   switch (issue.code) {
@@ -26,7 +76,7 @@ function plainIssue(issue: Issue): string {
     case 'invalid_format':
       return wrongFormat(issue);
     case 'unrecognized_keys':
-      return `no such field: ${issue.keys.join(', ')}`;
+      return `no such field: ${plainNames(issue.keys)}`;
     case 'invalid_union':
       return noForm(issue as Issue & UnionIssue);
     case 'invalid_key':
@@ -147,7 +197,7 @@ function noForm({ errors, options, discriminator, input }: UnionIssue & { input?
   // A value of the right kind is wrong within: which other kinds there are is beside the point.
   const told = inside.length > 0 && top.length > 0 ? inside : forms;
   const words = [
-    ...new Set(told.map(({ path, message }) => (path.length === 0 ? message : `${path.join('.')} ${message}`))),
+    ...new Set(told.map(({ path, message }) => (path.length === 0 ? message : `${plainPath(path)} ${message}`))),
   ].slice(0, MOST_FORMS);
   const kinds = words.map((word) => /^must be (.*?)(, not .*|; put .*)?$/.exec(word));
   if (words.length === 0) return 'is not valid';

@@ -3,7 +3,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import type { z } from 'zod';
 import { RoutingError } from './errors.ts';
-import { PLAIN } from './plain-issues.ts';
+import { PLAIN, plainPath } from './plain-issues.ts';
 
 /**
  * Rows of a `.jsonl` or `.jsonl.gz` file, each parsed by `schema`. Blank lines are skipped.
@@ -101,7 +101,7 @@ function* parseRow<S extends z.ZodType>(
   const parsed = schema.safeParse(value, PLAIN);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
-    const field = issue.path.join('.') || '(row)';
+    const field = plainPath(issue.path) || '(row)';
     throw new RoutingError('INVALID_ROW', `${path}:${line}: field ${field}: ${issue.message}`, { cause: parsed.error });
   }
   onRow(value as object);

@@ -1,7 +1,7 @@
 /** Any of the three shapes of request → what the router looks at: the text that matters, and facts. */
 import type { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
-import { PLAIN } from '../../datasets/plain-issues.ts';
+import { PLAIN, plainPath } from '../../datasets/plain-issues.ts';
 import { ChatRequest, isChat, readChat } from './chat.ts';
 import type { Conversation, Shape } from './conversation.ts';
 import { type RequestFacts, readFacts } from './facts.ts';
@@ -60,5 +60,5 @@ function checked<S extends z.ZodType>(
   const parsed = schema.safeParse(request, PLAIN);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
-  throw new RoutingError('INVALID_REQUEST', `${issue.path.join('.') || 'request'}: ${issue.message}`);
+  throw new RoutingError('INVALID_REQUEST', `${plainPath(issue.path) || 'request'}: ${issue.message}`);
 }

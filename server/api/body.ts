@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
-import { PLAIN } from '../../datasets/plain-issues.ts';
+import { PLAIN, plainName, plainPath } from '../../datasets/plain-issues.ts';
 import { endOfString } from '../forward/edit-json.ts';
 import { FieldError } from './errors.ts';
 
@@ -22,7 +22,12 @@ export function parseJsonBodies(app: FastifyInstance): void {
       `content-encoding: ${encoding.slice(0, 40)} is not read here; send the body as it is`,
     );
   });
-  app.addContentTypeParser(/^application\/(?:[\w.+-]+\+)?json\b/i, { parseAs: 'string' }, (_, text, done) => {
+  app.addContentTypeParser(/^application\/(?:[\w.+-]+\+)?json\b/i, { parseAs: 'string' }, ({ method }, text, done) => {
+    // Clients that name a type with every request send no body with this one.
+    if (text.length === 0 && method === 'DELETE') {
+      done(null, undefined);
+      return;
+    }
     try {
       const json: unknown = JSON.parse(text as string);
       const fault = faultOf(text as string);
@@ -72,7 +77,7 @@ function faultOf(text: string): RoutingError | null {
         isName = false;
         const name = JSON.parse(text.slice(i, end)) as string;
         const fault = names.has(name) ? 'is there more than once' : faultOfSpelling(name);
-        if (fault !== null) return new FieldError(name.slice(0, 100), fault);
+        if (fault !== null) return new FieldError(plainName(name), fault);
         names.add(name);
       }
       i = end - 1;
@@ -100,7 +105,10 @@ export function readBody<T>(schema: z.ZodType<T>, body: unknown): { text: string
   if (parsed.success) return { text, value: parsed.data };
   const issue = parsed.error.issues[0]!;
   const path = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path;
-  throw new FieldError(path.join('.') || 'body', json === undefined ? 'missing; send a JSON object' : messageOf(issue));
+  throw new FieldError(
+    plainPath(path) || 'body',
+    json === undefined ? 'missing; send a JSON object' : messageOf(issue),
+  );
 }
 
 /** The path names the field already. */

@@ -37,7 +37,7 @@ export function limitsRoutes(app: FastifyInstance, gateway: Gateway): void {
     return reply
       .code(201)
       .header('location', `/v1/admin/limits/${id}`)
-      .send(warnings.length === 0 ? made : { ...made, warnings });
+      .send(warnings.length === 0 ? made : { ...made, warnings: [...(made?.warnings ?? []), ...warnings] });
   });
 
   app.patch<OfOne>('/v1/admin/limits/:id', async (request) => {

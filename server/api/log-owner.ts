@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
-import { PLAIN } from '../../datasets/plain-issues.ts';
+import { PLAIN, plainPath } from '../../datasets/plain-issues.ts';
 import { demand } from '../callers.ts';
 import type { SqlStore, Store } from '../db/store.ts';
 import type { Gateway } from '../gateway.ts';
@@ -41,7 +41,7 @@ export function logOwnerRoutes(app: FastifyInstance, gateway: Gateway): void {
       const issue = error.issues[0]!;
       const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
       throw new FieldError(
-        unknown ?? issue.path.join('.'),
+        plainPath(unknown === undefined ? issue.path : [unknown]),
         unknown === undefined ? issue.message : `no such option; known: ${Object.keys(ExportQuery.shape).join(', ')}`,
       );
     }

@@ -35,6 +35,10 @@ export const KEY = z.strictObject({
   lastUsedAt: Moment.nullable().describe('To the minute.'),
 });
 
+export const CHANGED_KEY = KEY.extend({
+  warnings: z.array(z.string()).optional().describe('Limits and rules that held for it and do so no more.'),
+});
+
 export const MADE_KEY = z.strictObject({ key: KEY, secret: z.string().describe('The key itself, told this once.') });
 
 const next = z.string().nullable().describe('Give it as cursor for the next page; null: that was all.');

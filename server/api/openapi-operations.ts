@@ -11,7 +11,7 @@ import { AuditQuery, ForceQuery, KeysQuery, TeamsQuery } from './access.ts';
 import { CountBody } from './count-tokens.ts';
 import { LimitsQuery } from './limits.ts';
 import { EraseBody, ExportQuery } from './log-owner.ts';
-import { AUDIT_PAGE, KEY, KEY_PAGE, MADE_KEY, ME, METHODS, TEAM, TEAM_LIST } from './openapi-answers.ts';
+import { AUDIT_PAGE, CHANGED_KEY, KEY, KEY_PAGE, MADE_KEY, ME, METHODS, TEAM, TEAM_LIST } from './openapi-answers.ts';
 import { RouteBody } from './route.ts';
 import { LoginQuery, SignInBody } from './sign-in.ts';
 import { BODIES } from './surfaces.ts';
@@ -152,7 +152,13 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     status: 201,
   },
   'GET /v1/admin/keys/:id': { tag: 'admin', summary: 'Show a key', ...KEY_ID, answer: KEY },
-  'PATCH /v1/admin/keys/:id': { tag: 'admin', summary: 'Change a key', ...KEY_ID, body: KeyChanges, answer: KEY },
+  'PATCH /v1/admin/keys/:id': {
+    tag: 'admin',
+    summary: 'Change a key',
+    ...KEY_ID,
+    body: KeyChanges,
+    answer: CHANGED_KEY,
+  },
   'DELETE /v1/admin/keys/:id': {
     tag: 'admin',
     summary: 'Revoke a key, on every replica within two seconds',

@@ -1,7 +1,7 @@
 /** `/v1/usage/curve`, `/observe` and `/health`: what is reckoned from the newest rows rather than read off roll-ups. */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { PLAIN } from '../../datasets/plain-issues.ts';
+import { PLAIN, plainPath } from '../../datasets/plain-issues.ts';
 import { type Caller, demand } from '../callers.ts';
 import type { Gateway } from '../gateway.ts';
 import { teamWithin } from '../governance/access/roles.ts';
@@ -73,7 +73,10 @@ function read<T>(schema: z.ZodType<T>, query: unknown): T {
   if (success) return data;
   const issue = error.issues[0]!;
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
-  throw new FieldError(unknown ?? issue.path.join('.'), unknown === undefined ? issue.message : 'no such option');
+  throw new FieldError(
+    plainPath(unknown === undefined ? issue.path : [unknown]),
+    unknown === undefined ? issue.message : 'no such option',
+  );
 }
 
 /** Answers that hold for a while: several people who look at one page ask the database once. */

@@ -1,7 +1,7 @@
 /** `GET /v1/usage/…`: what was used, what it cost and saved, and how good it was, for dashboards (usage/contract.ts). */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { PLAIN } from '../../datasets/plain-issues.ts';
+import { PLAIN, plainPath } from '../../datasets/plain-issues.ts';
 import type { Gateway } from '../gateway.ts';
 import { DIMENSIONS, UsageQuery, type UsageSummary } from '../usage/contract.ts';
 import { decisionPage } from '../usage/decision-page.ts';
@@ -83,7 +83,7 @@ function read<T>(schema: z.ZodType<T> & { readonly shape: object }, query: unkno
   const issue = error.issues[0]!;
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
   throw new FieldError(
-    unknown ?? issue.path.join('.'),
+    plainPath(unknown === undefined ? issue.path : [unknown]),
     unknown === undefined ? issue.message : `no such parameter; known: ${Object.keys(schema.shape).join(', ')}`,
   );
 }

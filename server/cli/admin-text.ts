@@ -21,18 +21,19 @@ export const plain = (text: string): string => text.replace(/\p{Cc}/gu, '?');
 /** `2026-11-29 19:35` of UTC, or a dash. */
 export const momentOf = (iso: string | null | undefined): string => iso?.slice(0, 16).replace('T', ' ') ?? '-';
 
-const MINUTES: Readonly<Record<string, number>> = { m: 1, h: 60, d: 1440, w: 10_080 };
+const MINUTES: Readonly<Record<string, number>> = { s: 1 / 60, m: 1, h: 60, d: 1440, w: 10_080 };
 
-/** `30m`, `24h`, `90d`, `2w` in minutes. */
+/** `45s`, `30m`, `24h`, `90d`, `2w` in minutes; none at all is `0`, too. */
 export function minutes(text: string): number {
-  const [, count, unit] = /^(\d{1,6})([mhdw])$/.exec(text) ?? [];
+  if (text === '0') return 0;
+  const [, count, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];
   if (count === undefined) throw new InvalidArgumentError('give a length of time like 30m, 24h, 90d or 2w.');
   return Number(count) * MINUTES[unit!]!;
 }
 
 /** `90d` from now, or a day or moment: `2026-12-31`, `2026-12-31T12:00:00Z`. */
 export function whenEnding(text: string): string {
-  if (/^\d{1,6}[mhdw]$/.test(text)) return new Date(Date.now() + minutes(text) * 60_000).toISOString();
+  if (/^\d{1,6}[smhdw]$/.test(text)) return new Date(Date.now() + minutes(text) * 60_000).toISOString();
   const moment = /^\d{4}-\d\d-\d\d/.test(text) ? new Date(text) : new Date(Number.NaN);
   if (Number.isNaN(moment.getTime())) {
     throw new InvalidArgumentError('give a length of time (90d, 24h) or a day (2026-12-31).');

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { RoutingError } from '../../datasets/errors.ts';
 import type { LimitUse, LimitView } from '../governance/limits/views.ts';
 import { type AdminAccess, type AdminOptions, WHERE_HELP, withAccess, withAdmin } from './admin-access.ts';
-import { given, list, momentOf, tableOf } from './admin-text.ts';
+import { given, list, momentOf, plain, tableOf } from './admin-text.ts';
 import { number, positive } from './numbers.ts';
 
 const HELP = `
@@ -106,11 +106,11 @@ async function create(name: string, options: CreateOptions): Promise<void> {
   const kind = budget.usd === undefined ? 'rate' : 'budget';
   const allowed = unknownOk === true ? { allowUnknown: true } : {};
   const made = await withAccess(options, (access) =>
-    access.call<LimitView & { readonly warnings?: readonly string[] }>('POST', '/v1/admin/limits', {
+    access.call<LimitView>('POST', '/v1/admin/limits', {
       ...{ kind, name, ...whose, ...budget, ...rate, ...allowed },
     }),
   );
-  for (const warning of made.warnings ?? []) console.error(`note: ${warning}`);
+  for (const warning of made.warnings ?? []) console.error(`note: ${plain(warning)}`);
   tell(made, json, 'made');
 }
 
@@ -118,7 +118,12 @@ async function listThem(options: AdminOptions & { readonly team?: string }): Pro
   const limits = await withAccess(options, (access) => allLimits(access, options.team));
   if (options.json) console.log(JSON.stringify(limits, null, 2));
   else if (limits.length === 0) console.log('There is no limit: pointsman budgets create NAME --usd 100');
-  else console.log(tableOf(['NAME', 'FOR', 'LIMIT', 'USED', 'LEFT', 'BEGINS ANEW', 'ID'], limits.flatMap(rowsOf)));
+  else {
+    console.log(tableOf(['NAME', 'FOR', 'LIMIT', 'USED', 'LEFT', 'BEGINS ANEW', 'ID'], limits.flatMap(rowsOf)));
+    for (const { name, warnings = [] } of limits) {
+      for (const warning of warnings) console.log(plain(`warning: ${name} bounds nobody: ${warning}`));
+    }
+  }
 }
 
 async function update(which: string, options: Terms & { readonly name?: string }): Promise<void> {

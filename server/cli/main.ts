@@ -201,12 +201,16 @@ function describe(this: Help, option: Option): string {
 const descendants = (command: Command): Command[] =>
   command.commands.flatMap((child) => [child as Command, ...descendants(child as Command)]);
 
+/** `help budgets create` asks for what `budgets create --help` does; of one command commander knows by itself. */
+const inFull = (argv: string[]): string[] =>
+  argv[0] === 'help' && argv.length > 2 ? [...argv.slice(1).filter((word) => !word.startsWith('-')), '--help'] : argv;
+
 async function main(): Promise<void> {
   // A thread's own environment is out of ONNX Runtime's sight: whoever loads it first, it is not to report usage.
   process.env.ORT_DISABLE_TELEMETRY ??= '1';
   // `--debug` is taken out first so that it may stand anywhere.
   const debug = process.argv.includes('--debug');
-  const argv = process.argv.slice(2).filter((word) => word !== '--debug');
+  const argv = inFull(process.argv.slice(2).filter((word) => word !== '--debug'));
   try {
     const program = await buildProgram(argv);
     // Of a misspelt command the mistake is worth more than the general help.

@@ -19,8 +19,10 @@ export function natural(text: string): number {
 
 /** A whole number of 1 or more. */
 export function positive(text: string): number {
-  const value = natural(text);
-  if (value === 0) throw new InvalidArgumentError('give a whole number of 1 or more.');
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 1) {
+    throw new InvalidArgumentError('give a whole number of 1 or more.');
+  }
   return value;
 }
 

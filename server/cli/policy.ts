@@ -197,7 +197,9 @@ const show = (version: number | undefined, options: Options): Promise<void> =>
 
 const push = (file: string, options: Options): Promise<void> =>
   withPolicies(options, async (access) => {
-    const { version, examples, warnings } = await access.push(textOf(file), options.comment ?? '');
+    const { version, examples, warnings } = await access.push(textOf(file), options.comment ?? '').catch((error) => {
+      throw inFile(file, error);
+    });
     if (options.json === true) {
       if (options.activate === true) await access.activate(version.version);
       console.log(JSON.stringify({ version, examples, warnings, isInForce: options.activate === true }, null, 2));
@@ -207,6 +209,16 @@ const push = (file: string, options: Options): Promise<void> =>
     if (options.activate === true) await putInForce(access, version.version);
     else console.log(`not in force yet: pointsman policy activate ${version.version}`);
   });
+
+/** The gateway knows the text, not what it is called here: places in it are `text:1:1`. */
+function inFile(file: string, error: unknown): unknown {
+  if (!(error instanceof RoutingError)) return error;
+  return new RoutingError(
+    error.code,
+    error.message.replace(/^text:/gm, () => `${file}:`),
+    { cause: error },
+  );
+}
 
 const activate = (version: number, options: Options): Promise<void> =>
   withPolicies(options, async (access) => {

@@ -6,6 +6,11 @@ export interface ListenOptions {
   readonly onProblem?: (error: Error) => void;
   /** First wait before trying again, ms; doubled up to a minute. Of several listeners the shortest counts. */
   readonly backoffMs?: number;
+  /**
+   * A connection that held for so long is a good one, ms: after it the waits begin anew. Of several listeners the longest
+   * counts. A server that lets everybody in and drops them is else asked for ever at the first wait.
+   */
+  readonly steadyMs?: number;
 }
 
 const TIMEOUT_MS = 5_000;
@@ -27,9 +32,12 @@ export function listen(
   databaseUrl: string,
   channel: string,
   onNotice: () => void,
-  { onProblem = () => {}, backoffMs = 250 }: ListenOptions = {},
+  { onProblem = () => {}, backoffMs = 250, steadyMs = 5_000 }: ListenOptions = {},
 ): { stop(): void } {
-  const listener: Listener = { channel, onNotice, onProblem, backoffMs, isHearing: false, isTold: false };
+  const listener: Listener = {
+    ...{ channel, onNotice, onProblem, backoffMs, steadyMs },
+    ...{ isHearing: false, isTold: false },
+  };
   const line = lines.get(databaseUrl) ?? new Line(databaseUrl);
   lines.set(databaseUrl, line);
   line.add(listener);
@@ -55,6 +63,8 @@ interface Wire {
   channels: ReadonlySet<string>;
   isUp: boolean;
   isAsking: boolean;
+  /** When it began to hear, of the monotonic clock; undefined: not yet. */
+  upAt: number | undefined;
 }
 
 class Line {
@@ -62,7 +72,7 @@ class Line {
   readonly #listeners = new Set<Listener>();
   #wire: Wire | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** Attempts in a row that failed. */
+  /** Attempts in a row that failed, or held but a moment. */
   #failed = 0;
 
   constructor(databaseUrl: string) {
@@ -97,7 +107,7 @@ class Line {
       keepAlive: true,
       application_name: LISTENER,
     });
-    const wire: Wire = { client, channels: new Set(), isUp: false, isAsking: false };
+    const wire: Wire = { client, channels: new Set(), isUp: false, isAsking: false, upAt: undefined };
     this.#wire = wire;
     client.on('error', (error) => this.#lost(wire, error));
     client.on('end', () => this.#lost(wire, new Error('the connection that listens has ended')));
@@ -135,7 +145,7 @@ class Line {
       wire.isAsking = false;
     }
     if (this.#wire !== wire) return;
-    this.#failed = 0;
+    wire.upAt ??= performance.now();
     for (const listener of this.#listeners) {
       listener.isTold = false;
       if (listener.isHearing) continue;
@@ -150,13 +160,15 @@ class Line {
     this.#wire = undefined;
     void wire.client.end().catch(() => {});
     const first = Math.min(...[...this.#listeners].map(({ backoffMs }) => backoffMs));
+    const steady = Math.max(...[...this.#listeners].map(({ steadyMs }) => steadyMs));
+    if (wire.upAt !== undefined && performance.now() - wire.upAt >= steady) this.#failed = 0;
     this.#timer = setTimeout(() => void this.#connect(), Math.min(first * 2 ** this.#failed++, MOST_WAIT_MS));
     this.#timer.unref();
     for (const listener of this.#listeners) {
       listener.isHearing = false;
       const { isTold } = listener;
       listener.isTold = true;
-      if (!isTold) listener.onProblem(error);
+      if (!isTold) tell(listener, error);
     }
   }
 }
@@ -164,10 +176,17 @@ class Line {
 const quoted = (channel: string) => pg.escapeIdentifier(channel);
 
 /** What one of them throws is its own problem: the others share the connection. */
-function call({ onNotice, onProblem }: Listener): void {
+function call(listener: Listener): void {
   try {
-    onNotice();
+    listener.onNotice();
   } catch (error) {
-    onProblem(error as Error);
+    tell(listener, error as Error);
   }
+}
+
+/** Who throws at being told of a problem has nobody left to be told by. */
+function tell({ onProblem }: Listener, error: Error): void {
+  try {
+    onProblem(error);
+  } catch {}
 }

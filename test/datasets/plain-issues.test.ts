@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { PLAIN } from '../../datasets/plain-issues.ts';
+import { firstIssue, PLAIN, plainName, plainNames, plainPath } from '../../datasets/plain-issues.ts';
 
 const said = (schema: z.ZodType, value: unknown): string[] =>
   (schema.safeParse(value, PLAIN).error?.issues ?? []).map(({ path, message }) =>
@@ -72,5 +72,52 @@ describe('a value that does not fit', () => {
     );
     const key = 'sk-do-not-tell-me';
     for (const schema of schemas) expect(said(schema, key).join()).not.toContain(key);
+  });
+});
+
+describe('names that somebody sent', () => {
+  test.each<[string, string, string]>([
+    ['a plain one as it is', 'max_tokens', 'max_tokens'],
+    ['one with marks between', 'openai/gpt-6:free', 'openai/gpt-6:free'],
+    ['one in another script', 'größe', 'größe'],
+    ['an empty one', '', '""'],
+    ['what a terminal acts upon', 'a\u001b[2J', '"a\\u001b[2J"'],
+    ['the same in one character', 'a\u009b2J', '"a\\u009b2J"'],
+    ['what turns the line around', 'a\u202eb', '"a\\u202eb"'],
+    ['a line of its own', 'a\nerror: b', '"a\\nerror: b"'],
+    ['a key of a provider', 'sk-proj-0123456789abcdef', 'sk-…'],
+    ['a name that only begins so', 'pk_column_of_the_table', 'pk_column_of_the_table'],
+    ['a key of ours', 'pm_0123456789abcdefghij', 'pm_…'],
+  ])('come back fit to be read: %s', (_, name, expected) => expect(plainName(name)).toBe(expected));
+
+  test('are cut at 100 characters, and after five of them', () => {
+    expect(plainName('a'.repeat(1_000_000))).toBe(`"${'a'.repeat(100)}…"`);
+    expect(plainNames(['a', 'b', 'c', 'd', 'e', 'f', 'g'])).toBe('a, b, c, d, e and 2 more');
+    const body = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`${i}${'x'.repeat(1000)}`, 1]));
+    expect(said(z.strictObject({}), body)[0]!.length).toBeLessThan(600);
+  });
+
+  test('hold nothing that acts upon a terminal, whatever they are, wherever they stand', () => {
+    const schema = z.strictObject({ tags: z.record(z.string(), z.number()).optional() });
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (name) => {
+        for (const value of [{ [name]: 1 }, { tags: { [name]: 'x' } }]) {
+          const { error } = schema.safeParse(value, PLAIN);
+          if (error === undefined) continue;
+          const text = firstIssue(error.issues);
+          expect(text).not.toMatch(/[\p{Cc}\u202a-\u202e\u2028\u2029]/u);
+          expect(text.length).toBeLessThan(1000);
+        }
+      }),
+    );
+    expect(plainPath(['tags', 0, 'a\u001b'])).toBe('tags.0."a\\u001b"');
+  });
+
+  test('of a field that is misspelt are told with the one that is missing', () => {
+    const schema = z.strictObject({ name: z.string() });
+    const first = (value: unknown) => firstIssue(schema.safeParse(value, PLAIN).error!.issues);
+    expect(first({ nam: 'x' })).toBe('name: is missing; it must be a text; and no such field: nam');
+    expect(first({ name: 'x', nam: 'x', mane: 'x' })).toBe('nam: no such field, nor mane');
+    expect(first([])).toBe('body: must be an object of names and values, not a list');
   });
 });

@@ -71,6 +71,7 @@ function Limit({ of, onAsk }) {
         }
       </span>
     </div>
+    ${(of.warnings ?? []).map((warning) => html`<p class="warn" key=${warning}>It bounds nobody: ${warning}.</p>`)}
     ${
       uses.length === 0
         ? html`<p class="muted">${isBudget ? `${usd(of.usd)} a ${of.period}` : ratesOf(of)}; nothing used in this period</p>`

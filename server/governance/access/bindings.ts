@@ -28,17 +28,33 @@ export interface Bindings {
  * Rules only restrict, and so do limits: a key that leaves one may do more than before. What managers have made is theirs to
  * be got around.
  *
+ * @param ofManagersToo also limits that managers have made
  * @returns what would hold no more, in words
  */
-export function lostBindings({ limits, rules, firstOf }: Bindings, before: KeyPlace, after: KeyPlace): string[] {
+export function lostBindings(
+  { limits, rules, firstOf }: Bindings,
+  before: KeyPlace,
+  after: KeyPlace,
+  ofManagersToo = false,
+): string[] {
   const isLost = (holds: (place: KeyPlace) => boolean) => holds(before) && !holds(after);
   return [
     ...limits
-      .filter((limit) => limit.madeBy !== 'manager' && isLost((place) => isWithin(limit, place, firstOf)))
+      .filter(
+        (limit) => (ofManagersToo || limit.madeBy !== 'manager') && isLost((place) => isWithin(limit, place, firstOf)),
+      )
       .map(({ kind, name }) => `the ${kind} “${name}”`),
     ...rules.filter(({ when }) => isLost((place) => applies(when, place))).map(({ name }) => `the rule “${name}”`),
   ];
 }
+
+/** For whoever may do it all the same: it goes through, and is not to go unseen. */
+export const leftBindings = (bindings: Bindings | null | undefined, before: KeyPlace, after: KeyPlace): string[] =>
+  bindings == null
+    ? []
+    : lostBindings(bindings, before, after, true).map(
+        (lost) => `${lost} does not hold for this key any more: it goes by the name or project that the key had`,
+      );
 
 /** @throws `FORBIDDEN` for whoever is no admin, naming what would hold no more */
 export function keepBindings(

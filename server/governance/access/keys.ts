@@ -4,7 +4,7 @@ import { and, desc, eq, isNull, lt, or } from 'drizzle-orm';
 import type { PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { z } from 'zod';
 import { RoutingError } from '../../../datasets/errors.ts';
-import { PLAIN } from '../../../datasets/plain-issues.ts';
+import { firstIssue, PLAIN } from '../../../datasets/plain-issues.ts';
 import type { Caller } from '../../callers.ts';
 import type { Scope } from '../../config/loop-schema.ts';
 import { asked } from '../../db/connection.ts';
@@ -22,7 +22,7 @@ import {
   teamRow,
 } from './access.ts';
 import { actorOf, audit } from './audit.ts';
-import { keepBindings } from './bindings.ts';
+import { keepBindings, leftBindings } from './bindings.ts';
 import { granted, mayChange, narrowing } from './grants.ts';
 import { newKey, prefixOf } from './key-secret.ts';
 import {
@@ -209,8 +209,13 @@ export async function getKey(access: Access, id: string, actor: Caller): Promise
   return view(access, await keyWithin(access.store.db, id, actor));
 }
 
+export type ChangedKey = KeyView & {
+  /** Limits and rules that held for it and do so no more, in words; absent: none. */
+  readonly warnings?: readonly string[];
+};
+
 /** @throws `NOT_FOUND`, `FORBIDDEN`, `CONFLICT` for a key that is over, a name that is taken, or the last admin's */
-export async function updateKey(access: Access, id: string, wanted: KeyChanges, by: By): Promise<KeyView> {
+export async function updateKey(access: Access, id: string, wanted: KeyChanges, by: By): Promise<ChangedKey> {
   const { force = false, ...changes } = parse(KeyChanges, wanted);
   return changing(access, by.actor, async (db) => {
     const row = await keyWithin(db, id, by.actor);
@@ -227,7 +232,10 @@ export async function updateKey(access: Access, id: string, wanted: KeyChanges, 
     if (changes.expiresAt !== undefined) refusePast(kept.expiresAt);
     if (project !== row.project) await refuseUnknownPlace(db, access, by.actor, row.team, project);
     if (name !== row.name) await refuseTaken(db, access, row.team, name);
-    keepBindings(by.actor, access.bindings?.(), row, { team: row.team, name, project, id });
+    const bindings = access.bindings?.();
+    const place = { team: row.team, name, project, id };
+    keepBindings(by.actor, bindings, row, place);
+    const warnings = leftBindings(bindings, row, place);
     const losesAdmin = scopesOf(row).has('admin') && !kept.scopes.has('admin');
     if (losesAdmin && !force && !(await hasAdmin(db, access, { key: id }))) throw lastAdmin();
     await audit(db, {
@@ -237,9 +245,10 @@ export async function updateKey(access: Access, id: string, wanted: KeyChanges, 
       team: row.team,
       details: { name: row.name, before: shown(row), after: changes },
     });
-    return write(access, db, id, {
+    const changed = await write(access, db, id, {
       ...{ name, project, role, scopes, settings: kept.settings, expiresAt: kept.expiresAt },
     });
+    return warnings.length === 0 ? changed : { ...changed, warnings };
   });
 }
 
@@ -409,8 +418,5 @@ const over = ({ revokedAt, replacedBy }: KeyRow): RoutingError =>
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value, PLAIN);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0]!;
-  const path = issue.code === 'unrecognized_keys' ? [...issue.path, issue.keys[0]!] : issue.path;
-  const message = issue.code === 'unrecognized_keys' ? 'no such field' : issue.message;
-  throw new RoutingError('INVALID_REQUEST', `${path.join('.') || 'body'}: ${message}`);
+  throw new RoutingError('INVALID_REQUEST', firstIssue(parsed.error.issues));
 }

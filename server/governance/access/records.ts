@@ -13,7 +13,9 @@ export type TeamRow = typeof teams.$inferSelect;
 const NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N} ._@:/+-]{0,98}[\p{L}\p{N})._@:/+-])?$/u;
 const NAME_RULE = 'must be 1 to 100 letters, digits, spaces and . _ - @ : / +, beginning with a letter or digit';
 
-const Name = z.string(NAME_RULE).regex(NAME, NAME_RULE);
+const Name = z
+  .string({ error: ({ input }) => (input === undefined ? `is missing; it ${NAME_RULE}` : NAME_RULE) })
+  .regex(NAME, NAME_RULE);
 export const TeamName = Name;
 
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;

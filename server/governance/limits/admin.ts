@@ -2,7 +2,7 @@
 import type { PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
 import { z } from 'zod';
 import { RoutingError } from '../../../datasets/errors.ts';
-import { PLAIN } from '../../../datasets/plain-issues.ts';
+import { firstIssue, PLAIN } from '../../../datasets/plain-issues.ts';
 import type { Caller } from '../../callers.ts';
 import type { SqlStore } from '../../db/store.ts';
 import { actorOf, audit } from '../access/audit.ts';
@@ -199,8 +199,5 @@ function parsed<T>(schema: z.ZodType<T>, body: unknown): T {
   const { success, data, error } = schema.safeParse(body, PLAIN);
   if (success) return data;
   if (body === undefined) throw new RoutingError('INVALID_REQUEST', 'body: missing; send a JSON object');
-  const issue = error.issues[0]!;
-  const isUnknown = issue.code === 'unrecognized_keys';
-  const path = (isUnknown ? [...issue.path, issue.keys[0]!] : issue.path).join('.');
-  throw new RoutingError('INVALID_REQUEST', `${path || 'body'}: ${isUnknown ? 'no such field' : issue.message}`);
+  throw new RoutingError('INVALID_REQUEST', firstIssue(error.issues));
 }

@@ -10,7 +10,15 @@ import type { Whose } from './terms.ts';
 export interface Names {
   readonly teams: ReadonlySet<string>;
   /** Also keys that work no longer; `id` null for those of the configuration. */
-  readonly keys: readonly { readonly team: string; readonly name: string; readonly id: string | null }[];
+  readonly keys: readonly {
+    readonly team: string;
+    readonly name: string;
+    readonly id: string | null;
+    /** It does not work any more. */
+    readonly isOver: boolean;
+    /** Where its rotation chain begins. */
+    readonly first?: string;
+  }[];
   readonly projects: readonly { readonly team: string; readonly name: string }[];
 }
 
@@ -31,7 +39,13 @@ export interface UnknownName {
 
 /** @param chains of the database's keys and teams */
 export function namesOf(config: Pick<GatewayConfig, 'keys' | 'teams'>, { chains, places }: KeyChains): Names {
-  const ofConfig = config.keys.map(({ tenant, name, project }) => ({ team: tenant, name, id: null, project }));
+  const ofConfig = config.keys.map(({ tenant, name, project }) => ({
+    team: tenant,
+    name,
+    id: null,
+    project,
+    isOver: false,
+  }));
   const keys = [...ofConfig, ...chains];
   return {
     keys,
@@ -75,6 +89,37 @@ export function unknownNames({ team, project, key }: Whose, { teams, keys, proje
   }
   return found;
 }
+
+/**
+ * Whom a limit is for that is not there, or not any more: it was renamed, revoked or never made. Without names of others, since
+ * managers see it; quick for many limits.
+ */
+export function missingIn({ teams, keys, projects }: Names): (whose: Whose) => string[] {
+  const there = new Set<string>();
+  const put = (kind: 'key' | 'project', team: string, name: string) =>
+    there.add(placed(kind, team, name)).add(placed(kind, undefined, name));
+  const chainOf = new Map(keys.flatMap(({ id, first }) => (id === null ? [] : [[id, first ?? id] as const])));
+  for (const { team, name, id, isOver } of keys) {
+    if (isOver) continue;
+    put('key', team, name);
+    // An id stands for its whole rotation chain.
+    if (id !== null) put('key', team, chainOf.get(id)!);
+  }
+  for (const { team, name } of projects) put('project', team, name);
+  return ({ team, project, key }) => {
+    if (isName(team) && !teams.has(team)) return [`there is no team ${quoted(team)}`];
+    const within = isName(team) ? team : undefined;
+    const found: string[] = [];
+    const isThere = (kind: 'key' | 'project', name: string) => there.has(placed(kind, within, name));
+    if (isName(project) && !isThere('project', project)) found.push(`there is no project ${quoted(project)}`);
+    if (isName(key) && !isThere('key', chainOf.get(key) ?? key)) {
+      found.push(isId(key) ? `no key of the id ${key} works` : `no key that works is called ${quoted(key)}`);
+    }
+    return found;
+  };
+}
+
+const placed = (kind: string, team: string | undefined, name: string): string => JSON.stringify([kind, team, name]);
 
 /** Models and providers that nothing could be asked of as things are. Whose they are may change any day, so this is no fault. */
 export function unknownPlaces({ model, provider }: Whose, { models, providers, openProviders }: Places): UnknownName[] {

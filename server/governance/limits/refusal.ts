@@ -50,16 +50,13 @@ export function refusal(
     return new LimitReached('RATE_LIMITED', message, { type: measure, limit: limit.name, headers: retry });
   }
   const name = `budget ${quoted(limit.name)}`;
-  const lack =
-    amount === null
-      ? ''
-      : `, or what is left does not cover this request (expected to cost up to ${Number(amount.toPrecision(3))} USD)`;
+  const isLacking = amount !== null && leftOf(meter, nowMs) > LEAST * meter.cap;
   const message =
     why === 'away'
       ? `${name} cannot be asked for more while the database does not answer, and what this gateway was given of it is spent: try again in ${seconds} s`
       : why === 'elsewhere'
         ? `what is left of ${name} is set aside for requests that are under way: try again in ${seconds} s`
-        : `${name} is spent${lack}; it begins anew at ${new Date(endMs).toISOString()}`;
+        : `${isLacking ? tooMuch(meter, amount, nowMs) : `${name} is spent`}; it begins anew at ${new Date(endMs).toISOString()}`;
   return new LimitReached('BUDGET_EXCEEDED', message, {
     type: 'insufficient_quota',
     limit: limit.name,
@@ -67,6 +64,24 @@ export function refusal(
     headers: isOver ? { ...retry, 'x-should-retry': 'false' } : retry,
   });
 }
+
+/** Sums of doubles: less of a limit is nothing. */
+const LEAST = 1e-9;
+
+/** Of a budget that is not spent, as far as is known here. */
+const leftOf = (meter: Meter, nowMs: number): number => Math.max(0, meter.cap - meter.pot(nowMs).spentByAll);
+
+/** One request that is dearer than what is left, or than all there ever is: then waiting does not help. */
+function tooMuch(meter: Meter, amount: number, nowMs: number): string {
+  const may = `this request may cost up to ${usd(amount)}, more than`;
+  const { cap, limit } = meter;
+  if (amount > cap) {
+    return `${may} all of budget ${quoted(limit.name)}, ${usd(cap)}: ask for a shorter answer or a cheaper model, or have the budget raised`;
+  }
+  return `${may} is left of budget ${quoted(limit.name)}: ${usd(leftOf(meter, nowMs))}`;
+}
+
+const usd = (amount: number): string => `${Number(amount.toPrecision(3))} USD`;
 
 /**
  * What an `auto` request hears that nothing is left to choose from: of limits the one that has something again first, and

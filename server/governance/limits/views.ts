@@ -2,9 +2,10 @@
 import type { Caller } from '../../callers.ts';
 import type { SqlStore } from '../../db/store.ts';
 import { reachOf } from '../access/roles.ts';
-import { chainsByName, placeOf } from './carry-over.ts';
+import { carriedIn, chainsByName, placeOf } from './carry-over.ts';
 import type { Limits } from './limits.ts';
 import { isId } from './matching.ts';
+import { missingIn } from './names.ts';
 import { type Span, spanOf } from './period.ts';
 import { readUse } from './rows.ts';
 import {
@@ -44,6 +45,8 @@ export type LimitView = Limit & {
   /** Whoever asks may change it. */
   readonly editable: boolean;
   readonly use: readonly LimitUse[];
+  /** Whom it is for that is not there, or not any more, in words: it bounds nobody. Absent: all are. */
+  readonly warnings?: readonly string[];
 };
 
 /** What the rows of a limit are kept by, and the period that it is in. */
@@ -87,7 +90,8 @@ export async function viewsOf(
   const taken = new Set<string>();
   const own = new Map(limits.used.map((pot) => [pot.id, pot]));
   const rows = store === null ? [] : await readUse(store.db, spans);
-  const isTwin = twinsIn(limits, [...own.keys(), ...rows.map(({ bucket, period }) => `${bucket}@${period}`)]);
+  const carried = store === null ? new Map<string, string>() : await carriedIn(store.db, spans);
+  const isTwin = twinsIn(limits, carried, [...own.keys(), ...rows.map(({ bucket, period }) => `${bucket}@${period}`)]);
   const put = (bucket: string, period: string, used: number, reserved: number, notified: readonly number[]) => {
     const { base, subject } = partsOf(bucket);
     const found = counted.get(`${base}@${period}`);
@@ -109,8 +113,14 @@ export async function viewsOf(
   }
   // What is in no row: rates of a process that is alone, and what nobody has written down yet.
   for (const pot of own.values()) put(pot.bucket, pot.span.name, pot.spentByAll, pot.reserved, pot.notified);
+  const missing = missingIn(limits.names);
+  const warned = (limit: Limit) => {
+    const warnings = missing(limit);
+    return warnings.length === 0 ? {} : { warnings };
+  };
   return seen.map((limit) => ({
     ...limit,
+    ...warned(limit),
     editable: mayChange(caller, limit),
     use: measuresOf(limit)
       .flatMap((measure) => uses.get(bucketOf(limit, measure, null)) ?? [])
@@ -121,12 +131,13 @@ export async function viewsOf(
 }
 
 /** Whether the pot of a key, kept by its name by an earlier version, is kept by its id, too: it is shown once. */
-function twinsIn({ keys }: Limits, ids: readonly string[]) {
+function twinsIn({ keys }: Limits, carried: ReadonlyMap<string, string>, ids: readonly string[]) {
   const there = new Set(ids);
   let firstOf: ReadonlyMap<string, string> | undefined;
   return (base: string, subject: string | null, period: string): boolean => {
     const [team, key, ...rest] = partsOfSubject(subject ?? '');
     if (team === undefined || key === undefined || isId(key)) return false;
+    if (carried.has(`${base}#${subject}@${period}`)) return true;
     firstOf ??= chainsByName(keys);
     const first = firstOf.get(placeOf(team, key));
     return first !== undefined && there.has(`${base}#${subjectOf([team, first, ...rest])}@${period}`);

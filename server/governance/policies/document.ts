@@ -1,7 +1,7 @@
 /** The policy document: rules of who may use what, and examples of what that comes to. Read strictly: a rule that is misspelt protects nobody. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { PLAIN } from '../../../datasets/plain-issues.ts';
+import { PLAIN, plainPath } from '../../../datasets/plain-issues.ts';
 import { optionsAt } from '../../config/schema-at.ts';
 import { readYamlText } from '../../config/yaml-text.ts';
 import { nearest } from '../../nearest.ts';
@@ -194,7 +194,7 @@ export function readPolicyText(text: string, file = 'policy'): Reading {
     }
     return readPolicy(yaml.value, (path, message) => {
       const { line, column } = yaml.placeOf(path);
-      return `${file}:${line}:${column}: ${path.length === 0 ? '' : `${path.join('.')}: `}${message}`;
+      return `${file}:${line}:${column}: ${path.length === 0 ? '' : `${plainPath(path)}: `}${message}`;
     });
   } catch {
     // Nested so deeply that reading it takes more stack than there is.
@@ -207,7 +207,7 @@ type Word = (path: readonly (string | number)[], message: string) => string;
 /** From a parsed value: a body, or a row of the database. Never throws. */
 export function readPolicy(
   value: unknown,
-  word: Word = (path, message) => `${path.length === 0 ? 'document' : path.join('.')}: ${message}`,
+  word: Word = (path, message) => `${path.length === 0 ? 'document' : plainPath(path)}: ${message}`,
 ): Reading {
   const parsed = PolicyDocument.safeParse(value, PLAIN);
   if (parsed.success) return { document: parsed.data, problems: null };

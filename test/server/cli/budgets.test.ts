@@ -28,6 +28,7 @@ test('a budget and a rate of one name are two things, and each is changed by wha
   ]);
   expect((await budgets('list')).out).toMatch(/^web +key web +7\.50 USD a day/m);
   await expect(budgets('remove', 'web')).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
+  expect((await budgets('list')).out).toContain('warning: web bounds nobody: no key that works is called "web"');
   for (const { id } of await listed()) await budgets('remove', String(id));
   expect((await budgets('list')).out).toContain('There is no limit');
 });

@@ -61,6 +61,15 @@ describe('at a gateway that runs', () => {
     expect((await keys('list', '--all')).out).toMatch(/default\/turning +member +revoked/);
   });
 
+  test.each(['0', '0s', '0h'])('one that is rotated with no overlap (%s) ends at once', async (overlap) => {
+    const old = (await keys('create', `at once ${overlap}`)).out;
+    const rotated = await keys('rotate', `default/at once ${overlap}`, '--overlap', overlap);
+    expect([await gateway.status(old, '/v1/models'), await gateway.status(rotated.out, '/v1/models')]).toEqual([
+      401, 200,
+    ]);
+    await keys('revoke', `default/at once ${overlap}`);
+  });
+
   test('a name that two teams have must be told whose', async () => {
     await typed(teamsCommand(), 'create', 'search', '--data-dir', gateway.dataDir);
     await keys('create', 'twin');

@@ -153,6 +153,53 @@ test('what one listener throws is told to it, and the others hear all the same',
   broken.stop();
 });
 
+test('who throws at a notice and at being told of it silences nobody, and ends nothing', async () => {
+  const thrown: unknown[] = [];
+  const keep = (error: unknown) => thrown.push(error);
+  process.on('unhandledRejection', keep);
+  let told = 0;
+  const broken = listen(
+    databaseUrl,
+    'one',
+    () => {
+      throw new Error('broken');
+    },
+    {
+      backoffMs: 10,
+      onProblem: () => {
+        told++;
+        throw new Error('broken, too');
+      },
+    },
+  );
+  const one = hear('one');
+  await until(() => one.heard === 1, SOON);
+  await tell('one');
+  await until(() => one.heard === 2, SOON);
+  await cut();
+  await until(() => one.heard === 3, SOON);
+  // At each of three notices, and when the connection was lost.
+  expect(told).toBe(4);
+  broken.stop();
+  process.off('unhandledRejection', keep);
+  expect(thrown).toEqual([]);
+});
+
+test('a server that lets in and drops again is asked after longer and longer waits', async () => {
+  const options = { backoffMs: 200, steadyMs: 3_600_000 };
+  let heard = 0;
+  const hearing = listen(databaseUrl, 'dropped', () => void heard++, options);
+  await until(() => heard === 1, SOON);
+  const begun = performance.now();
+  for (let drops = 1; drops <= 3; drops++) {
+    await cut();
+    await until(() => heard === 1 + drops, SOON);
+  }
+  // 200 + 400 + 800, less what timers round.
+  expect(performance.now() - begun).toBeGreaterThan(1390);
+  hearing.stop();
+});
+
 test('each database has its own connection', async () => {
   const [one, other] = [hear('one'), hear('one', await server.createDatabase())];
   await until(() => one.heard === 1 && other.heard === 1, SOON);

@@ -43,6 +43,18 @@ test('counts neither what is no refusal nor what people and the operator do', ()
   expect(refusals.of(null)).toEqual([]);
 });
 
+test('a team with many keys pushes out none of another’s', () => {
+  const refusals = new Refusals();
+  const quiet = callerOf({ tenant: 'quiet', name: 'bot' });
+  refusals.count(quiet, spent('each'));
+  for (let i = 0; i < 3000; i++) refusals.count(callerOf({ tenant: 'loud', name: `key ${i}` }), spent('each'));
+  refusals.count(quiet, spent('each'));
+  expect(refusals.of('quiet')).toMatchObject([{ key: 'bot', requests: 2 }]);
+  expect(refusals.of(null)).toHaveLength(2000);
+  expect(refusals.of('loud')).toHaveLength(1999);
+  expect(refusals.of('nobody')).toEqual([]);
+});
+
 test('keeps a bounded number, and forgets those that were not seen for longest', () => {
   const refusals = new Refusals();
   for (let i = 0; i < 2000; i++) refusals.count(callerOf({ name: `key ${i}` }), spent('each'));

@@ -102,6 +102,13 @@ test('the audit log comes in pages', async () => {
   expect(new Set(actions).size).toBe(actions.length);
 });
 
+test('a DELETE that names a type and has no body is one without a body', async () => {
+  const { body } = await ask('POST', '/v1/admin/keys', { name: 'to go' });
+  const at = `/v1/admin/keys/${body.key.id}`;
+  expect(await ask('DELETE', at, '')).toMatchObject({ status: 200, body: { state: 'revoked' } });
+  expect((await ask('DELETE', at, '{"a":')).status).toBe(400);
+});
+
 test('the configuration’s word on a team stands', async () => {
   const { body } = await ask('GET', '/v1/admin/teams');
   expect(body.teams.find(({ name }: { name: string }) => name === 'search')).toMatchObject({
@@ -131,6 +138,8 @@ test.each<['GET' | 'POST' | 'PATCH' | 'DELETE', string, unknown, number, RegExp]
   ['POST', '/v1/admin/keys', undefined, 400, /body/],
   ['POST', '/v1/admin/keys', '{"name":', 400, /not JSON/],
   ['POST', '/v1/admin/keys', [], 400, /^body: /],
+  ['POST', '/v1/admin/keys', { nam: 'x' }, 400, /^name: is missing; .*; and no such field: nam$/],
+  ['POST', '/v1/admin/keys', { name: 'x', ['\u001b'.repeat(500)]: 1 }, 400, /^"(\\u001b){100}…": no such field$/],
   ['POST', '/v1/admin/keys', '{"name":"p","__proto__":{"role":"admin"}}', 400, /__proto__/],
   ['POST', '/v1/admin/keys', { name: 'x', tags: Array(51).fill('t') }, 400, /^tags: /],
   ['PATCH', '/v1/admin/keys/none', { name: 'x' }, 404, /no key/],

@@ -105,9 +105,10 @@ describe('over HTTP', () => {
     await opened.close();
   });
 
-  async function ask(method: 'POST' | 'PATCH', url: string, body: object, key: string) {
-    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
-    const { statusCode, ...response } = await gateway.app.inject({ method, url, headers, payload: body });
+  async function ask(method: 'GET' | 'POST' | 'PATCH', url: string, body: object | undefined, key: string) {
+    const headers = { authorization: `Bearer ${key}`, ...(body && { 'content-type': 'application/json' }) };
+    const payload = body === undefined ? {} : { payload: body };
+    const { statusCode, ...response } = await gateway.app.inject({ method, url, headers, ...payload });
     return { status: statusCode, body: response.json() };
   }
 
@@ -137,7 +138,24 @@ describe('over HTTP', () => {
     expect(exception.body.error.message).toContain('the rule “all but ci”');
     expect((await ask('POST', '/v1/admin/keys', { name: 'ci' }, LEAD)).status).toBe(403);
     expect((await ask('PATCH', `/v1/admin/keys/${other.id}`, { name: 'another' }, LEAD)).status).toBe(200);
-    expect((await ask('PATCH', at, { name: 'ppa' }, ROOT)).status).toBe(200);
-    expect((await ask('PATCH', at, { name: 'app' }, LEAD)).status).toBe(200);
+    const changed = await ask('PATCH', at, { name: 'ppa' }, ROOT);
+    // Never in silence, and the list of limits goes on saying it.
+    expect(changed).toMatchObject({
+      status: 200,
+      body: {
+        name: 'ppa',
+        warnings: [
+          'the budget “app month” does not hold for this key any more: it goes by the name or project that the key had',
+        ],
+      },
+    });
+    const warnings = async () =>
+      ((await ask('GET', '/v1/admin/limits', undefined, ROOT)).body.limits as { warnings?: string[] }[]).map(
+        (one) => one.warnings,
+      );
+    expect(await warnings()).toEqual([['no key that works is called "app"']]);
+    const back = await ask('PATCH', at, { name: 'app' }, LEAD);
+    expect([back.status, back.body.warnings]).toEqual([200, undefined]);
+    expect(await warnings()).toEqual([undefined]);
   });
 });

@@ -196,6 +196,61 @@ for (const kind of storeKinds) {
       expect(rows.map(({ used }) => Number(used))).toEqual([0.5, 0.5]);
     });
 
+    const usesBySubject = async (budget: string) => {
+      const rows = (await opened.store.db.execute(
+        sql`select limit_id, used from limit_use where limit_id like ${`config:budget:${budget}#%`}`,
+      )) as unknown as { limit_id: string; used: unknown }[];
+      const at = `config:budget:${budget}#default/`.length;
+      return Object.fromEntries(rows.map(({ limit_id, used }) => [limit_id.slice(at), Number(used)]));
+    };
+
+    const carryingOver = (budget: string) => {
+      const { limits } = limitsOver({ budgets: [{ name: budget, key: '*', usd: 100 }] });
+      return () =>
+        carryOver({
+          ...{ store: opened.store, limits: limits.all, keys: access.ring, periods: [MONTH] },
+          ...{ isConfigured: () => false, isOlderBeside: false },
+        });
+    };
+
+    test('a chain that has had two names in one period has what was spent under both', async () => {
+      const old = await keyOf('two-a');
+      await spentByName('names', 'two-a', 10);
+      const fresh = await rotateKey(access, old.id, {}, by);
+      await updateKey(access, fresh.key.id, { name: 'two-b' }, by);
+      await spentByName('names', 'two-b', 3);
+      const carry = carryingOver('names');
+      for (let i = 0; i < 3; i++) {
+        await carry();
+        expect(await usesBySubject('names')).toEqual({ [old.id]: 13, 'two-a': 13, 'two-b': 13 });
+      }
+      // An earlier version spends on under one name, and the chain under its id.
+      const more = (subject: string, usd: number) =>
+        opened.store.db.execute(sql`
+          update limit_use set used = used + ${usd} where limit_id = ${`config:budget:names#default/${subject}`}`);
+      await more('two-a', 1);
+      await more(old.id, 4);
+      for (let i = 0; i < 2; i++) {
+        await carry();
+        expect(await usesBySubject('names')).toEqual({ [old.id]: 18, 'two-a': 18, 'two-b': 18 });
+      }
+    });
+
+    test('what was spent by name is carried to one chain, not also to a new key that takes the name later', async () => {
+      const victim = await keyOf('victim');
+      await spentByName('once', 'victim', 50);
+      const carry = carryingOver('once');
+      await carry();
+      await updateKey(access, victim.id, { name: 'victim of old' }, by);
+      const { id } = await keyOf('victim');
+      for (let i = 0; i < 2; i++) {
+        await carry();
+        expect(await usesBySubject('once')).toEqual({ [victim.id]: 50, victim: 50 });
+      }
+      expect(await usesOf(await started('once', { usd: 100 }))).toEqual([['default/victim of old', 50]]);
+      expect(id).not.toBe(victim.id);
+    });
+
     if (kind.name !== 'PostgreSQL') return;
 
     test('a replica of an earlier version beside the new one spends the same budget', async () => {

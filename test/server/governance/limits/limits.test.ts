@@ -140,7 +140,7 @@ describe('a budget', () => {
       code: 'BUDGET_EXCEEDED',
       type: 'insufficient_quota',
       message:
-        'budget “daily” is spent, or what is left does not cover this request (expected to cost up to 0.2 USD); it begins anew at 2026-11-30T00:00:00.000Z',
+        'this request may cost up to 0.2 USD, more than is left of budget “daily”: 0.1 USD; it begins anew at 2026-11-30T00:00:00.000Z',
       headers: { 'retry-after': '43200', 'x-should-retry': 'false' },
     });
     expect(await request(limits, { usd: 0.05 })).toBe('ok');
@@ -151,6 +151,18 @@ describe('a budget', () => {
       headers: { 'retry-after': '2' },
     });
     account.close();
+  });
+
+  test('says whether it is spent, or smaller than one request', async () => {
+    const small = limitsOver(daily, { now: () => NOON });
+    await expect(small.limits.reserve(entrantOf(), expecting(1.5))).rejects.toMatchObject({
+      message:
+        'this request may cost up to 1.5 USD, more than all of budget “daily”, 1 USD: ask for a shorter answer or a cheaper model, or have the budget raised; it begins anew at 2026-11-30T00:00:00.000Z',
+    });
+    expect(await request(small.limits, { usd: 1 })).toBe('ok');
+    await expect(small.limits.reserve(entrantOf(), expecting(1.5))).rejects.toMatchObject({
+      message: 'budget “daily” is spent; it begins anew at 2026-11-30T00:00:00.000Z',
+    });
   });
 
   test('begins anew at midnight UTC; what began before it counts to the day before', async () => {

@@ -4,10 +4,11 @@ import { describe, expect, test } from 'vitest';
 import { GatewayConfig } from '../../../../server/config/index.ts';
 import { examineClients } from '../../../../server/doctor/configuration.ts';
 import { NO_CHAINS } from '../../../../server/governance/limits/carry-over.ts';
-import { namesOf, unknownNames, unknownPlaces } from '../../../../server/governance/limits/names.ts';
+import { missingIn, namesOf, unknownNames, unknownPlaces } from '../../../../server/governance/limits/names.ts';
 import { limitsOver } from './hosts.ts';
 
 const ID = '0f0f0f0f-1111-2222-3333-444444444444';
+const [OVER, FIRST, NEXT] = ['a', 'b', 'c'].map((digit) => ID.replace(/4$/, digit)) as [string, string, string];
 const names = namesOf(
   GatewayConfig.parse({
     keys: [{ name: 'web', key: 'x'.repeat(20), tenant: 'search', project: 'site' }],
@@ -15,7 +16,12 @@ const names = namesOf(
   }),
   {
     ...NO_CHAINS,
-    chains: [{ id: ID, team: 'ops', name: 'bot', project: null, first: ID, isOver: false }],
+    chains: [
+      { id: ID, team: 'ops', name: 'bot', project: null, first: ID, isOver: false },
+      { id: OVER, team: 'ops', name: 'gone', project: null, first: OVER, isOver: true },
+      { id: FIRST, team: 'made', name: 'turned', project: null, first: FIRST, isOver: true },
+      { id: NEXT, team: 'made', name: 'turned on', project: null, first: FIRST, isOver: false },
+    ],
     places: [{ team: 'made', projects: ['launch'] }],
   },
 );
@@ -39,7 +45,7 @@ describe('names', () => {
   test.each([
     [{ team: 'serach' }, 'there is no team "serach"; did you mean search?'],
     [{ key: 'wbe' }, 'there is no key "wbe"; did you mean web?'],
-    [{ team: 'ops', key: 'web' }, 'there is no key "web" in ops; there is bot'],
+    [{ team: 'ops', key: 'web' }, 'there is no key "web" in ops; there are bot, gone'],
     [{ team: 'sales', key: 'something else' }, 'there is no key "something else" in sales'],
     [{ key: ID.replace('4', '5') }, `there is no key of the id ${ID.replace('4', '5')}`],
     [{ team: 'search', project: 'launch' }, 'there is no project "launch" in search; there is site'],
@@ -59,6 +65,26 @@ describe('names', () => {
     );
   });
 });
+
+test.each<[object, string[]]>([
+  [{}, []],
+  [{ team: '*', key: '*' }, []],
+  [{ team: 'search', key: 'web', project: 'site' }, []],
+  [{ key: 'bot' }, []],
+  [{ team: 'ops', key: ID }, []],
+  // Its chain goes on.
+  [{ key: FIRST }, []],
+  [{ team: 'made', key: NEXT }, []],
+  [{ key: 'turned' }, ['no key that works is called "turned"']],
+  [{ key: 'gone' }, ['no key that works is called "gone"']],
+  [{ key: OVER }, [`no key of the id ${OVER} works`]],
+  [{ team: 'search', key: ID }, [`no key of the id ${ID} works`]],
+  [{ team: 'serach', key: 'web' }, ['there is no team "serach"']],
+  [{ team: 'ops', key: 'web' }, ['no key that works is called "web"']],
+  [{ team: 'search', project: 'launch' }, ['there is no project "launch"']],
+])('of whom a limit for %j is for is not there: %j', (whose, expected) =>
+  expect(missingIn(names)(whose)).toEqual(expected),
+);
 
 test.each([
   [{ model: 'one/a' }, 0],

@@ -175,7 +175,7 @@ describe('the command', () => {
     expect(pushed).toMatchObject({ code: 0, out: expect.stringContaining('version 3 is in force') });
     expect([await statusOf('one/m'), await statusOf('two/m')]).toEqual([200, 403]);
     const listed = await run('list', '--data-dir', dataDir);
-    expect(listed.out).toMatch(/^version 3 is in force\n\* +3 .* operator .* by hand\n/);
+    expect(listed.out).toMatch(/^version 3 is in force\n\n +VERSION .*\n\* +3 .* operator .* by hand\n/);
   }, 60_000);
 
   test('tells what fails of a policy, and exits with 1', async () => {
@@ -198,5 +198,8 @@ describe('the command', () => {
         /error INVALID_CONFIG: .*worse\.yaml:3:24: rules\.0\.models\.alow: no such field; did you mean allow\?/,
       ),
     ]);
+    const { dataDir } = opened.options as { dataDir: string };
+    const pushed = await run('push', join(dataDir, 'worse.yaml'), '--data-dir', dataDir);
+    expect([pushed.code, pushed.err]).toEqual([2, expect.stringMatching(/INVALID_REQUEST: .*worse\.yaml:3:24: rules/)]);
   }, 60_000);
 });
