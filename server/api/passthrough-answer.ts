@@ -286,12 +286,13 @@ function noteDecision({ gateway, hits = [] }: Omit<Passage, 'body'>, record: Dec
 
 /** Written down like any request, with nothing to learn a choice from. */
 function recordOf(passage: Omit<Passage, 'body'>): DecisionRecord {
-  const { gateway, request, surface, targets, requestedModel, entrant } = passage;
+  const { gateway, request, reply, surface, targets, requestedModel, entrant } = passage;
   const { caller, tags } = entrant;
   const model = targets[0]!.id;
   return {
     id: request.id,
-    createdAt: new Date(),
+    // When it arrived: an upload is received and looked into before anybody is called.
+    createdAt: new Date(Date.now() - reply.elapsedTime),
     tenant: caller.tenant,
     key: caller.name,
     surface,

@@ -2,10 +2,17 @@
  * `multipart/form-data` as it goes by: the value of each part through whoever looks at it, every other byte as it came.
  * As strict as `passthrough-form.ts`, and memory is bounded whatever the form holds.
  */
-import { BLANK_LINE, boundaryOf, broken, dispositionOf, MAX_FIELDS, MAX_HEADER_BYTES } from './passthrough-form.ts';
+import {
+  BLANK_LINE,
+  boundaryOf,
+  broken,
+  type Disposition,
+  dispositionOf,
+  MAX_FIELDS,
+  MAX_HEADER_BYTES,
+} from './passthrough-form.ts';
 
-export interface PartHead {
-  readonly name: string;
+export interface PartHead extends Disposition {
   /** Lines parted by CRLF. */
   readonly headers: string;
 }
@@ -15,6 +22,8 @@ export interface PartLook {
   /** @returns what goes on in its place; the rest may follow later */
   push(bytes: Buffer): Promise<Buffer>;
   end(): Promise<Buffer>;
+  /** What goes on in place of the part's headers. */
+  readonly headers?: string;
 }
 
 const CRLF = 2;
@@ -27,7 +36,7 @@ const CRLF = 2;
 export async function* throughForm(
   body: AsyncIterable<Buffer>,
   contentType: string,
-  lookOf: (head: PartHead) => PartLook,
+  lookOf: (head: PartHead) => PartLook | Promise<PartLook>,
 ): AsyncGenerator<Buffer> {
   const delimiter = Buffer.from(`--${boundaryOf(contentType)}`);
   /** Of a value, what might be the beginning of a line end and a boundary. */
@@ -59,8 +68,9 @@ export async function* throughForm(
         if (blank < 0) break;
         if (++parts > MAX_FIELDS) throw broken(`it has more than ${MAX_FIELDS} fields`);
         const headers = held.toString('utf8', CRLF, blank);
-        look = lookOf({ name: dispositionOf(headers).name, headers });
-        yield held.subarray(0, blank + BLANK_LINE.length);
+        look = await lookOf({ ...dispositionOf(headers), headers });
+        if (look.headers === undefined) yield held.subarray(0, blank + BLANK_LINE.length);
+        else yield Buffer.from(`\r\n${look.headers}\r\n\r\n`);
         held = held.subarray(blank + BLANK_LINE.length);
         state = 'value';
       } else if (state === 'value') {

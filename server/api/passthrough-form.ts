@@ -18,11 +18,16 @@ export const MAX_FIELDS = 1000;
 export const MAX_HEADER_BYTES = 16 * 1024;
 export const BLANK_LINE = Buffer.from('\r\n\r\n');
 
-/** @throws FieldError for a body that is no form */
+/**
+ * The header that says where the parts of a form begin, written anew: whoever reads it next finds the same boundary.
+ *
+ * @throws FieldError for a body that is no form; `INVALID_REQUEST` for one whose boundary is not plainly there
+ */
 export function formTypeOf({ headers }: FastifyRequest): string {
   const type = headers['content-type'] ?? '';
-  if (/^multipart\/form-data\b/i.test(type)) return type;
-  throw new FieldError('body', 'send multipart/form-data');
+  if (!/^multipart\/form-data\b/i.test(type)) throw new FieldError('body', 'send multipart/form-data');
+  const boundary = boundaryOf(type);
+  return `multipart/form-data; boundary=${/^[\w'+.-]+$/.test(boundary) ? boundary : `"${boundary}"`}`;
 }
 
 /** @param contentType the request's header, for the boundary @throws `INVALID_REQUEST` for a form that is none, or unclear */
@@ -42,7 +47,8 @@ export function formFields(body: Buffer, contentType: string): FormField[] {
     if (end < 0) throw broken('it breaks off before its last boundary');
     // One that follows no proper line end: another reader might take it for the end of the field.
     if (body.subarray(start, end).includes(delimiter)) throw broken('a field holds the boundary itself');
-    fields.push({ ...dispositionOf(body.toString('utf8', at + 2, at + blank)), start, end });
+    const { name, isFile } = dispositionOf(body.toString('utf8', at + 2, at + blank));
+    fields.push({ name, isFile, start, end });
     if (fields.length > MAX_FIELDS) throw broken(`it has more than ${MAX_FIELDS} fields`);
     at = end + between.length;
   }
@@ -68,32 +74,78 @@ export function onlyField(
 export const withField = (body: Buffer, { start, end }: FormField, text: string): Buffer =>
   Buffer.concat([body.subarray(0, start), Buffer.from(text), body.subarray(end)]);
 
-/** @throws `INVALID_REQUEST` where the header names none, or several */
+/** RFC 2046: up to 70 of these characters, the last no space. */
+const BOUNDARY = /^[\w'()+,./:=? -]{0,69}[\w'()+,./:=?-]$/;
+
+/** @throws `INVALID_REQUEST` where the header names none, or several, or could be read in another way */
 export function boundaryOf(contentType: string): string {
-  const found = [...contentType.matchAll(/;\s*boundary=(?:"([^"]*)"|([^\s;"]+))/gi)];
-  const boundary = found[0]?.[1] ?? found[0]?.[2] ?? '';
-  // RFC 2046: up to 70 of these characters, the last no space.
-  if (found.length !== 1 || !/^[\w'()+,./:=? -]{0,69}[\w'()+,./:=?-]$/.test(boundary)) {
-    throw broken('its content-type names no boundary, or more than one');
-  }
+  const [, rest] = /^multipart\/form-data(.*)$/i.exec(contentType) ?? [];
+  const boundary = parametersOf(rest ?? ' ')?.get('boundary') ?? '';
+  if (!BOUNDARY.test(boundary)) throw broken('its content-type names no boundary, or not plainly');
   return boundary;
 }
 
-/** @param headers of one field, lines parted by CRLF */
-export function dispositionOf(headers: string): { name: string; isFile: boolean } {
-  const lines = headers.split('\r\n').filter((line) => /^content-disposition\s*:/i.test(line));
-  if (lines.length !== 1 || /\r\n[ \t]/.test(headers)) return unnamed();
-  const [, rest = ''] =
-    /^content-disposition:\s*form-data((?:\s*;\s*[\w*-]+=(?:"(?:[^"\\]|\\.)*"|[^\s;"]+))*)\s*$/i.exec(lines[0]!) ?? [];
-  const names: string[] = [];
-  let isFile = false;
-  for (const [, key, quoted, plain] of rest.matchAll(/;\s*([\w*-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/g)) {
-    // `name*` is one that some readers know and others do not.
-    if (/^name\*$/i.test(key!)) return unnamed();
-    if (/^name$/i.test(key!)) names.push(quoted ?? plain!);
-    if (/^filename\*?$/i.test(key!)) isFile = true;
+/** A token, or what stands in quotes; nothing in them that some readers undo and others do not. */
+const PARAMETER = /[ \t]*;[ \t]*([\w-]+\*?)=(?:"((?:[^"\\]|\\[^"])*)"|([\w!#$%&'*+.^`|~/:?@-]+))/y;
+
+/**
+ * What follows a value in a header, in RFC 2045's grammar and no other; RFC 5987's values as they stand.
+ *
+ * @returns by names in small letters; null where it is anything else, or one is there twice
+ */
+export function parametersOf(rest: string): ReadonlyMap<string, string> | null {
+  const found = new Map<string, string>();
+  const text = rest.trimEnd();
+  let at = 0;
+  while (at < text.length) {
+    PARAMETER.lastIndex = at;
+    const [whole, name = '', quoted, plain] = PARAMETER.exec(text) ?? [];
+    // `name` and `name*` are the same to some readers; only file names are written in both ways.
+    const key = name.toLowerCase();
+    if (whole === undefined || found.has(key) || (key.endsWith('*') && key !== 'filename*')) return null;
+    found.set(key, quoted ?? plain!);
+    at += whole.length;
   }
-  return names.length === 1 ? { name: names[0]!, isFile } : unnamed();
+  return found;
+}
+
+export interface PartHeader {
+  /** In small letters. */
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Of a line that some readers end elsewhere. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const LINE = /^([\w-]+):[ ]*([^\0-\x1f\x7f-\x9f\u2028\u2029]*)$/;
+
+/** @param headers of one field, lines parted by CRLF @throws `INVALID_REQUEST` where there is anything but plain lines, each name once */
+export function headersOf(headers: string): PartHeader[] {
+  const seen = new Set<string>();
+  return headers.split('\r\n').map((line) => {
+    const [, name = '', value = ''] = LINE.exec(line) ?? [];
+    const known = name.toLowerCase();
+    if (known === '' || seen.has(known)) throw broken('a header of a field is there twice, or is no plain line');
+    seen.add(known);
+    return { name: known, value };
+  });
+}
+
+export interface Disposition {
+  readonly name: string;
+  readonly isFile: boolean;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+/** @param headers of one field, lines parted by CRLF */
+export function dispositionOf(headers: string): Disposition {
+  const said = headersOf(headers).find(({ name }) => name === 'content-disposition')?.value ?? '';
+  const [, rest] = /^form-data(.*)$/i.exec(said) ?? [];
+  const parameters = rest === undefined ? null : parametersOf(rest);
+  const name = parameters?.get('name');
+  if (parameters === null || name === undefined) return unnamed();
+  for (const one of parameters.keys()) if (!/^(?:name|filename\*?)$/.test(one)) return unnamed();
+  return { name, isFile: parameters.size > 1, parameters };
 }
 
 function unnamed(): never {

@@ -11,7 +11,7 @@ import { type Caller, isAmong } from '../callers.ts';
 import type { Target } from '../forward/target.ts';
 import { isObject } from '../forward/usage.ts';
 import type { Gateway } from '../gateway.ts';
-import { type BatchCheck, surfaceOfEndpoint } from '../governance/guards/upload.ts';
+import { type BatchCheck, surfacesOfEndpoint } from '../governance/guards/upload.ts';
 import type { Entrant } from '../governance/limits/limits.ts';
 import { holderPlace, mustAllow } from '../governance/policies/place.ts';
 import { accountOf, type HeldObject } from '../held-objects.ts';
@@ -79,7 +79,7 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
       return reply;
     }
     const folder = join(gateway.config.dataDir, 'uploads');
-    const form = await beforeSending(call, () => seenForm(body, type, { look, folder }));
+    const form = await beforeSending(call, () => seenForm(body, type, { look, word: 'purpose', folder }));
     const { bytes, marks, hits } = form;
     const answered: Answered = async ({ json, target }) => {
       if (typeof json.id !== 'string') return null;
@@ -108,8 +108,8 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
     const passage = { ...passing(request, reply, 'batches', target), ...call };
     const { caller, log } = request;
     const { text: seen, hits } = await beforeSending(passage, async () => {
-      const asked = callerAt(gateway, request, surfaceOfEndpoint(value.endpoint));
-      const ofFile = await mustBeSeen(gateway, [value.input_file_id], caller, asked);
+      const asked = surfacesOfEndpoint(value.endpoint).map((one) => callerAt(gateway, request, one));
+      const ofFile = await mustBeSeen(gateway, [value.input_file_id], caller, ...asked);
       const guarded = { caller, surface: 'passed', json: { model: '', ...value }, text, log } as const;
       const passed = await gateway.governance.guards.before(guarded);
       return { text: passed.text, hits: [...ofFile, ...passed.hits] };

@@ -139,7 +139,7 @@ async function passToModel(passed: ToModel): Promise<void> {
 async function seenFormOf(gateway: Gateway, caller: Caller, form: Buffer, type: string) {
   const look = gateway.governance.guards.upload(() => caller);
   if (look === null) return { bytes: form, hits: [] };
-  const seen = await seenForm(Readable.from([form]), type, { look, folder: null });
+  const seen = await seenForm(Readable.from([form]), type, { look, word: 'model', folder: null });
   try {
     const bytes = (seen.body as () => Buffer)();
     return { bytes: look.holds && !bytes.equals(form) ? bytes : form, hits: seen.hits };

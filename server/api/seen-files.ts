@@ -41,7 +41,7 @@ export async function mustBeSeen(
   for (const file of new Set(files)) {
     const seen = await gateway.held.find(minding[0]!.tenant, seenId(file));
     const marks = new Set(seen?.model?.split(','));
-    hits.push(...guards.mustHaveSeen(minding, marks));
+    hits.push(...guards.mustHaveSeen(minding, marks, file.slice(0, 100)));
   }
   return hits;
 }

@@ -1,5 +1,6 @@
 /** Audio, images and moderations by the official client; what goes up and what comes back is the same bytes. */
 import { request as httpRequest } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI, { toFile } from 'openai';
 import { afterEach, describe, expect, test } from 'vitest';
 import { httpProvider } from '../../server/providers/http-provider.ts';
@@ -113,6 +114,34 @@ describe('audio in', () => {
     expect(reply.statusCode).toBe(status);
     expect(reply.json().error).toMatchObject({ type: 'invalid_request_error', param });
     expect(host.seen).toHaveLength(0);
+  });
+
+  test('on record is when it arrived, not when all of it was there', async () => {
+    const { host, gateway } = await start();
+    answers(host, 'application/json', '{"text":"hello"}');
+    const body = ['model', 'file']
+      .map((name) => `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\none/ears\r\n`)
+      .join('');
+    const request = httpRequest(`${gateway.url}/v1/audio/transcriptions`, {
+      method: 'POST',
+      headers: { 'content-type': 'multipart/form-data; boundary=b', expect: '100-continue' },
+    });
+    const status = new Promise<number | undefined>((resolve, reject) => {
+      request.once('error', reject);
+      request.once('response', (response) => {
+        response.resume();
+        response.once('end', () => resolve(response.statusCode));
+      });
+    });
+    request.flushHeaders();
+    // The gateway has the head and none of the body.
+    await new Promise((resolve) => request.once('continue', resolve));
+    await sleep(100);
+    const sentAt = Date.now();
+    request.end(`${body}--b--\r\n`);
+    expect(await status).toBe(200);
+    expect(gateway.decisions[0]!.createdAt.getTime()).toBeLessThanOrEqual(sentAt);
+    expect(gateway.attempts[0]!.startedAt.getTime()).toBeGreaterThanOrEqual(sentAt);
   });
 
   test('a form beyond the limit is refused', async () => {

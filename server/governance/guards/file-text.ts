@@ -7,7 +7,10 @@ export const SNIFFED = 8192;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROLS = /[\0-\x08\x0e-\x1a\x1c-\x1f]/;
 /** PDF, PostScript, RTF: may be all ASCII, and yet say more than their letters do. */
-const FORMATS = /^(?:\xef\xbb\xbf)?\s*(?:%PDF|%!PS|\{\\rtf)/;
+const FORMATS = /^(?:\xef\xbb\xbf)?\s*(?:%!PS|\{\\rtf)/;
+/** Readers find it among the first so many bytes, whatever stands before it. @see ISO 32000-1, annex H, note 13 */
+const PDF = '%PDF';
+const PDF_WITHIN = 1024 + PDF.length;
 
 /** `wrapped`: a text, but what it says is not all there as letters. */
 export type ByteKind = 'text' | 'wrapped' | 'binary';
@@ -15,8 +18,12 @@ export type ByteKind = 'text' | 'wrapped' | 'binary';
 /** @param head the first {@link SNIFFED} bytes, or all */
 export function kindOfBytes(head: Buffer): ByteKind {
   const start = head.toString('latin1', 0, SNIFFED);
-  return CONTROLS.test(start) ? 'binary' : FORMATS.test(start) ? 'wrapped' : 'text';
+  if (CONTROLS.test(start)) return 'binary';
+  return FORMATS.test(start) || start.slice(0, PDF_WITHIN).includes(PDF) ? 'wrapped' : 'text';
 }
+
+/** Others may read something else in it than letters. */
+export const hasControls = (text: string): boolean => CONTROLS.test(text);
 
 /** It came from bytes that are no UTF-8. */
 export const hasStrays = (text: string): boolean => text.search(STRAY) >= 0;

@@ -182,14 +182,18 @@ export class Guards {
    *
    * @param callers who asks, under the rules of each surface that it is used for
    * @param marks   of the rules that it was looked at under
+   * @param file    its id, for the message
    * @throws GuardrailBlocked where a rule lets nothing pass that it has not seen
    */
-  mustHaveSeen(callers: readonly Caller[], marks: ReadonlySet<string>): readonly GuardHit[] {
+  mustHaveSeen(callers: readonly Caller[], marks: ReadonlySet<string>, file: string): readonly GuardHit[] {
+    const why = `${file}, which it has not seen; a file from before the rule was as it is can be uploaded again`;
     const hits = this.#hits('prompt');
     const rules = new Map(
       callers.flatMap((caller) => this.#active(caller, 'prompt').map((one) => [one.rule.name, one])),
     );
-    for (const active of rules.values()) if (!marks.has(active.mark)) noteUnread(hits, active, 1);
+    for (const active of rules.values()) {
+      if (!marks.has(active.mark)) noteUnread(hits, active, 1, why);
+    }
     return hits.all;
   }
 

@@ -4,7 +4,7 @@ import type { GuardHit } from '../../db/records.ts';
 import { GuardrailBlocked } from './blocked.ts';
 import { Breath } from './breath.ts';
 import { lookIntoBytes, type ReadOver } from './inline-files.ts';
-import { textsIn, type Wanted, withTexts } from './json-texts.ts';
+import { type Path, textsIn, type Wanted, withTexts } from './json-texts.ts';
 import type { Voice } from './kinds/rules.ts';
 import type { Place } from './places.ts';
 import type { Found, Guard, Seen } from './plug-in.ts';
@@ -39,8 +39,11 @@ export class Hits {
     return this.#all;
   }
 
-  /** @throws GuardrailBlocked where the rule blocks and something was found */
-  note({ rule, action }: Active, found: Found): void {
+  /**
+   * @param unread what could not be looked into, where that is what was found
+   * @throws GuardrailBlocked where the rule blocks and something was found
+   */
+  note({ rule, action }: Active, found: Found, unread?: string): void {
     let isFound = false;
     for (const [what, count = 0] of Object.entries(found)) {
       if (count === 0) continue;
@@ -51,7 +54,9 @@ export class Hits {
       if (known === undefined) this.#all.push(hit);
       else known.count += count;
     }
-    if (isFound && action === 'blocked') throw new GuardrailBlocked(rule.name, this.#where, structuredClone(this.#all));
+    if (isFound && action === 'blocked') {
+      throw new GuardrailBlocked(rule.name, this.#where, structuredClone(this.#all), unread);
+    }
   }
 }
 
@@ -61,21 +66,41 @@ export interface Item {
   readonly as: Place;
   value: string;
   isChanged: boolean;
+  /** Of a file: where in the request it stands. */
+  readonly at?: string;
 }
 
-/** @param breath of all that is done for the request: there may be hundreds of thousands of strings */
+/** Strings of one request, line or document; what has more is not looked at one by one. */
+export const MOST_STRINGS = 100_000;
+
+/** Names of members may be anybody's words, which are in no message. */
+const pathOf = (path: Path): string =>
+  path.map((step) => (typeof step === 'number' || /^[a-z_]{1,24}$/.test(step) ? step : '…')).join('.');
+
+/**
+ * @param breath of all that is done for the request: there may be hundreds of thousands of strings
+ * @param most   once there are more, the rest is left out
+ */
 export async function itemsIn(
   json: string,
   places: Wanted<Place>,
   names?: (name: string) => Place | null,
   breath: Breath = new Breath(),
+  most = Number.POSITIVE_INFINITY,
 ): Promise<Item[]> {
   const items: Item[] = [];
-  for (const found of textsIn(json, places, names)) {
+  let at = '';
+  const noting: Wanted<Place> = (path, literal) => {
+    const place = places(path, literal);
+    if (place?.isBytes) at = pathOf(path);
+    return place;
+  };
+  for (const found of textsIn(json, noting, names)) {
     if (breath.isDue) await breath.take();
     if (found === null) continue;
     const { start, end, value, as } = found;
-    items.push({ start, end, value, as, isChanged: false });
+    items.push({ start, end, value, as, isChanged: false, ...(as.isBytes && { at }) });
+    if (items.length > most) break;
   }
   return items;
 }
@@ -101,7 +126,7 @@ export async function lookOver(
   if (guard.look === undefined) return;
   const isMasking = rule.action === 'mask';
   const total: Record<string, number> = {};
-  let unread = 0;
+  const unread: Item[] = [];
   const note = (found: Found) => {
     for (const [what, count = 0] of Object.entries(found)) total[what] = (total[what] ?? 0) + count;
   };
@@ -118,7 +143,7 @@ export async function lookOver(
         ? inJson(item.value)
         : guard.look(item.value, voice);
     const { text, found, isUnread = false } = looked instanceof Promise ? await looked : looked;
-    if (isUnread) unread++;
+    if (isUnread) unread.push(item);
     note(found);
     if (list !== undefined) foundOf.set(item, found);
     if (action !== 'masked' || text === item.value) continue;
@@ -133,7 +158,7 @@ export async function lookOver(
     }
     note(await lookAcross(parts, one, guard, action === 'masked'));
   }
-  noteUnread(hits, active, unread);
+  noteUnread(hits, active, unread.length, unread[0]?.at);
   hits.note(active, total);
 }
 
@@ -164,9 +189,13 @@ export function refuseTokens(active: readonly Active[], { input }: Readonly<Reco
   );
 }
 
-/** @param count of files and the like that could not be looked into. @throws GuardrailBlocked where the rule does not let such pass */
-export function noteUnread(hits: Hits, active: Active, count: number): void {
-  if (active.unreadable !== null) hits.note({ ...active, action: active.unreadable }, { unreadable: count });
+/**
+ * @param count of files and the like that could not be looked into
+ * @param what  the first of them, as it is said to the client
+ * @throws GuardrailBlocked where the rule does not let such pass
+ */
+export function noteUnread(hits: Hits, active: Active, count: number, what?: string): void {
+  if (active.unreadable !== null) hits.note({ ...active, action: active.unreadable }, { unreadable: count }, what);
 }
 
 /**

@@ -85,7 +85,7 @@ function inTurn(surface: GuardedSurface, path: Path, literal: string, voice: Voi
   if (last === 'name') return isNameOfPerson(path, json) ? PLACES[voice][0] : FIXED[voice];
   if (BYTES.has(last) || MEDIA.has(last)) {
     const holder = valueAt(json, path.slice(0, path.lastIndexOf(last!)));
-    if (BYTES.has(last) ? isBytes(last, literal, holder) : isMedia(path, last!, literal, holder)) return FILES[voice];
+    if (BYTES.has(last) ? isBytes(path, last!, literal, holder) : isMedia(path, last!, holder)) return FILES[voice];
   }
   return listed(surface, path, voice);
 }
@@ -106,31 +106,33 @@ function unlessToken(literal: string, voice: Voice, isSeal = false): Place | nul
   return /[^\w.:/+=|,*~-]/.test(literal.slice(1, -1)) ? FIXED[voice] : null;
 }
 
-function isBytes(name: string | number | undefined, literal: string, holder: unknown): boolean {
-  const type = isObject(holder) ? holder.type : undefined;
+/** What its provider decodes: then whatever stands there is a file, if only a damaged one. Else what looks like one. */
+function isBytes(path: Path, name: string | number, literal: string, holder: unknown): boolean {
+  const { type, media_type, mime_type, format } = isObject(holder) ? holder : ({} as Json);
   // A document as plain text.
   if (typeof type === 'string' && (/text$/.test(type) || type === 'content')) return false;
-  if (name === 'result' && type !== 'image_generation_call') return false;
-  return isBase64(literal.slice(1, -1));
+  if (name === 'result') return type === 'image_generation_call';
+  if (name !== 'data' || type === 'base64' || [media_type, mime_type, format].some(isWord)) return true;
+  const around = path[path.lastIndexOf(name) - 1];
+  return around === 'source' || around === 'input_audio' || looksEncoded(readAs(literal));
 }
 
-function isBase64(raw: string): boolean {
-  const from = raw.startsWith('data:') ? raw.indexOf(',') + 1 : 0;
-  const head = raw.slice(0, from);
-  if (from > 0 && (from > 200 || !/;base64,$/.test(head) || /[^\w:/;=.+,-]/.test(head))) return false;
-  const bytes = raw.slice(from);
-  // Some writers put a backslash before every slash.
-  return !/[^A-Za-z0-9+/=_-]/.test(bytes.includes('\\') ? bytes.replaceAll('\\/', '/') : bytes);
-}
+const isWord = (value: unknown): boolean => typeof value === 'string' && value !== '';
+
+/** As it reads: an escape may stand for any character of it. */
+const readAs = (literal: string): string =>
+  literal.includes('\\') ? (JSON.parse(literal) as string) : literal.slice(1, -1);
+
+/** Words that nobody said are bytes may well have a space among them, but not these. */
+const looksEncoded = (value: string): boolean =>
+  /^\s*data:/i.test(value) || !/[^A-Za-z0-9+/=_\r\n-]/.test(value.trim());
 
 /** Addresses of images and sources, where such are read. */
-function isMedia(path: Path, name: string | number, literal: string, holder: unknown): boolean {
+function isMedia(path: Path, name: string | number, holder: unknown): boolean {
   const type = isObject(holder) && typeof holder.type === 'string' ? holder.type : '';
   if (/^(?:input_|output_|summary_|reasoning_)?text$/.test(type)) return false;
   const around = path[path.lastIndexOf(name) - 1];
-  const isRead = MEDIA.has(around) || around === 'source' || around === 'file' || MEDIA_TYPES.test(type);
-  const raw = literal.slice(1, -1);
-  return isRead && (/^(?:https?|gs|s3):\\?\/[^\s]{1,8000}$/.test(raw) || isBase64(raw));
+  return MEDIA.has(around) || around === 'source' || around === 'file' || MEDIA_TYPES.test(type);
 }
 
 const MEDIA_TYPES =
