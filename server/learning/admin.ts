@@ -1,7 +1,7 @@
 /** Retraining as an operation of a running gateway, with options as they come over HTTP. */
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
-import { PLAIN } from '../../datasets/plain-issues.ts';
+import { PLAIN, plainPath } from '../../datasets/plain-issues.ts';
 import { usageLines } from '../report/read.ts';
 import { UsageRequest } from '../report/rows.ts';
 import { trustArtifact } from './artifacts.ts';
@@ -86,7 +86,7 @@ function parsed<T>(schema: z.ZodType<T>, options: unknown): T {
   const { success, data, error } = schema.safeParse(options ?? {}, PLAIN);
   if (success) return data;
   const issue = error.issues[0]!;
-  throw new RoutingError('INVALID_REQUEST', `${issue.path.join('.') || 'options'}: ${issue.message}`);
+  throw new RoutingError('INVALID_REQUEST', `${plainPath(issue.path) || 'options'}: ${issue.message}`);
 }
 
 async function historyReport({ store }: LearningContext): Promise<HistoryReport> {

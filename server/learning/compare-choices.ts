@@ -202,7 +202,8 @@ function costsOf(
 
 function movedToUnknown(choices: readonly Choice[], log: readonly Sample[]): number {
   const answers = new Map<string, number>();
-  for (const { executed } of log) answers.set(executed, (answers.get(executed) ?? 0) + 1);
+  // Hints judge nothing.
+  for (const { executed, kind } of log) if (kind === 'verdict') answers.set(executed, (answers.get(executed) ?? 0) + 1);
   let moved = 0;
   for (const { models, old, fresh } of choices) {
     models.forEach((model, a) => {

@@ -13,6 +13,7 @@ import type { Policy } from '../../router/policy/policy.ts';
 import { fitHeads } from '../../router/training/fit-heads.ts';
 import { learnEncoder } from '../../router/training/train.ts';
 import { readWordVectors, shippedVectors } from '../../router/training/word-vectors-file.ts';
+import { counted } from './counted.ts';
 import { embeddingsOf, type Sample } from './log.ts';
 
 /** Judged answers with their prompt, at least: an encoder of fewer texts knows hardly a word. */
@@ -45,7 +46,7 @@ export function whyNoEncoder(
     return 'policy.target and policy.budget are solved on a sample of prompts that an encoder of the log’s own prompts does not carry; use dial or tolerance';
   }
   if (withText < LEAST_WITH_TEXT) {
-    return `insufficient evidence: ${withText} judged answers whose prompt is kept, ${LEAST_WITH_TEXT} are needed for an encoder (privacy.mode text or redacted)`;
+    return `insufficient evidence: ${counted(withText, 'judged answer')} whose prompt is kept, ${LEAST_WITH_TEXT} are needed for an encoder (privacy.mode text or redacted)`;
   }
   return null;
 }

@@ -8,6 +8,7 @@ import { refitHeads } from '../../router/training/refit-heads.ts';
 import { type Agreement, teamAgreement } from '../feedback/agreement.ts';
 import { unusablePromotion } from './artifacts.ts';
 import { compare } from './compare.ts';
+import { andHints, counted } from './counted.ts';
 import { decisionTimes } from './decision-times.ts';
 import { fitEncoder, whyNoEncoder } from './encoder-fit.ts';
 import type { FitData } from './fit-input.ts';
@@ -42,8 +43,11 @@ export interface FitJob {
 }
 
 export interface LearnedFrom {
+  /** Answers that somebody judged, and their sessions. */
   readonly samples: number;
   readonly sessions: number;
+  /** Answers that only a hint speaks of and that were learned from, too; none unless that was asked for. */
+  readonly hints: number;
   /** How many judged answers each model has, most first. */
   readonly models: readonly { readonly model: string; readonly samples: number; readonly quality: number }[];
   /** Newest label, milliseconds since 1970; null without any. */
@@ -76,7 +80,9 @@ export async function fitAndJudge(
   onProgress: (step: string, share: number) => void = () => {},
 ): Promise<FitResult> {
   const { candidates, gate, seed, encoderDir, texts = new Map() } = job;
-  const samples = job.encoder ? job.samples.filter(({ id }) => texts.has(id)) : job.samples;
+  // What nothing is learned from by choice is not there for anything that follows.
+  const teaching = job.learning?.hints ? job.samples : job.samples.filter(isJudged);
+  const samples = job.encoder ? teaching.filter(({ id }) => texts.has(id)) : teaching;
   const base = await loadArtifact(job.baseDir, { encoderDir });
   const incumbent =
     job.incumbentDir === job.baseDir
@@ -85,18 +91,20 @@ export async function fitAndJudge(
           throw unusablePromotion(basename(job.incumbentDir), error);
         });
   const wasSeen = ({ firstLabelledAt }: Sample) => job.trainedThrough !== null && firstLabelledAt <= job.trainedThrough;
-  const seenGroups = new Set(samples.filter(wasSeen).map(({ group }) => group));
+  // Of hints, too: the incumbent may have learned from them by another configuration.
+  const seenGroups = new Set(job.samples.filter(wasSeen).map(({ group }) => group));
   const seen = samples.filter(({ group }) => seenGroups.has(group));
   const unseen = samples.filter(({ group }) => !seenGroups.has(group));
+  const judgedUnseen = unseen.filter(isJudged).length;
   const likes = new Map(candidates.map(({ id, like }) => [id, like]));
   const likeOf = (id: string) => (base.heads.modelIds.includes(id) ? id : likes.get(id));
   const agreement = agreementOf(samples, base.heads, likeOf, seed);
   const weights = weightsOf({ ...job, samples }, agreement?.multipliers);
   const weightOf = new Map(samples.map((sample, i) => [sample, weights?.[i] ?? 1]));
   const policy = withOverrides(incumbent.policy, job.policy);
-  const why = job.encoder ? whyNoEncoder(base, policy, samples.length) : null;
+  const why = job.encoder ? whyNoEncoder(base, policy, samples.filter(isJudged).length) : null;
   if (why !== null) {
-    const verdict = { ...judge(unseen.length, null, gate), reasons: [why] };
+    const verdict = { ...judge(judgedUnseen, null, gate), reasons: [why] };
     const learned = learnedFrom(samples, weights, agreement);
     return { ...ended(), learned, comparison: null, verdict, saved: null };
   }
@@ -118,7 +126,7 @@ export async function fitAndJudge(
   };
   const { protectedTeams } = job;
   const comparison =
-    unseen.length < gate.minFeedback
+    judgedUnseen < gate.minFeedback
       ? null
       : compare(seen, unseen, {
           incumbent: incumbent.heads,
@@ -132,14 +140,14 @@ export async function fitAndJudge(
   // Of a fold's heads: those that are saved have as many numbers.
   const times =
     fresh !== null ? null : comparison && decisionTimes(incumbent.heads, latest, unseen, candidates, policy);
-  const verdict = judge(unseen.length, comparison, gate, times);
+  const verdict = judge(judgedUnseen, comparison, gate, times);
   const unsure = verdict.kind === 'insufficient' && comparison !== null;
   const saved = verdict.promote || (job.saveUnsure && unsure) ? save(job.saveUnder) : { saved: null };
   const learned = learnedFrom(samples, weights, agreement);
   return { ...ended(), learned, comparison, verdict, ...saved };
 
   function ended() {
-    return { incumbent: incumbent.hash, base: base.hash, unseen: unseen.length };
+    return { incumbent: incumbent.hash, base: base.hash, unseen: judgedUnseen };
   }
 
   /** What was judged learned from four fifths; what is saved learns from all. */
@@ -180,7 +188,7 @@ export async function fitAndJudge(
         heads: refit(samples),
         training: { ...training, data: [...training.data, log] },
         metrics: { ...metrics, againstParent: comparison },
-        notes: [...notes, `Heads refitted on ${samples.length} judged answers of the operator's own traffic.`],
+        notes: [...notes, `Heads refitted on ${learnedText(samples)} of the operator's own traffic.`],
         parent: start?.hash ?? base.hash,
       },
       underHash,
@@ -189,13 +197,20 @@ export async function fitAndJudge(
   }
 }
 
+const isJudged = ({ kind }: Sample): boolean => kind === 'verdict';
+
+function learnedText(samples: readonly Sample[]): string {
+  const judged = samples.filter(isJudged).length;
+  return counted(judged, 'judged answer') + andHints(samples.length - judged);
+}
+
 /** Ages count from the newest answer, so that the same log gives the same heads whenever they are fitted. */
 function weightsOf(
   { samples, learning, unjudged, changes }: FitJob & FitData,
   agreement: Float64Array | undefined,
 ): Float64Array | undefined {
   if (learning === undefined || samples.length === 0) return undefined;
-  const judged = samples.filter(({ kind }) => kind === 'verdict').map(factsOf);
+  const judged = samples.filter(isJudged).map(factsOf);
   const observation = unjudged == null ? null : fitObservation(judged, unjudged);
   const observed = observation === null ? undefined : samples.map((s) => observation.probability(factsOf(s)));
   const now = samples.reduce((latest, { createdAt }) => Math.max(latest, createdAt), 0);
@@ -209,7 +224,7 @@ function agreementOf(
   likeOf: (id: string) => string | undefined,
   seed: number,
 ): Agreement | null {
-  const verdicts = samples.filter(({ kind }) => kind === 'verdict');
+  const verdicts = samples.filter(isJudged);
   if (new Set(verdicts.map(({ tenant }) => tenant)).size < 2) return null;
   const forecast = (others: readonly Sample[], asked: readonly Sample[]): number[] => {
     const heads = refitHeads(base, logTable(others), embeddingsOf(others), { seed, likeOf });
@@ -235,14 +250,16 @@ function learnedFrom(
   weights: Float64Array | undefined,
   agreement: Agreement | null,
 ): LearnedFrom {
+  const judged = samples.filter(isJudged);
   const models = new Map<string, { samples: number; sum: number }>();
-  for (const { executed, quality } of samples) {
+  for (const { executed, quality } of judged) {
     const entry = models.get(executed) ?? { samples: 0, sum: 0 };
     models.set(executed, { samples: entry.samples + 1, sum: entry.sum + quality });
   }
   return {
-    samples: samples.length,
-    sessions: new Set(samples.map(({ group }) => group)).size,
+    samples: judged.length,
+    sessions: new Set(judged.map(({ group }) => group)).size,
+    hints: samples.length - judged.length,
     models: [...models]
       .map(([model, entry]) => ({ model, samples: entry.samples, quality: entry.sum / entry.samples }))
       .sort((a, b) => b.samples - a.samples || (a.model < b.model ? -1 : 1)),

@@ -1,5 +1,6 @@
 /** When a refitted router replaces the one in force. Every limit is fixed before a log is looked at; see README.md. */
 import type { Comparison, DecisionTimes } from './comparison.ts';
+import { counted } from './counted.ts';
 import {
   calibrationCheck,
   choicesCheck,
@@ -16,7 +17,7 @@ export type { Estimate } from '../../eval/result.ts';
 export type { Comparison, DecisionTimes, ValueComparison } from './comparison.ts';
 
 export interface GateOptions {
-  /** Judged answers that the incumbent never saw, at least. */
+  /** Judged answers that the incumbent never saw, at least; hints are none. */
   readonly minFeedback: number;
   /** Quality (utility, where the policy counts money) that the lower end of the interval may lie below the incumbent's, in [0, 1]. */
   readonly maxQualityLoss: number;
@@ -140,13 +141,13 @@ export function verdictOf(checks: readonly Check[]): Pick<Verdict, 'kind' | 'pro
 
 function whyTooLittle(unseen: number, comparison: Comparison | null, { minFeedback }: GateOptions): string | null {
   if (unseen < minFeedback) {
-    return `${unseen} judged answers since the router in force was fitted, ${minFeedback} are needed`;
+    return `${counted(unseen, 'judged answer')} since the router in force was fitted, ${minFeedback} ${minFeedback === 1 ? 'is' : 'are'} needed`;
   }
   if (comparison === null) {
     return 'the new judged answers are of one session, or of models that are no candidates';
   }
   if (comparison.groups < MIN_SESSIONS) {
-    return `the new judged answers come from ${comparison.groups} sessions, ${MIN_SESSIONS} are needed`;
+    return `the new judged answers come from ${counted(comparison.groups, 'session')}, ${MIN_SESSIONS} are needed`;
   }
   return null;
 }

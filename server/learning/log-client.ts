@@ -1,7 +1,7 @@
 /** Asks a running gateway for its log: `POST /admin/log`, by the token in its lock file. */
 import { z } from 'zod';
 import { ERROR_CODES, RoutingError } from '../../datasets/errors.ts';
-import { PLAIN } from '../../datasets/plain-issues.ts';
+import { PLAIN, plainPath } from '../../datasets/plain-issues.ts';
 import type { LockFile } from '../db/lock.ts';
 import type { RankedSample } from './log.ts';
 import { type InForce, LogLine, LogMeta, type LogSource } from './log-stream.ts';
@@ -246,5 +246,5 @@ export function parsed<S extends z.ZodType>(schema: S, value: unknown, line: num
   const { success, data, error } = schema.safeParse(value, PLAIN);
   if (success) return data;
   const issue = error.issues[0]!;
-  throw invalid(who, `line ${line}: field ${issue.path.join('.') || '(row)'}: ${issue.message}`, error);
+  throw invalid(who, `line ${line}: field ${plainPath(issue.path) || '(row)'}: ${issue.message}`, error);
 }

@@ -1,5 +1,6 @@
 /** Verdicts for people: what was learned, old against new, and what to do next. */
 import type { HistoryReport, RollbackReport } from './admin.ts';
+import { andHints, counted } from './counted.ts';
 import type { Comparison, Estimate } from './gate.ts';
 import { type LeftOut, WHY_LEFT_OUT } from './learnable.ts';
 import type { Promotion } from './promotions.ts';
@@ -14,7 +15,7 @@ export function verdictText(report: RetrainReport): string {
   const { outcome, comparison, leftOut } = report;
   const lines = [
     '',
-    `  Learned from ${report.samples} judged answers in ${report.sessions} sessions (${report.unseen} new to the router in force)`,
+    `  Learned from ${counted(report.samples, 'judged answer')}${andHints(report.hints ?? 0)} in ${counted(report.sessions, 'session')} (${report.unseen} new to the router in force)`,
   ];
   for (const [reason, why] of Object.entries(WHY_LEFT_OUT)) {
     const count = leftOut[reason as LeftOut];
@@ -64,7 +65,7 @@ function comparisonLines(c: Comparison): string[] {
   const row = (name: string, old: string, fresh: string, note = '') =>
     `  ${name.padEnd(34)} ${old.padStart(10)} ${fresh.padStart(10)}  ${note}`.trimEnd();
   const lines = [
-    `  On ${c.rows} judged answers (${c.groups} sessions), each forecast by heads that never saw its session; seeded, 95 % intervals`,
+    `  On ${counted(c.rows, 'judged answer')} (${counted(c.groups, 'session')}), each forecast by heads that never saw its session; seeded, 95 % intervals`,
     '',
     row('', 'in force', 'new'),
     row('log loss of the forecasts', c.logLossOld.toFixed(3), c.logLossNew.toFixed(3), interval(c.logLoss, 3)),

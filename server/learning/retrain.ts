@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { RoutingError } from '../../datasets/index.ts';
@@ -79,6 +80,8 @@ export interface RetrainReport {
   /** Judged answers learned from; of these, never seen by the incumbent. */
   readonly samples: number;
   readonly unseen: number;
+  /** Answers that only a hint speaks of, learned from beside them; absent in verdicts of earlier versions. */
+  readonly hints?: number;
   readonly sessions: number;
   /** Teams whose verdicts run against everybody else's, and count a twentieth. */
   readonly contradicting: readonly string[];
@@ -135,6 +138,7 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
   const begun = new Date();
   await step('reading the log', 0);
   await store.flush();
+  await spoolRead(store, signal);
   await labelOutcomes(store);
   const ground = await groundOf(context);
   const { promoted, incumbentDir, baseDir } = ground;
@@ -174,6 +178,7 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
     artifact: null,
     samples: result.learned.samples,
     unseen: result.unseen,
+    hints: result.learned.hints,
     sessions: result.learned.sessions,
     contradicting: result.learned.contradicting,
     models: result.learned.models,
@@ -210,6 +215,22 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
   );
   await step('tidying up', 0.99);
   return conclude(store, row, begun);
+}
+
+/** How long rows on disk are waited for: minutes' worth of traffic come in within it on a busy machine. */
+const SPOOL_PATIENCE_MS = 120_000;
+const SPOOL_POLL_MS = 50;
+
+/**
+ * What an earlier process, or a database that was away, left on disk belongs to the log: it is waited for, since a log
+ * without it is another one. While the database takes nothing there is nothing to wait for.
+ */
+async function spoolRead(store: SqlStore, signal: AbortSignal | undefined): Promise<void> {
+  const until = performance.now() + SPOOL_PATIENCE_MS;
+  while (store.writer.spooled && store.writer.lastError === null && performance.now() < until) {
+    signal?.throwIfAborted();
+    await sleep(SPOOL_POLL_MS);
+  }
 }
 
 /**

@@ -28,6 +28,8 @@ export interface Usage {
   readonly errors: number;
   /** Answered from the response cache. */
   readonly cached: number;
+  /** Answered by a model that was called, in full or in part: what a request costs is a mean over these. */
+  readonly answered: number;
   /** A guardrail found something; and stopped it. */
   readonly guarded: number;
   readonly blocked: number;

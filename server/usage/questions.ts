@@ -168,6 +168,8 @@ function usageOf(row: Row): Usage {
     routed: sum('routed'),
     errors: sum('errors'),
     cached: sum('cached'),
+    // Of each of these, and of no other, the time is known.
+    answered: bins.reduce((a, b) => a + b, 0),
     guarded: sum('guarded'),
     blocked: sum('blocked'),
     inputTokens: sum('input_tokens'),

@@ -12,7 +12,7 @@ export function Health({ period }) {
   const models = useData(withQuery('/v1/usage/breakdown', { ...query, by: 'model', limit: 100 }), { everyMs: 60_000 });
   const health = useData(withQuery('/v1/usage/health', { team: query.team }), { everyMs: 10_000 });
   return html`
-    <${Panel} title="Latency" note="Whole requests, from arrival to the last byte.">
+    <${Panel} title="Latency" note="Answers, from the first call to a provider to the last byte. Receiving an upload and looking into it come before that.">
       <${Loaded} of=${series} height=${300}>${(data) => html`<${Latency} points=${data.points} step=${data.step} />`}<//>
     <//>
     <${Panel} title="Errors" note="Requests that nobody answered, or whose answer broke off.">
@@ -116,7 +116,8 @@ const Models = ({ rows }) => html`<${Table}
     { name: 'p50', number: true, cell: (row) => duration(row.p50Ms) },
     { name: 'p95', number: true, cell: (row) => duration(row.p95Ms) },
     { name: 'p99', number: true, cell: (row) => duration(row.p99Ms) },
-    { name: 'USD a request', number: true, cell: (row) => (row.requests > 0 ? usd(row.costUsd / row.requests) : '–') },
+    // What was blocked, came from the cache or nobody answered cost nothing, and says nothing of what the model costs.
+    { name: 'USD an answer', number: true, cell: (row) => (row.answered > 0 ? usd(row.costUsd / row.answered) : '–') },
     { name: 'Quality', number: true, cell: (row) => percent(row.quality) },
   ]}
 />`;

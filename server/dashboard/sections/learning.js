@@ -112,7 +112,7 @@ function Verdict({ of }) {
     <div class="row-head">
       <${Pill} kind=${tone}>${word}<//>
       ${of.kind !== 'refused' && html`<code title=${about ?? ''}>${shortHash(about)}</code>`}
-      ${verdict.samples !== undefined && html`<span class="muted">${exact(verdict.samples)} judged answers, ${exact(verdict.unseen)} new</span>`}
+      ${verdict.samples !== undefined && html`<span class="muted">${exact(verdict.samples)} judged answer${verdict.samples === 1 ? '' : 's'}${verdict.hints > 0 && ` and ${exact(verdict.hints)} hint${verdict.hints === 1 ? '' : 's'}`}, ${exact(verdict.unseen)} new</span>`}
       <span class="row-when muted"><${Moment} at=${of.createdAt} relative /></span>
     </div>
     ${reasons.length > 0 && html`<ul class="reasons">${reasons.slice(0, 3).map((reason, i) => html`<li key=${i}>${reason}</li>`)}</ul>`}

@@ -28,7 +28,7 @@ export function Quality({ period }) {
                 <${Pill} kind=${version.judged < 100 ? 'plain' : version.ece <= 0.05 ? 'good' : version.ece <= 0.1 ? 'warn' : 'bad'}>ECE ${ratio(version.ece, 3)}<//>
               </header>
               <${Reliability} title=${`Calibration of ${shortHash(version.artifact)}`} bins=${version.bins} />
-              <p class="muted">${exact(version.judged)} judged answers${version.judged < 100 ? ': too few to say much' : ''}</p>
+              <p class="muted">${exact(version.judged)} judged answer${version.judged === 1 ? '' : 's'}${version.judged < 100 ? ': too few to say much' : ''}</p>
             </article>`,
           )}
         </div>`}

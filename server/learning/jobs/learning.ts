@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { RoutingError } from '../../../datasets/errors.ts';
-import { PLAIN } from '../../../datasets/plain-issues.ts';
+import { PLAIN, plainPath } from '../../../datasets/plain-issues.ts';
 import { asked } from '../../db/connection.ts';
 import { texts } from '../../db/schema.ts';
 import type { SqlStore } from '../../db/store.ts';
@@ -182,5 +182,5 @@ function parsed<T>(schema: z.ZodType<T>, options: unknown): T {
   const { success, data, error } = schema.safeParse(options ?? {}, PLAIN);
   if (success) return data;
   const issue = error.issues[0]!;
-  throw new RoutingError('INVALID_REQUEST', `${issue.path.join('.') || 'options'}: ${issue.message}`);
+  throw new RoutingError('INVALID_REQUEST', `${plainPath(issue.path) || 'options'}: ${issue.message}`);
 }

@@ -74,6 +74,7 @@ function usage(name: string, requests: number): Usage {
     routed: compared,
     errors: Math.round(requests * 0.012 * u(name, 'errors')),
     cached: Math.round(requests * 0.05),
+    answered: Math.round(requests * 0.937),
     guarded: Math.round(requests * 0.003),
     blocked: Math.round(requests * 0.001),
     inputTokens: requests * 930,

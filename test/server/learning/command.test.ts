@@ -108,7 +108,7 @@ test('with a gateway running it works through that, which decides by the new rou
   } finally {
     await gateway.close();
   }
-});
+}, 180_000);
 
 test('asked for without waiting, it is done by the gateway and found in the list', async () => {
   const alone = await pointsman('--detach');
@@ -170,7 +170,7 @@ test('a folder that is no data directory stays as it is', async () => {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-});
+}, 120_000);
 
 test.each([
   [['--min-feedback', 'many'], /whole number/],

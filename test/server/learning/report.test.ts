@@ -64,6 +64,21 @@ test('says what was left out and why, and nothing of reasons that did not occur'
   expect(lines).toEqual(['  3 left out: the client had named the model, or no embedding of the prompt is kept']);
 });
 
+test('counts judged answers, and hints beside them where they were learned from', () => {
+  const first = (over: Partial<RetrainReport>) => lineOf(verdictText({ ...report, ...over }), 'Learned from').trim();
+  const told = 'in 40 sessions (80 new to the router in force)';
+  expect(first({ hints: 0 })).toBe(`Learned from 80 judged answers ${told}`);
+  // Verdicts of earlier versions say nothing of hints.
+  expect(first({})).toBe(`Learned from 80 judged answers ${told}`);
+  expect(first({ hints: 3 })).toBe(`Learned from 80 judged answers and 3 hints ${told}`);
+  expect(first({ samples: 1, unseen: 1, sessions: 1, hints: 1 })).toBe(
+    'Learned from 1 judged answer and 1 hint in 1 session (1 new to the router in force)',
+  );
+  expect(verdictText({ ...report, comparison: { ...comparison, rows: 1, groups: 1 } })).toMatch(
+    /On 1 judged answer \(1 session\), each/,
+  );
+});
+
 test('shows every question of the gate with what came of it, and the power', () => {
   const text = verdictText(report);
   expect(lineOf(text, 'forecasts ')).toMatch(/passed +better/);

@@ -4,8 +4,11 @@ import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { loadArtifact } from '../../../router/artifact/artifact.ts';
+import { LearningConfig } from '../../../server/config/index.ts';
 import { insertRows } from '../../../server/db/insert.ts';
 import { type EncodedRow, rowToJson } from '../../../server/db/rows.ts';
+import { Spool } from '../../../server/db/spool.ts';
+import { openStore } from '../../../server/db/store.ts';
 import { labelOutcomes } from '../../../server/feedback/outcomes.ts';
 import { learningAdmin } from '../../../server/learning/admin.ts';
 import { activeArtifactDir, artifactsFolder, watchPromotions } from '../../../server/learning/artifacts.ts';
@@ -14,7 +17,7 @@ import { activeArtifact, addPromotion, history, rollback } from '../../../server
 import { verdictText } from '../../../server/learning/report.ts';
 import { type LearningContext, type RetrainOptions, retrain } from '../../../server/learning/retrain.ts';
 import { aDecision, anAttempt, someFeedback } from '../db/records.ts';
-import { type OpenedStore, storeKinds } from '../db/stores.ts';
+import { type OpenedStore, storeKinds, tempDir } from '../db/stores.ts';
 import { fitHere } from './fit-here.ts';
 import { type Base, candidates, type Entry, logOf, type World } from './synthetic-log.ts';
 import { tinyBase } from './tiny-base.ts';
@@ -126,6 +129,27 @@ describe.each(storeKinds)('$name', (kind) => {
     expect((await retrain({ ...context }, { minFeedback: 30, dryRun: true })).reasons.join()).not.toMatch(
       /insufficient/,
     );
+  });
+
+  test('hints are no judged answers: neither for the gate nor in what is told', async () => {
+    const entries = await log(dearIsBroken, 71);
+    const hinted = ({ feedback, ...rest }: Entry): Entry => ({
+      ...rest,
+      feedback: { ...feedback, kind: 'hint', weight: 0.2, score: 0, source: 'hint:regenerated' },
+    });
+    await record(entries.map((entry, i) => (i === 0 ? entry : hinted(entry))));
+    const report = await retrain(context, { dryRun: true });
+    expect(report).toMatchObject({ outcome: 'would-refuse', samples: 1, unseen: 1, sessions: 1, hints: 0 });
+    expect(report.models).toMatchObject([{ model: entries[0]!.decision.executedModel, samples: 1 }]);
+    expect(report.reasons).toEqual([
+      'insufficient evidence: 1 judged answer since the router in force was fitted, 50 are needed',
+    ]);
+    expect(verdictText(report)).toMatch(/Learned from 1 judged answer in 1 session \(1 new to the router in force\)/);
+    const learning = LearningConfig.parse({ hints: true });
+    const hintsToo = await retrain({ ...context, learning }, { dryRun: true });
+    expect(hintsToo).toMatchObject({ outcome: 'would-refuse', samples: 1, unseen: 1, hints: 70, comparison: null });
+    expect(hintsToo.models).toHaveLength(1);
+    expect(verdictText(hintsToo)).toMatch(/Learned from 1 judged answer and 70 hints in 1 session/);
   });
 
   test('a dry run says what it would do and changes nothing', async () => {
@@ -295,6 +319,23 @@ describe.each(storeKinds)('$name', (kind) => {
       });
     }
   });
+});
+
+test('what an earlier process left on disk is part of the log: it is waited for', async () => {
+  const dataDir = await tempDir();
+  const { entries } = await logOf({ ...dearIsBroken, base, seed: 1, decisions: 300 });
+  const left = new Spool(dataDir, { exclusive: true });
+  await left.append(entries.flatMap(rowsOf));
+  await left.close();
+  const store = await openStore({ dataDir });
+  try {
+    const { dir: baseDir, candidates } = base;
+    const report = await retrain({ store, dataDir, candidates, baseDir, fit: fitHere }, { dryRun: true });
+    expect(report).toMatchObject({ samples: 300, sessions: 300 });
+  } finally {
+    await store.close();
+    await rm(dataDir, { recursive: true, force: true });
+  }
 });
 
 describe('the same log', () => {

@@ -158,6 +158,7 @@ function expected(requests: readonly Request[]) {
       return last !== undefined && last.status !== 'cancelled';
     }),
     cached: count(({ decision }) => decision.cached === true),
+    answered: count((r) => answerOf(r) !== undefined),
     guarded: count(({ decision }) => decision.guards !== null),
     blocked: count(isBlocked),
     inputTokens: sum(({ attempts }) => attempts.reduce((s, { inputTokens }) => s + (inputTokens ?? 0), 0)),
