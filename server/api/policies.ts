@@ -51,5 +51,8 @@ const by = ({ caller, id }: FastifyRequest): Writing => ({ actor: caller, reques
 /** @throws `NOT_FOUND` for what is no number of a version */
 function numberOf({ version }: OfOne['Params']): number {
   if (/^[1-9]\d{0,14}$/.test(version)) return Number(version);
-  throw new RoutingError('NOT_FOUND', 'there is no such version of the policy; pointsman policy list (GET /v1/admin/policies) shows them');
+  throw new RoutingError(
+    'NOT_FOUND',
+    'there is no such version of the policy; pointsman policy list (GET /v1/admin/policies) shows them',
+  );
 }

@@ -70,9 +70,7 @@ describe('readConfig', () => {
       providers: { openai: { apiKey: '7' } },
       policy: { tolerance: 0.1 },
     });
-    expect(problem(() => yaml(text, { N: 'seven' })).message).toContain(
-      ':1:1: maxAttempts: must be a number',
-    );
+    expect(problem(() => yaml(text, { N: 'seven' })).message).toContain(':1:1: maxAttempts: must be a number');
   });
 
   test.each([

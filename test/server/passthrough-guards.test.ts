@@ -249,9 +249,10 @@ describe('a form beside a recording', () => {
 
   test('is masked in its words, and the recording stays', async () => {
     const { host, gateway, client } = await start({ ...MASK, on: 'prompt' });
-    host.script = (_, response) => (
-      response.writeHead(200, { 'content-type': 'application/json' }).end('{"text":"x@x.org"}'), true
-    );
+    host.script = (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"text":"x@x.org"}');
+      return true;
+    };
     await transcribe(client, { prompt: 'a call with joe@example.com' });
     const text = host.seen[0]!.body.toString('latin1');
     expect(text).toContain('\r\n\r\na call with [EMAIL]\r\n');

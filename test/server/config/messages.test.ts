@@ -35,7 +35,10 @@ describe('a mistake in the file', () => {
     [lines('keys:', '  - 7'), '2:5: keys.0: must be an object of names and values, not a number'],
     [lines('models:', '  gpt: [{provider: openai}]'), '2:3: models.gpt: must be provider/model'],
     // What is not there is told at what it should be in.
-    [lines('models:', '  openai/a:', '    - model: b'), '3:7: models.openai/a.0.provider: is missing; it must be a text'],
+    [
+      lines('models:', '  openai/a:', '    - model: b'),
+      '3:7: models.openai/a.0.provider: is missing; it must be a text',
+    ],
     [lines('policy:', '  target: {kep: 0.9}'), '2:12: policy.target.kep: no such option; did you mean keep?'],
     [
       lines('providers:', '  x:', '    keys:', '      - {nam: y}'),
