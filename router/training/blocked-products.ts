@@ -1,7 +1,7 @@
 /**
  * The two products of a linear classifier, eight rows at a time. A weight is then read once for eight rows and sums
  * stay in registers, which is two to three times as fast as row by row. Every sum adds its terms in the same order as
- * the plain loops would, so the bits are the same too.
+ * the plain loops would, so the bits are the same too, but for the sign of a zero.
  */
 
 /** Rows worked on at once; the loops below are written out for it. */
