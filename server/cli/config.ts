@@ -12,11 +12,11 @@ import {
   withoutKeys,
 } from '../config/index.ts';
 import { configJsonSchema } from '../config/json-schema.ts';
+import { counted } from '../counted.ts';
 import { modelsOf, routable, usableModels } from '../models.ts';
 import { nearest } from '../nearest.ts';
 import { type ProviderSetup, providersFrom } from '../providers/index.ts';
 import { judgeTrouble } from '../verify/judge.ts';
-import { counted } from './numbers.ts';
 
 const EXAMPLES = new URL('../examples/', import.meta.url);
 const SCHEMA_LINE = /^# yaml-language-server: .*\n/;

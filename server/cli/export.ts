@@ -4,9 +4,9 @@ import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { RoutingError } from '../../datasets/errors.ts';
 import { readConfig } from '../config/index.ts';
+import { counted } from '../counted.ts';
 import { openStore } from '../db/store.ts';
 import { writeFolder } from '../log-folder/write.ts';
-import { counted } from './numbers.ts';
 import { progressLine } from './progress.ts';
 
 interface Options {

@@ -36,6 +36,3 @@ export const wholeNumber =
     }
     return value;
   };
-
-/** `1 day`, `2 days`. @param noun in the singular, and regular */
-export const counted = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;

@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { readCatalog } from '../../datasets/catalog/catalog.ts';
 import { RoutingError } from '../../datasets/errors.ts';
 import { type GatewayConfig, readConfig } from '../config/index.ts';
+import { counted } from '../counted.ts';
 import { type PolicyDocument, readPolicyText } from '../governance/policies/document.ts';
 import { EXAMPLE_POLICY } from '../governance/policies/example-document.ts';
 import { type ExampleResult, runExamples } from '../governance/policies/examples.ts';
@@ -12,7 +13,7 @@ import { type Known, knownTo } from '../governance/policies/known.ts';
 import { suspectsIn } from '../governance/policies/suspects.ts';
 import { type AdminOptions, WHERE_HELP, withAdmin } from './admin-access.ts';
 import { tableOf as columnsOf } from './admin-text.ts';
-import { counted, positive } from './numbers.ts';
+import { positive } from './numbers.ts';
 import { type PolicyAccess, type ToldVersion, withPolicies } from './policy-access.ts';
 
 interface Options extends AdminOptions {

@@ -1,7 +1,7 @@
 /** `pointsman start`: runs the gateway until it is told to stop. */
 import { Command, InvalidArgumentError } from 'commander';
+import { counted } from '../counted.ts';
 import { type RunningGateway, startGateway } from '../main.ts';
-import { counted } from './numbers.ts';
 import { onStop } from './signals.ts';
 
 export function startCommand(): Command {

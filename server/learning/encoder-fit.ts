@@ -13,7 +13,7 @@ import type { Policy } from '../../router/policy/policy.ts';
 import { fitHeads } from '../../router/training/fit-heads.ts';
 import { learnEncoder } from '../../router/training/train.ts';
 import { readWordVectors, shippedVectors } from '../../router/training/word-vectors-file.ts';
-import { counted } from './counted.ts';
+import { counted } from '../counted.ts';
 import { embeddingsOf, type Sample } from './log.ts';
 
 /** Judged answers with their prompt, at least: an encoder of fewer texts knows hardly a word. */

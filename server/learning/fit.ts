@@ -5,10 +5,10 @@ import { loadArtifact, readEncoder, saveArtifact } from '../../router/artifact/a
 import { type Heads, predictHeads, selectHeads } from '../../router/heads/heads.ts';
 import { type Knobs, withOverrides } from '../../router/policy/policy.ts';
 import { refitHeads } from '../../router/training/refit-heads.ts';
+import { andHints, counted } from '../counted.ts';
 import { type Agreement, teamAgreement } from '../feedback/agreement.ts';
 import { unusablePromotion } from './artifacts.ts';
 import { compare } from './compare.ts';
-import { andHints, counted } from './counted.ts';
 import { decisionTimes } from './decision-times.ts';
 import { fitEncoder, whyNoEncoder } from './encoder-fit.ts';
 import type { FitData } from './fit-input.ts';

@@ -1,6 +1,7 @@
 /** When a refitted router replaces the one in force. Every limit is fixed before a log is looked at; see README.md. */
+
+import { counted } from '../counted.ts';
 import type { Comparison, DecisionTimes } from './comparison.ts';
-import { counted } from './counted.ts';
 import {
   calibrationCheck,
   choicesCheck,

@@ -1,6 +1,7 @@
 /** Verdicts for people: what was learned, old against new, and what to do next. */
+
+import { andHints, counted } from '../counted.ts';
 import type { HistoryReport, RollbackReport } from './admin.ts';
-import { andHints, counted } from './counted.ts';
 import type { Comparison, Estimate } from './gate.ts';
 import { type LeftOut, WHY_LEFT_OUT } from './learnable.ts';
 import type { Promotion } from './promotions.ts';

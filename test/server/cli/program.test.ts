@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { counted } from '../../../server/cli/numbers.ts';
+import { counted } from '../../../server/counted.ts';
 import { folderOf } from '../../datasets/fixtures.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
