@@ -24,7 +24,7 @@ export function plainEnv(more: Readonly<Record<string, string>> = {}): Record<st
 
 export interface Child {
   readonly pid: number;
-  /** Rejects when the process ends before it was stopped. */
+  /** Rejects when the process has ended, by itself or because it was stopped: nobody waits for it for ever. */
   readonly died: Promise<never>;
   /** SIGTERM, then SIGKILL after `STOP_MS`; resolves when it is gone. */
   stop(): Promise<void>;
@@ -110,8 +110,7 @@ export class Children {
       child.once('error', () => resolve());
     });
     const died = exited.then<never>(() => {
-      if (stopping) return new Promise<never>(() => {});
-      throw new Error(`${name} ended by itself${why()}`);
+      throw new Error(stopping ? `${name} was stopped` : `${name} ended by itself${why()}`);
     });
     died.catch(() => {});
     const stop = async () => {
