@@ -46,6 +46,7 @@ export const ERROR_CODES = [
   'EGRESS_FAILED', // what a request names could not be fetched
   'DATABASE_LOCKED', // another process owns the embedded database
   'DATABASE_UNAVAILABLE',
+  'RECORD_DAMAGED', // what the database holds of a decision cannot be read
   'SHUTTING_DOWN',
   'INTERNAL',
 ] as const;

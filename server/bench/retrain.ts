@@ -11,7 +11,7 @@ import type { RequestFacts } from '../../router/request.ts';
 import { LearningConfig } from '../config/loop-schema.ts';
 import { insertRows } from '../db/insert.ts';
 import type { Entry } from '../db/records.ts';
-import { type EncodedRow, rowToJson } from '../db/rows.ts';
+import { type EncodedRow, encodeRow } from '../db/rows.ts';
 import { openStore, type SqlStore } from '../db/store.ts';
 import { labelOutcomes } from '../feedback/outcomes.ts';
 import { fitInput } from '../learning/fit-input.ts';
@@ -160,9 +160,8 @@ async function writeLog(
   // Not by way of the writer, which puts on disk what the database does not take at once.
   const rows: EncodedRow[] = [];
   const add = ({ decision, attempt, feedback }: Required<Pick<Entry, 'decision' | 'attempt'>> & Entry) => {
-    rows.push({ table: 'decisions', json: rowToJson({ table: 'decisions', row: decision }) });
-    rows.push({ table: 'attempts', json: rowToJson({ table: 'attempts', row: attempt }) });
-    if (feedback) rows.push({ table: 'feedback', json: rowToJson({ table: 'feedback', row: feedback }) });
+    rows.push(encodeRow({ table: 'decisions', row: decision }), encodeRow({ table: 'attempts', row: attempt }));
+    if (feedback) rows.push(encodeRow({ table: 'feedback', row: feedback }));
   };
   let judged = 0;
   for (let from = 0; judged < decisions; from += AT_ONCE) {

@@ -73,6 +73,10 @@ async function run({ out, from, to, team, embeddings = false, json, ...rest }: O
     clear();
     const { days, resumed, rows } = done;
     const went = resumed === 0 ? '' : `, ${resumed} of them ${resumed === 1 ? 'was' : 'were'} there`;
+    if (done.damaged > 0) {
+      const which = `${counted(done.damaged, 'decision')} of which the database holds the candidates damaged`;
+      console.error(`RECORD_DAMAGED: ${which}: there the files have what was forecast of the answer alone`);
+    }
     console.log(
       json
         ? JSON.stringify(done, null, 2)

@@ -5,12 +5,29 @@
  */
 import { getTableColumns, type SQL, sql } from 'drizzle-orm';
 import type { PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
-import { type EncodedRow, RECORD_TABLES, type RecordTable } from './rows.ts';
+import { putLists, TOUCH_MS } from './candidate-lists.ts';
+import { type EncodedRow, LISTS, listRows, RECORD_TABLES, type RecordTable } from './rows.ts';
 
 const TABLES = Object.keys(RECORD_TABLES) as RecordTable[];
 
-/** One statement a table; ids that are there already are skipped. Feedback without its decision is welcome. */
-export async function insertRows(db: PgRemoteDatabase, rows: readonly EncodedRow[]): Promise<void> {
+/**
+ * One statement a table; ids that are there already are skipped. Feedback without its decision is welcome.
+ * @param listed when each list of candidates was last written, ms since 1970; remembered between calls, it is written once an hour
+ */
+export async function insertRows(
+  db: PgRemoteDatabase,
+  rows: readonly EncodedRow[],
+  listed: Map<string, number> = new Map(),
+): Promise<void> {
+  const now = Date.now();
+  const lists = listRows(rows, (hash) => now - (listed.get(hash) ?? 0) < TOUCH_MS);
+  const spooled = rows.filter(({ table }) => table === LISTS);
+  // First: a decision without its list cannot be read.
+  await putLists(
+    db,
+    [...lists.values(), ...spooled].map(({ json }) => json),
+  );
+  for (const hash of lists.keys()) listed.set(hash, now);
   for (const table of TABLES) {
     const own = rows.filter((row) => row.table === table).map(({ json }) => json);
     if (own.length > 0) await db.execute(insertInto(table, `[${own.join(',')}]`));

@@ -66,6 +66,12 @@ export interface DecisionRecord {
   cached?: boolean;
 }
 
+/** As it is read back. */
+export interface DecisionOnRecord extends DecisionRecord {
+  /** Why not all of its candidates are told. */
+  readonly damage?: string;
+}
+
 /** What a guardrail found in a request or its answer: how often, and what was done. No text of either. */
 export interface GuardHit {
   guard: string;

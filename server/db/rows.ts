@@ -3,6 +3,8 @@
  * line of the spool and an element of the array that the insert statement spreads.
  */
 import { getTableColumns } from 'drizzle-orm';
+import { listToJson, Roster } from './candidate-lists.ts';
+import { type CandidateList, packCandidates } from './candidates.ts';
 import type { AttemptRecord, DecisionRecord, FeedbackRecord, TextRecord } from './records.ts';
 import { attempts, decisions, feedback, storable, texts, vectorBytes } from './schema.ts';
 
@@ -15,9 +17,14 @@ export type Row =
   | { readonly table: 'feedback'; readonly row: FeedbackRecord }
   | { readonly table: 'texts'; readonly row: TextRecord };
 
+/** Rows that others need to be read: they go before them, and may come again. */
+export const LISTS = 'candidate_lists';
+
 export interface EncodedRow {
-  readonly table: RecordTable;
+  readonly table: RecordTable | typeof LISTS;
   readonly json: string;
+  /** What a decision counts its candidates by; absent on one that came back from a spool, where the list is a row before it. */
+  readonly list?: CandidateList | undefined;
 }
 
 interface Column {
@@ -44,12 +51,38 @@ const COLUMNS: Record<RecordTable, readonly Column[]> = {
   texts: columnsOf('texts'),
 };
 
-/** JSON as PostgreSQL takes it. @throws `TypeError` for what has no JSON, a cycle or a bigint */
-export function rowToJson({ table, row }: Row): string {
+const roster = new Roster();
+
+/** A row as it goes into spool and database: candidates packed. @throws `TypeError` for what has no JSON, a cycle or a bigint */
+export function encodeRow(row: Row): EncodedRow {
+  const { table } = row;
+  if (table !== 'decisions') return { table, json: rowToJson(row) };
+  const { ranked, distribution, executedModel } = row.row;
+  const packed =
+    Array.isArray(ranked) && Array.isArray(distribution) ? packCandidates(ranked, distribution, roster) : null;
+  if (packed === null) return { table, json: rowToJson(row) };
+  const { list, bytes, hasDistribution } = packed;
+  const json = jsonOf(table, row.row, {
+    // Sums of the database and builds before this one read what was forecast of the model that answered.
+    ranked: [ranked.find(({ model }) => model === executedModel) ?? ranked[0]!],
+    distribution: hasDistribution ? [] : distribution,
+    candidates: bytes,
+    candidateList: list.hash,
+  });
+  return { table, json, list };
+}
+
+/** JSON as PostgreSQL takes it, of a decision with its candidates as JSON. @throws `TypeError` as {@link encodeRow} */
+export const rowToJson = ({ table, row }: Row): string => jsonOf(table, row, NOTHING);
+
+const NOTHING: Readonly<Record<string, unknown>> = {};
+
+/** @param instead what takes the place of the row's own values */
+function jsonOf(table: RecordTable, row: Row['row'], instead: Readonly<Record<string, unknown>>): string {
   const values = row as unknown as Record<string, unknown>;
   let json = '';
   for (const { key, start, isCount, isNullByDefault } of COLUMNS[table]) {
-    const value = values[key];
+    const value = instead[key] ?? values[key];
     // What a record leaves out has the column's default.
     if (value === undefined || (value === null && isNullByDefault)) continue;
     json += `${json === '' ? '{' : ','}${start}${valueToJson(key, value, isCount)}`;
@@ -66,6 +99,7 @@ function valueToJson(key: string, value: unknown, isCount: boolean): string {
   if (typeof value === 'boolean') return value ? 'true' : 'false';
   // What PostgreSQL reads as bytea.
   if (value instanceof Float32Array) return `"\\\\x${Buffer.from(vectorBytes(value)).toString('hex')}"`;
+  if (value instanceof Buffer) return `"\\\\x${value.toString('hex')}"`;
   const list = key === 'distribution' ? distributionToJson(value as DecisionRecord['distribution']) : null;
   return list ?? JSON.stringify(value) ?? 'null';
 }
@@ -108,8 +142,19 @@ function distributionToJson(items: DecisionRecord['distribution']): string | nul
   return json === '' ? '[]' : `${json}]`;
 }
 
-const lineStart = (table: RecordTable) => `{"table":"${table}","row":`;
-const LINE_STARTS = (Object.keys(RECORD_TABLES) as RecordTable[]).map((table) => [table, lineStart(table)] as const);
+const lineStart = (table: EncodedRow['table']) => `{"table":"${table}","row":`;
+const TABLES = [...(Object.keys(RECORD_TABLES) as RecordTable[]), LISTS] as const;
+const LINE_STARTS = TABLES.map((table) => [table, lineStart(table)] as const);
+
+/** The lists that these rows need to be read, as rows. @param has those that are where they go already */
+export function listRows(rows: readonly EncodedRow[], has: (hash: string) => boolean): Map<string, EncodedRow> {
+  const lists = new Map<string, EncodedRow>();
+  for (const { list } of rows) {
+    if (list === undefined || lists.has(list.hash) || has(list.hash)) continue;
+    lists.set(list.hash, { table: LISTS, json: listToJson(list) });
+  }
+  return lists;
+}
 
 /** One line of a spool file, without its line end. */
 export const rowToLine = ({ table, json }: EncodedRow): string => `${lineStart(table)}${json}}`;

@@ -3,6 +3,7 @@
  * batches and from a spool, so feedback may be there before its decision.
  * After a change: `npx drizzle-kit generate` (see README.md).
  */
+import { endianness } from 'node:os';
 import {
   bigint,
   boolean,
@@ -89,6 +90,10 @@ export const decisions = pgTable(
     explored: boolean('explored').notNull(),
     floor: doublePrecision('floor').notNull(),
     distribution: exactJson('distribution').$type<{ model: string; probability: number }[]>().notNull(),
+    /**
+     * Where `candidates` holds all of it: what was forecast of the model that answered alone, which is what the database's
+     * own sums read. `distribution` is empty then. Both are read by candidates.ts.
+     */
     ranked: exactJson('ranked').notNull(),
     filtered: exactJson('filtered').$type<{ model: string; reason: string }[]>().notNull(),
     facts: exactJson('facts').$type<object>().notNull(),
@@ -124,6 +129,10 @@ export const decisions = pgTable(
     guards: exactJson('guards').$type<GuardHit[]>(),
     /** Answered from the response cache: no provider was called. */
     cached: boolean('cached').notNull().default(false),
+    /** `ranked` and `distribution`, packed (candidates.ts); null where those two hold it themselves. */
+    candidates: bytes('candidates'),
+    /** Hash of the list in `candidate_lists` that it counts by. */
+    candidateList: text('candidate_list'),
   },
   (t) => [
     primaryKey({ columns: [t.id, t.createdAt] }),
@@ -133,6 +142,16 @@ export const decisions = pgTable(
     index('decisions_session').on(t.tenant, t.session),
   ],
 );
+
+/** Names of candidates, once for all decisions among them (candidate-lists.ts). */
+export const candidateLists = pgTable('candidate_lists', {
+  /** Of the content. */
+  hash: text('hash').primaryKey(),
+  /** In order: a name, or a pair with the model that it is like. */
+  models: exactJson('models').$type<readonly (string | readonly [string, string])[]>().notNull(),
+  /** Within an hour of the last decision that was written with it. */
+  usedAt: moment('used_at').notNull(),
+});
 
 /** Prompt and answer, where a team has chosen to keep them; deleted on a day of their own. */
 export const texts = pgTable(
@@ -509,6 +528,51 @@ export const limitLeases = pgTable(
   (t) => [index('limit_leases_limit').on(t.limit, t.period), index('limit_leases_expires_at').on(t.expiresAt)],
 );
 
+/** What the requests of a batch's file ask for, model by model, counted as it was uploaded (governance/limits/batches). */
+export const batchFiles = pgTable(
+  'batch_files',
+  {
+    tenant: cleanText('tenant').notNull(),
+    /** The host's id of it. */
+    file: cleanText('file').notNull(),
+    asked: exactJson('asked').notNull(),
+    createdAt: moment('created_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.tenant, t.file] }), index('batch_files_created_at').on(t.createdAt)],
+);
+
+/** What batches take of budgets: counted as spent in the period in which each was made, with what is set aside until it is settled. */
+export const batchReserves = pgTable(
+  'batch_reserves',
+  {
+    id: text('id').primaryKey(),
+    tenant: cleanText('tenant').notNull(),
+    provider: cleanText('provider').notNull(),
+    /** Deployment and credential that it was made with, as of `held_objects`. */
+    deployment: cleanText('deployment').notNull(),
+    /** The host's id; null: it has not told any. */
+    batch: cleanText('batch'),
+    /** Who asked, and with which tags: the rules by which it may be looked at. */
+    caller: exactJson('caller').$type<object>().notNull(),
+    /** What its requests were expected to take, model by model, and at what price. */
+    expected: exactJson('expected').notNull(),
+    /** What counts of which budgets, USD. */
+    holds: exactJson('holds').notNull(),
+    createdAt: moment('created_at').notNull(),
+    /** When it is over for certain. */
+    endsAt: moment('ends_at').notNull(),
+    /** When the gateway itself has last looked at it. */
+    lookedAt: moment('looked_at').notNull(),
+    /** By what: `usage` that its host has told, `forecast`, or `refused`, which costs nothing; null: it is under way. */
+    settledBy: text('settled_by').$type<'usage' | 'forecast' | 'refused'>(),
+    settledAt: moment('settled_at'),
+  },
+  (t) => [
+    index('batch_reserves_batch').on(t.tenant, t.batch),
+    index('batch_reserves_open').on(t.settledAt, t.lookedAt),
+  ],
+);
+
 /** Versions of the policy document (governance/policies); the last one activated is in force. */
 export const policies = pgTable('policies', {
   version: bigint('version', { mode: 'number' }).generatedAlwaysAsIdentity().primaryKey(),
@@ -702,7 +766,11 @@ export function storable(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [storableText(k), storable(v)]));
 }
 
+/** A copy of memory, where it has the order of bytes that is stored. */
+const IS_LITTLE_ENDIAN = endianness() === 'LE';
+
 export function vectorBytes(values: Float32Array): Uint8Array {
+  if (IS_LITTLE_ENDIAN) return new Uint8Array(values.slice().buffer);
   const out = new Uint8Array(values.length * 4);
   const view = new DataView(out.buffer);
   for (let i = 0; i < values.length; i++) view.setFloat32(4 * i, values[i]!, true);
@@ -710,6 +778,13 @@ export function vectorBytes(values: Float32Array): Uint8Array {
 }
 
 export function vectorOf(raw: Uint8Array): Float32Array {
+  const out = new Float32Array(raw.byteLength >> 2);
+  const bytes = raw.subarray(0, 4 * out.length);
+  if (IS_LITTLE_ENDIAN) {
+    new Uint8Array(out.buffer).set(bytes);
+    return out;
+  }
   const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
-  return Float32Array.from({ length: raw.byteLength >> 2 }, (_, i) => view.getFloat32(4 * i, true));
+  for (let i = 0; i < out.length; i++) out[i] = view.getFloat32(4 * i, true);
+  return out;
 }

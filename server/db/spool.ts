@@ -9,7 +9,7 @@ import { appendFile, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { processStart } from './lock.ts';
-import { type EncodedRow, rowToLine } from './rows.ts';
+import { type EncodedRow, LISTS, listRows, rowToLine } from './rows.ts';
 import { readSegment } from './segment-reader.ts';
 
 /** One file. Only the spool changes it. */
@@ -25,6 +25,8 @@ export interface Segment {
   to: Date;
   /** True once the file is no more, be it that the spool was full. */
   gone: boolean;
+  /** Lists of candidates in it: each file can be read by itself, whatever becomes of the others. */
+  readonly lists: Set<string>;
 }
 
 /** Rows that were dropped with the oldest segment, because the spool was full. */
@@ -95,7 +97,7 @@ export class Spool {
       if (file === null) continue;
       inUse.add(path);
       const [from, to] = [new Date(Number(SEGMENT_NAME.exec(name)![1])), file.mtime];
-      found.push({ path, bytes: file.size, waiting: 0, onlyHere: null, from, to, gone: false });
+      found.push({ path, bytes: file.size, waiting: 0, onlyHere: null, from, to, gone: false, lists: new Set() });
     }
     found.sort((a, b) => a.to.getTime() - b.to.getTime());
     this.#segments.unshift(...found);
@@ -107,12 +109,15 @@ export class Spool {
    * @throws the file system's error; then none of them is there
    */
   append(rows: readonly EncodedRow[]): Promise<Segment> {
-    const text = Buffer.from(`${rows.map(rowToLine).join('\n')}\n`);
+    const own = linesOf(rows);
     return this.#inTurn(async () => {
-      await this.#makeRoom(text.length);
-      const { segment, file } = await this.#fileFor(text.length);
+      await this.#makeRoom(own.length);
+      const { segment, file } = await this.#fileFor(own.length);
+      const lists = listRows(rows, (hash) => segment.lists.has(hash));
+      const text = lists.size === 0 ? own : Buffer.concat([linesOf([...lists.values()]), own]);
       try {
         await writeAll(file, text);
+        for (const hash of lists.keys()) segment.lists.add(hash);
       } catch (error) {
         await this.#cutBack(segment, file);
         throw error;
@@ -209,7 +214,16 @@ export class Spool {
     const path = join(this.#folder, name);
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     const file = await openFile(path, 'a', 0o600);
-    const segment: Segment = { path, bytes: 0, waiting: 0, onlyHere: 0, from: now, to: now, gone: false };
+    const segment: Segment = {
+      path,
+      bytes: 0,
+      waiting: 0,
+      onlyHere: 0,
+      from: now,
+      to: now,
+      gone: false,
+      lists: new Set(),
+    };
     inUse.add(path);
     this.#segments.push(segment);
     this.#open = { segment, file };
@@ -244,6 +258,7 @@ export class Spool {
       if (segment !== current?.segment || segment.waiting > 0 || segment.onlyHere !== 0 || segment.bytes === 0) return;
       await truncateFile(current.file, 0);
       segment.bytes = 0;
+      segment.lists.clear();
     }).catch(() => {});
   }
 
@@ -278,8 +293,9 @@ async function countRows(segment: Segment): Promise<void> {
   let rows = 0;
   try {
     for await (const batch of readSegment(segment.path, async () => {})) {
-      if (rows === 0) segment.from = momentOf(batch[0]!) ?? segment.from;
-      rows += batch.length;
+      const own = batch.filter(({ table }) => table !== LISTS);
+      if (rows === 0 && own.length > 0) segment.from = momentOf(own[0]!) ?? segment.from;
+      rows += own.length;
     }
   } catch {
     // Unreadable: what was read so far is what is known of it.
@@ -292,6 +308,8 @@ function momentOf({ json }: EncodedRow): Date | null {
   const moment = new Date(/"(?:created|started)_at":"([^"]*)"/.exec(json)?.[1] ?? '');
   return Number.isNaN(moment.getTime()) ? null : moment;
 }
+
+const linesOf = (rows: readonly EncodedRow[]): Buffer => Buffer.from(`${rows.map(rowToLine).join('\n')}\n`);
 
 const writeSome = promisify(write) as (
   file: number,

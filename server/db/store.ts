@@ -2,19 +2,20 @@
 import { join } from 'node:path';
 import { and, asc, between, eq } from 'drizzle-orm';
 import { drizzle, type PgRemoteDatabase } from 'drizzle-orm/pg-proxy';
+import { withCandidates } from './candidate-lists.ts';
 import { type Connection, databaseError } from './connection.ts';
 import { timesOfId } from './decision-id.ts';
 import { openEmbedded } from './embedded.ts';
 import { insertRows } from './insert.ts';
 import { acquireLock, type Lock } from './lock.ts';
 import { openPostgres } from './postgres.ts';
-import type { AttemptRecord, DecisionRecord, Entry, FeedbackRecord } from './records.ts';
+import type { AttemptRecord, DecisionOnRecord, Entry, FeedbackRecord } from './records.ts';
 import type { Row } from './rows.ts';
 import { attempts, decisions, feedback } from './schema.ts';
 import { type Loss, Spool } from './spool.ts';
 import { Writer, type WriterState } from './writer.ts';
 
-export type { AttemptRecord, DecisionRecord, Entry, FeedbackRecord } from './records.ts';
+export type { AttemptRecord, DecisionOnRecord, DecisionRecord, Entry, FeedbackRecord } from './records.ts';
 
 export interface Store {
   /** Queues rows; never blocks and never throws. They are written in batches; an id that is there already is skipped. */
@@ -29,7 +30,7 @@ export interface Store {
   /** Sees rows that are not written yet, too. @throws `DATABASE_UNAVAILABLE` */
   getDecision(
     id: string,
-  ): Promise<{ decision: DecisionRecord; attempts: AttemptRecord[]; feedback: FeedbackRecord[] } | null>;
+  ): Promise<{ decision: DecisionOnRecord; attempts: AttemptRecord[]; feedback: FeedbackRecord[] } | null>;
   /** True when the database answers. */
   ready(): Promise<boolean>;
   /** How the writing behind the answers goes; absent where nothing is written. */
@@ -73,8 +74,13 @@ export async function openStore(options: StoreOptions): Promise<SqlStore> {
   }
 }
 
-/** Looked for in its month first. */
 async function decisionRow(db: PgRemoteDatabase, id: string) {
+  const [row] = await withCandidates(db, await decisionRows(db, id));
+  return row;
+}
+
+/** Looked for in its month first. */
+async function decisionRows(db: PgRemoteDatabase, id: string) {
   const times = timesOfId(id);
   if (times !== null) {
     const found = await db
@@ -102,7 +108,8 @@ async function storeOn(connection: Connection, lock: Lock | null, options: Store
     onProblem,
   });
   await spool.find();
-  const writer: Writer = new Writer({ insert: (rows) => insertRows(db, rows), spool, onProblem });
+  const listed = new Map<string, number>();
+  const writer: Writer = new Writer({ insert: (rows) => insertRows(db, rows, listed), spool, onProblem });
   let closing: Promise<void> | null = null;
   return {
     kind: connection.kind,
@@ -132,7 +139,8 @@ async function storeOn(connection: Connection, lock: Lock | null, options: Store
       ]).catch((error) => {
         throw databaseError(error);
       });
-      return withPending(id, written[0] as DecisionRecord | undefined, calls, verdicts, pending);
+      if (written?.damage !== undefined) onProblem(`decision ${id}: ${written.damage}`);
+      return withPending(id, written as DecisionOnRecord | undefined, calls, verdicts, pending);
     },
     async ready() {
       let timer: NodeJS.Timeout | undefined;
@@ -164,7 +172,7 @@ async function storeOn(connection: Connection, lock: Lock | null, options: Store
 
 function withPending(
   id: string,
-  written: DecisionRecord | undefined,
+  written: DecisionOnRecord | undefined,
   calls: AttemptRecord[],
   verdicts: FeedbackRecord[],
   pending: readonly Row[],

@@ -4,7 +4,7 @@
  * again whenever it is not certain that they arrived.
  */
 import { DatabaseError, databaseError } from './connection.ts';
-import { type EncodedRow, type Row, rowToJson } from './rows.ts';
+import { type EncodedRow, encodeRow, type Row } from './rows.ts';
 import type { Loss, Segment, Spool } from './spool.ts';
 
 export interface WriterOptions {
@@ -110,17 +110,17 @@ export class Writer {
   add(rows: readonly Row[]): void {
     if (this.#stopped) return;
     for (const row of rows) {
-      let json: string;
+      let encoded: EncodedRow;
       try {
-        json = rowToJson(row);
+        encoded = encodeRow(row);
       } catch (error) {
         this.#rejected++;
         this.#problem(`a row of ${row.table} is lost, it cannot be written as JSON: ${(error as Error).message}`);
         continue;
       }
       // Spread out: a copy by `...` of each of thousands of rows a second is felt.
-      const { table } = row;
-      const queued = { table, row: row.row, json, segment: null, state: 'queued' } as Queued;
+      const { table, json, list } = encoded;
+      const queued = { table, row: row.row, json, list, segment: null, state: 'queued' } as Queued;
       this.#queue.push(queued);
       this.#unsaved.push(queued);
     }

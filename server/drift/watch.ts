@@ -1,6 +1,7 @@
 /** Reads what came in, tells what changed, and takes it into account: every replica does, and each alarm is raised once. */
 import { and, asc, desc, eq, gte, inArray, isNotNull, sql } from 'drizzle-orm';
 import type { GatewayConfig } from '../config/index.ts';
+import { forecastOfAnswer } from '../db/candidate-lists.ts';
 import { attempts, decisions, feedback } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
 import type { Egress } from '../egress/index.ts';
@@ -101,15 +102,13 @@ export class DriftWatch {
   async #read(since: Date): Promise<void> {
     const { db } = this.#store;
     const artifact = this.#artifact;
-    const ranked = (field: 'quality' | 'costUsd') =>
-      sql<number | null>`(
-        select (r->>${field})::double precision from jsonb_array_elements(${decisions.ranked}) r
-        where r->>'model' = ${decisions.executedModel} limit 1)`;
+    const forecast = (field: 'quality' | 'costUsd') =>
+      sql<number | null>`${sql.raw(forecastOfAnswer(field, 'decisions'))}`;
     const verdicts = await db
       .select({
         id: decisions.id,
         model: decisions.executedModel,
-        predicted: ranked('quality'),
+        predicted: forecast('quality'),
         observed: feedback.score,
         team: feedback.tenant,
         weight: feedback.weight,
@@ -156,7 +155,7 @@ export class DriftWatch {
         model: attempts.model,
         deployment: attempts.deployment,
         costUsd: attempts.costUsd,
-        predictedCostUsd: ranked('costUsd'),
+        predictedCostUsd: forecast('costUsd'),
         firstByteMs: attempts.firstByteMs,
         at: attempts.startedAt,
       })

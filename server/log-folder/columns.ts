@@ -25,12 +25,15 @@ const TYPES: Readonly<Record<string, ColumnType>> = {
   bytea: 'bytes',
 };
 
+/** Columns that others of the file are read from: which form the database keeps them in is its own matter. */
+export const PACKED = ['candidates', 'candidate_list'] as const;
+
 /** @param embeddings whether the prompts' embeddings go along */
 export function columnsOf(table: ExportedTable, embeddings: boolean): ExportColumn[] {
   return Object.values(getTableColumns(EXPORTED[table])).flatMap((column): ExportColumn[] => {
     const kind = column.getSQLType();
     const type = kind.startsWith('timestamp') ? 'moment' : TYPES[kind]!;
-    if (type === 'bytes' && !embeddings) return [];
+    if ((PACKED as readonly string[]).includes(column.name) || (type === 'bytes' && !embeddings)) return [];
     return [{ name: column.name, type, required: column.notNull }];
   });
 }

@@ -28,8 +28,12 @@ type Values = Record<string, unknown>;
 
 export interface FolderLog {
   /** What fitting learns from, as `fitInput` has it of a database. @throws `INVALID_ROW`, `TRUNCATED_FILE` */
-  fitInput(asked: { readonly encoderId: string; readonly maxSamples: number }): AsyncGenerator<FitMessage>;
-  /** The newest judged answers with what was forecast of them, oldest first. */
+  fitInput(asked: {
+    readonly encoderId: string;
+    readonly maxSamples: number;
+    readonly hints?: boolean;
+  }): AsyncGenerator<FitMessage>;
+  /** The newest judged answers with what was forecast of them, oldest first; hints are none. */
   read(encoderId: string, limit?: number): Promise<Log & { readonly samples: readonly RankedSample[] }>;
 }
 
@@ -44,12 +48,12 @@ export function folderLog(dir: string): FolderLog {
     );
   }
   return {
-    async *fitInput({ encoderId, maxSamples }) {
+    async *fitInput({ encoderId, maxSamples, hints = false }) {
       const sieve = new Sieve(encoderId, maxSamples);
       sieve.leftOut.notAnswered = await judgedWithoutAnswer(dir, days);
       let from = Number.POSITIVE_INFINITY;
       let to = Number.NEGATIVE_INFINITY;
-      for await (const page of judgedPages(dir, days, encoderId, sieve)) {
+      for await (const page of judgedPages(dir, days, { encoderId, hints }, sieve)) {
         for (const { createdAt } of page.rows) {
           from = Math.min(from, createdAt.getTime());
           to = Math.max(to, createdAt.getTime());
@@ -66,7 +70,7 @@ export function folderLog(dir: string): FolderLog {
       sieve.leftOut.notAnswered = await judgedWithoutAnswer(dir, days);
       const samples: RankedSample[] = [];
       const forecasts = new Map<string, string>();
-      for await (const page of judgedPages(dir, days, encoderId, sieve, forecasts)) {
+      for await (const page of judgedPages(dir, days, { encoderId, hints: false }, sieve, forecasts)) {
         for (const sample of samplesOf(page)) {
           samples.push({ ...sample, ranked: JSON.parse(forecasts.get(sample.id)!) as RankedCandidate[] });
         }
@@ -152,11 +156,16 @@ const OUTCOME_COLUMNS = [
 const textOf = (value: unknown): string => value as string;
 const numberOf = (value: unknown): number | null => (value === null || value === undefined ? null : Number(value));
 
+interface Asked {
+  readonly encoderId: string;
+  readonly hints: boolean;
+}
+
 /** @param forecasts where what was forecast is put, as JSON by decision; without it that is not read */
 async function* judgedPages(
   dir: string,
   days: readonly string[],
-  encoderId: string,
+  asked: Asked,
   sieve: Sieve,
   forecasts?: Map<string, string>,
 ): AsyncGenerator<LogPage> {
@@ -170,7 +179,7 @@ async function* judgedPages(
     return { rows };
   };
   for (const day of days) {
-    next.push(...(await judgedOn(dir, day, columns, encoderId, forecasts)));
+    next.push(...(await judgedOn(dir, day, columns, asked, forecasts)));
     while (next.length >= PAGE) {
       const full = page();
       if (full.rows.length > 0) yield full;
@@ -186,11 +195,12 @@ async function judgedOn(
   dir: string,
   day: string,
   columns: readonly string[],
-  encoderId: string,
+  { encoderId, hints }: Asked,
   forecasts?: Map<string, string>,
 ): Promise<JudgedRow[]> {
   const judged = new Map<string, Values[]>();
   for await (const row of rowsOf(dir, 'outcomes', day, OUTCOME_COLUMNS)) {
+    if (row.kind !== 'verdict' && !hints) continue;
     const rows = judged.get(textOf(row.decision_id));
     if (rows === undefined) judged.set(textOf(row.decision_id), [row]);
     else rows.push(row);
@@ -253,6 +263,9 @@ function judgedRow(d: Values, o: Values, providers: ReadonlyMap<string, string>,
     sampled: textOf(d.model),
     propensity: d.propensity as number,
     distribution: textOf(d.distribution),
+    // In a folder all columns are what they say.
+    candidates: null,
+    candidateList: null,
     facts: textOf(d.facts),
     embedding: own ? Buffer.from(embedding.buffer, embedding.byteOffset, embedding.length).toString('base64') : '',
     quality: o.quality as number,

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { RoutingError } from '../../datasets/index.ts';
+import { candidatesOf, listsFor } from '../db/candidate-lists.ts';
 import { asked } from '../db/connection.ts';
 import type { SqlStore } from '../db/store.ts';
 import {
@@ -17,6 +18,7 @@ import {
   type ExportedTable,
   fileValue,
   MODEL_CHANGES,
+  PACKED,
   PARQUET_TYPES,
   selected,
 } from './columns.ts';
@@ -38,6 +40,8 @@ export interface FolderExported {
   /** Of them, written by a run before this one, which was interrupted. */
   readonly resumed: number;
   readonly rows: Readonly<Record<ExportedTable, number>>;
+  /** Decisions that the database holds damaged: of their candidates the file has the one that answered, at most. */
+  readonly damaged: number;
 }
 
 /** Decisions read at once, with all that belongs to them. */
@@ -56,6 +60,7 @@ export async function writeFolder(
   const rows = { decisions: 0, attempts: 0, feedback: 0, outcomes: 0 };
   let days = 0;
   let resumed = 0;
+  let damaged = 0;
   for await (const day of daysOf(store.db, request)) {
     days++;
     if (progress.has(day)) {
@@ -64,12 +69,13 @@ export async function writeFolder(
     }
     const counts = await writeDay(store.db, request, day);
     for (const table of EXPORTED_TABLES) rows[table] += counts[table];
+    damaged += counts.damaged;
     await progress.done(day);
     request.onDay?.(day, counts.decisions);
   }
   await writeModelChanges(store.db, request.out);
   await progress.end();
-  return { days, resumed, rows };
+  return { days, resumed, rows, damaged };
 }
 
 const Marker = z.object({ request: z.string(), days: z.array(z.string()) });
@@ -138,16 +144,20 @@ async function* daysOf(db: Db, { from, to, team }: FolderExport): AsyncGenerator
   }
 }
 
-async function writeDay(db: Db, request: FolderExport, day: string): Promise<Record<ExportedTable, number>> {
+type DayCounts = Record<ExportedTable | 'damaged', number>;
+
+async function writeDay(db: Db, request: FolderExport, day: string): Promise<DayCounts> {
   const files = await Promise.all(
     EXPORTED_TABLES.map((table) => PartFile.begin(request.out, table, day, columnsOf(table, request.embeddings))),
   );
   const [decisions, ...others] = files;
   let last: { at: number; id: string } | undefined;
+  let damaged = 0;
   for (;;) {
     const page = await decisionPage(db, request, day, decisions!.columns, last);
     if (page.length === 0) break;
     await decisions!.add(page);
+    damaged += page.filter(({ damage }) => damage !== undefined).length;
     const ids = JSON.stringify(page.map(({ id }) => id));
     for (const file of others) {
       const order = { attempts: 'ordinal', feedback: 'created_at', outcomes: 'model_id' }[file.table as 'attempts'];
@@ -164,10 +174,10 @@ async function writeDay(db: Db, request: FolderExport, day: string): Promise<Rec
     if (page.length < PAGE) break;
   }
   for (const file of files) await file.end();
-  return Object.fromEntries(files.map(({ table, rows }) => [table, rows])) as Record<ExportedTable, number>;
+  return { ...Object.fromEntries(files.map(({ table, rows }) => [table, rows])), damaged } as DayCounts;
 }
 
-function decisionPage(
+async function decisionPage(
   db: Db,
   { from, to, team }: FolderExport,
   day: string,
@@ -178,14 +188,30 @@ function decisionPage(
   const first = new Date(Math.max(begin, from?.getTime() ?? begin)).toISOString();
   const end = new Date(Math.min(begin + DAY_MS, to?.getTime() ?? Number.POSITIVE_INFINITY)).toISOString();
   const at = last && new Date(last.at).toISOString();
-  return rowsOf(
+  const packed = PACKED.map((name) => `t.${name}`).join(', ');
+  const rows = await rowsOf(
     db,
-    sql`select ${sql.raw(columns.map(selected).join(', '))} from decisions t
+    sql`select ${sql.raw(columns.map(selected).join(', '))}, ${sql.raw(packed)} from decisions t
         where t.created_at >= ${at ?? first}::timestamptz and t.created_at < ${end}::timestamptz
           and ${team === undefined ? sql`true` : sql`t.tenant = ${team}`}
           and ${last === undefined ? sql`true` : sql`(t.created_at > ${at}::timestamptz or t.id > ${last.id})`}
         order by t.created_at, t.id limit ${PAGE}`,
   );
+  return withCandidateTexts(db, rows);
+}
+
+/** JSON is a text in the file, and stays one where it is one in the database. */
+async function withCandidateTexts(db: Db, rows: readonly Values[]): Promise<Values[]> {
+  const listOf = ({ candidate_list }: Values) => ({ candidateList: candidate_list as string | null });
+  const lists = await listsFor(db, rows.map(listOf));
+  return rows.map((row) => {
+    if (row.candidates === null) return row;
+    const [ranked, distribution] = [JSON.parse(row.ranked as string), JSON.parse(row.distribution as string)];
+    const candidates = row.candidates as Uint8Array;
+    const all = candidatesOf({ ranked, distribution, candidates, ...listOf(row) }, lists);
+    const { damage } = all;
+    return { ...row, ranked: JSON.stringify(all.ranked), distribution: JSON.stringify(all.distribution), damage };
+  });
 }
 
 /** One file on its way: under another name until it is whole. */

@@ -70,6 +70,8 @@ export async function eraseUser(store: SqlStore, users: EndUsers, tenant: string
           ranked: [],
           filtered: [],
           distribution: [],
+          candidates: null,
+          candidateList: null,
           difficulty: null,
           outOfDomain: null,
           observed: null,

@@ -1,6 +1,7 @@
 /** A team's part of the log, page by page: a decision a line, with its calls and what was said of them. */
 import { and, asc, eq, gt, gte, inArray, lt, or } from 'drizzle-orm';
 import { RoutingError } from '../../datasets/index.ts';
+import { withCandidates } from '../db/candidate-lists.ts';
 import { databaseError } from '../db/connection.ts';
 import { attempts, decisions, feedback, vectorBytes } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
@@ -55,7 +56,7 @@ export async function exportDecisions({ db }: Pick<SqlStore, 'db'>, request: Exp
           ]);
     const callsOf = grouped(calls);
     const verdictsOf = grouped(verdicts);
-    const lines = rows.map(({ embedding, ...row }) =>
+    const lines = (await withCandidates(db, rows)).map(({ embedding, ...row }) =>
       JSON.stringify({
         ...row,
         ...(embeddings && {

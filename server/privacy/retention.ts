@@ -1,6 +1,7 @@
 /** Deletes what is older than it may be kept: rows, not marks on rows. */
 import { and, eq, inArray, isNotNull, lt, notInArray, type SQL, sql } from 'drizzle-orm';
 import type { GatewayConfig } from '../config/index.ts';
+import { dropUnusedLists } from '../db/candidate-lists.ts';
 import { databaseError } from '../db/connection.ts';
 import { dropPartition, type PARTITIONED, type PartitionedTable, partitionsOf } from '../db/partitions.ts';
 import { attempts, decisions, feedback, outcomes, texts } from '../db/schema.ts';
@@ -47,6 +48,7 @@ export async function deleteExpired(store: SqlStore, settings: Settings, now = n
       rows += await inBatches(() => deleteDecisions(db, and(others, lt(decisions.createdAt, before(retentionDays)))!));
       await deleteOrphans(db, before(retentionDays));
     }
+    await dropUnusedLists(db);
     const embeddings = embeddingDays === null ? 0 : await inBatches(() => dropEmbeddings(db, before(embeddingDays)));
     const kept = textDays === null ? 0 : await inBatches(() => dropTexts(db, before(textDays)));
     const deleted = { decisions: rows, embeddings, texts: kept };

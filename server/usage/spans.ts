@@ -4,6 +4,7 @@
  * than a portion: a piece with more requests is counted in parts.
  */
 import { type SQL, sql } from 'drizzle-orm';
+import { forecastOfAnswer } from '../db/candidate-lists.ts';
 import { asked } from '../db/connection.ts';
 import { requestFacts, SUMS_OF_FACTS } from './facts.ts';
 import { binColumns, binSql } from './histogram.ts';
@@ -215,13 +216,12 @@ async function count(
       insert into ${into} (at, team, artifact, bin, judged, predicted_sum, observed_sum)
       select at, team, artifact, least(9, greatest(0, floor(10 * predicted)))::int, count(*), sum(predicted), sum(quality)
       from (
-        select ${stepOf('d.created_at')} as at, d.tenant as team, d.artifact, o.quality, (
-          select (r->>'quality')::double precision from jsonb_array_elements(d.ranked) r
-          where r->>'model' = d.executed_model limit 1) as predicted
+        select ${stepOf('d.created_at')} as at, d.tenant as team, d.artifact, o.quality,
+          ${sql.raw(forecastOfAnswer('quality', 'd'))} as predicted
         from decisions d
         join outcomes o on o.decision_id = d.id and o.model_id = d.executed_model
         where ${decided} and o.kind = 'verdict' and (o.weight > 0 or o.audit_quality is not null)
-          and d.artifact is not null and jsonb_typeof(d.ranked) = 'array'
+          and d.artifact is not null
       ) judged
       where predicted is not null group by 1, 2, 3, 4`,
   );

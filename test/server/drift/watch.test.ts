@@ -159,7 +159,7 @@ test('alarms are listed and cleared by keys that may see to learning', async () 
   } finally {
     await served.close();
   }
-}, 60_000);
+});
 
 describe.each(storeKinds)('$name', (kind) => {
   test('a model that silently got worse is told once, by whatever replica, and its forecasts are taken down', async () => {
@@ -198,7 +198,7 @@ describe.each(storeKinds)('$name', (kind) => {
       expect(await clearAlarm(database.store, ordinal)).toBe(true);
       expect(await clearAlarm(database.store, ordinal)).toBe(false);
     }
-  }, 60_000);
+  });
 
   test('verdicts that nobody may learn from, hints, and other routers’ decisions raise nothing', async () => {
     const database = await kind.open();
@@ -209,7 +209,7 @@ describe.each(storeKinds)('$name', (kind) => {
     const { watch, alarms, problems } = watching(gateway, database);
     await watch.look();
     expect([alarms, problems]).toEqual([[], []]);
-  }, 60_000);
+  });
 });
 
 test('a database that is away is told and looked at again', async () => {
