@@ -2,6 +2,8 @@
  * The reply of a provider as it is, on its way to the client: streamed with back-pressure, ended when the client
  * leaves, and written down before its last byte.
  */
+import { join } from 'node:path';
+import { RoutingError } from '../../datasets/index.ts';
 import { codeOf } from '../afterwards.ts';
 import type { GuardHit } from '../db/records.ts';
 import type { AttemptRecord, DecisionRecord } from '../db/store.ts';
@@ -11,7 +13,9 @@ import { dropIfStuck } from '../forward/relay.ts';
 import type { Target } from '../forward/target.ts';
 import type { Usage } from '../forward/usage.ts';
 import { type AttemptClock, GivenUp } from '../forward/watch.ts';
+import type { Gateway } from '../gateway.ts';
 import { GuardrailBlocked } from '../governance/guards/blocked.ts';
+import type { DownloadLook } from '../governance/guards/guards.ts';
 import { FREE_PRICE } from '../governance/limits/forecast.ts';
 import { readChatError } from '../protocols/chat/errors.ts';
 import { SURFACES } from '../protocols/index.ts';
@@ -19,6 +23,8 @@ import type { ProviderReply } from '../providers/provider.ts';
 import { watchClient } from './answer.ts';
 import { errorReply } from './errors.ts';
 import { undecided } from './exchange.ts';
+import { keptWhole, through } from './guarded-download.ts';
+import type { Kept } from './kept-bytes.ts';
 import { Calls, type Opened, objectIn, type Passage, readWhole, type Underway } from './passthrough-call.ts';
 import { meterFor, usageIn } from './passthrough-meter.ts';
 import { ascii, idHeaders } from './told.ts';
@@ -34,10 +40,12 @@ export async function pass(passed: Passage): Promise<void> {
   const price = isPaid ? null : FREE_PRICE;
   const unknown = { inputTokens: 0, outputTokens: 0, mostOutputTokens: null, answers: 1, price };
   const expected = { model: id, provider: provider.name, ...unknown };
-  const account = await limits.reserve(entrant, expected);
+  const account = passed.account ?? (await limits.reserve(entrant, expected));
+  // What a batch takes is counted when it is made, not when its end is looked at.
+  const isCounted = surface === 'batches' && passed.account === undefined;
   const note = (attempt: AttemptRecord) => {
     gateway.store.record({ attempt });
-    account.note(attempt);
+    account.note(isCounted ? { ...attempt, inputTokens: 0, outputTokens: 0 } : attempt);
     trace.attempt(attempt);
   };
   try {
@@ -61,7 +69,8 @@ async function passOn(passage: Underway): Promise<void> {
     const opened = await calls.open();
     if (opened.reply.status >= 400) await sendRefusal(passage, record, opened);
     else if (isReadWhole(passage, opened.reply)) await sendWhole(passage, record, opened, calls);
-    else await sendOn(passage, record, opened);
+    else if (passage.look != null) await sendLookedAt(passage, passage.look, record, opened);
+    else await sendOn(passage, record, opened, opened.reply.body, lengthOf(opened.reply));
   } catch (thrown) {
     const error = passage.refusal?.() ?? thrown;
     noteDecision(passage, record);
@@ -154,12 +163,67 @@ async function sendWhole(passage: Underway, record: DecisionRecord, opened: Open
     .send(changed ?? text);
 }
 
-/** Byte by byte as it comes. */
-async function sendOn(passage: Underway, record: DecisionRecord, opened: Opened): Promise<void> {
+/** A file under guardrails. One that they may refuse is put by until all of it was seen. */
+async function sendLookedAt(before: Underway, look: DownloadLook, record: DecisionRecord, opened: Opened) {
+  // What is found is known once it has gone by.
+  const passage = { ...before, hits: look.hits };
+  const { gateway } = passage;
+  const { reply, clock, target } = opened;
+  if (!look.mayRefuse) {
+    const length = look.holds ? Number.NaN : lengthOf(reply);
+    await sendOn(passage, record, opened, through(received(gateway, opened), look), length);
+    return;
+  }
+  let kept: Kept;
+  try {
+    clock.arm(gateway.config.timeouts.idleMs, 'byte of the answer');
+    kept = await keptWhole(received(gateway, opened), look, join(gateway.config.dataDir, 'uploads'));
+  } catch (error) {
+    clock.end();
+    record.executedModel = target.id;
+    record.guards = [...look.hits];
+    const isOurs = error instanceof RoutingError && !(error instanceof UpstreamFailure);
+    const failure = isOurs ? null : asFailure(target.provider.name, error, clock.signal);
+    passage.note(failure === null ? opened.finish('ok') : opened.finish('partial', null, failure));
+    throw failure ?? error;
+  }
+  try {
+    await sendOn(passage, record, opened, kept.pieces(), kept.bytes);
+  } finally {
+    await kept.close();
+  }
+}
+
+/** All of it, or an error: a file that is cut short is not told from one that ends there. */
+async function* received({ config }: Gateway, { reply, clock }: Opened): AsyncGenerator<Uint8Array> {
+  const length = lengthOf(reply);
+  let size = 0;
+  for await (const piece of reply.body) {
+    if (clock.signal.aborted) throw clock.signal.reason;
+    size += piece.byteLength;
+    yield piece;
+    clock.arm(config.timeouts.idleMs, 'next byte of the answer');
+  }
+  if (size < length) throw new Error('the connection was closed in mid-answer');
+}
+
+const lengthOf = (reply: ProviderReply): number => Number(headerOf(reply, 'content-length') ?? Number.NaN);
+
+/**
+ * Byte by byte as it comes.
+ *
+ * @param length of all of it; NaN: not known
+ */
+async function sendOn(
+  passage: Underway,
+  record: DecisionRecord,
+  opened: Opened,
+  body: AsyncIterable<Uint8Array>,
+  length: number,
+): Promise<void> {
   const { gateway, reply, metered } = passage;
   const { target, clock, reply: upstream } = opened;
   const meter = meterFor(metered ? upstream.contentType : '');
-  const length = Number(headerOf(upstream, 'content-length') ?? Number.NaN);
   const { raw } = reply;
   let failure: UpstreamFailure | null = null;
   let sent = 0;
@@ -168,10 +232,10 @@ async function sendOn(passage: Underway, record: DecisionRecord, opened: Opened)
   reply.hijack();
   try {
     clock.arm(gateway.config.timeouts.idleMs, 'byte of the answer');
-    for await (const piece of upstream.body) {
+    for await (const piece of body) {
       if (clock.signal.aborted) throw clock.signal.reason;
       meter.push(piece);
-      begin(passage, record, opened);
+      begin(passage, record, opened, length);
       sent += piece.byteLength;
       // Where the length is known the client is done with the last byte, whatever comes after it.
       if (sent >= length) last = piece;
@@ -190,7 +254,7 @@ async function sendOn(passage: Underway, record: DecisionRecord, opened: Opened)
   passage.note(opened.finish(status, meter.usage(), failure));
   await gateway.store.saved();
   if (failure === null) {
-    begin(passage, record, opened);
+    begin(passage, record, opened, length);
     if (last !== null) raw.write(last);
     raw.end();
     dropIfStuck(raw);
@@ -210,13 +274,12 @@ async function sendOn(passage: Underway, record: DecisionRecord, opened: Opened)
   }
 }
 
-function begin(passage: Passage, record: DecisionRecord, opened: Opened): void {
+function begin(passage: Passage, record: DecisionRecord, opened: Opened, length: number): void {
   const { raw } = passage.reply;
   if (raw.headersSent) return;
-  const length = headerOf(opened.reply, 'content-length');
   raw.writeHead(opened.reply.status, {
     ...headersOf(passage, record, opened),
-    ...(length !== undefined && { 'content-length': length }),
+    ...(!Number.isNaN(length) && { 'content-length': String(length) }),
     ...(/^text\/event-stream\b/i.test(opened.reply.contentType) && { 'x-accel-buffering': 'no' }),
   });
 }

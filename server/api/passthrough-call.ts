@@ -10,7 +10,8 @@ import type { Target } from '../forward/target.ts';
 import { isObject, type Usage } from '../forward/usage.ts';
 import { AttemptClock, GivenUp, type RequestLife } from '../forward/watch.ts';
 import type { Gateway } from '../gateway.ts';
-import type { Entrant } from '../governance/limits/limits.ts';
+import type { DownloadLook } from '../governance/guards/guards.ts';
+import type { Account, Entrant } from '../governance/limits/limits.ts';
 import { holderPlace, mustAllow, placeOf } from '../governance/policies/place.ts';
 import { readChatError } from '../protocols/chat/errors.ts';
 import type { ProviderReply } from '../providers/provider.ts';
@@ -36,12 +37,16 @@ export interface Passage {
   readonly body?: ((target: Target) => string | Uint8Array) | Readable;
   /** Whatever model the provider has may be run for it: a batch. */
   readonly runsAnything?: boolean;
+  /** What was set aside for it already. Default: that is done when it is passed on. */
+  readonly account?: Account;
   /** The usage that the answer tells is that of this call, not of an earlier one. */
   readonly metered: boolean;
   /** Sees a JSON answer before its client does. @returns the text to send in its place; null: the answer's own */
   readonly answered?: (answer: PassedAnswer) => Promise<string | null>;
   /** Sees a whole answer of any text, as guardrails must. @returns what the client is told */
   readonly said?: (text: string) => Promise<{ readonly text: string; readonly hits: readonly GuardHit[] }>;
+  /** Sees a file that comes back, as guardrails must. */
+  readonly look?: DownloadLook | null;
   /** Why what is sent broke off, where we broke it off; null: we did not. */
   readonly refusal?: () => unknown;
   /** What guardrails found in what is sent. */
@@ -100,7 +105,8 @@ export class Calls {
     const isStream = body !== undefined && typeof body !== 'function';
     const queue = isStream ? [targets[0]!] : [...targets];
     const limit = Math.min(gateway.config.maxAttempts, queue.length + 1);
-    let reconnected = isStream;
+    // Sent twice, a batch may run twice.
+    let reconnected = isStream || this.#passage.runsAnything === true;
     for (;;) {
       const target = queue.shift()!;
       const isLast = () => queue.length === 0 || this.#made >= limit || this.#life.signal.aborted;

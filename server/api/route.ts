@@ -5,12 +5,14 @@ import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { costUsd } from '../../datasets/catalog/price.ts';
 import type { Decision } from '../../router/decision.ts';
 import type { RoutableRequest } from '../../router/request.ts';
+import type { Target } from '../forward/target.ts';
 import type { Gateway } from '../gateway.ts';
+import { askedOutput, FREE_PRICE } from '../governance/limits/forecast.ts';
 import { withoutTrade } from '../governance/limits/soften.ts';
 import type { Auto } from '../models.ts';
 import { teamOf } from '../teams.ts';
 import { readBody } from './body.ts';
-import { enter } from './enter.ts';
+import { type Entered, enter } from './enter.ts';
 import { FieldError } from './errors.ts';
 import { refuseAuto } from './exchange.ts';
 import { blameRequest, readWishes, routeOptionsOf } from './knobs.ts';
@@ -36,11 +38,13 @@ export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
     const wishes = readWishes(text, body, request.headers, auto);
     const requestedModel = body.model ?? 'auto';
     const asked = { surface: 'route', requestedModel, isAuto: auto !== null, chars: text.length };
-    const { caller, isSoftened } = enter(gateway, request, reply, { ...asked, added: wishes.routing.tags });
+    const entered = enter(gateway, request, reply, { ...asked, added: wishes.routing.tags });
+    const { caller, isSoftened } = entered;
     request.caller = caller;
     if (auto === null) {
-      const { id, alias } = models.resolve(body.model!, request.caller);
-      return { model: id, routed: false, reason: 'requested', ...(alias !== null && { alias }) };
+      const { id, alias, targets } = models.resolve(body.model!, request.caller);
+      const named = { model: id, routed: false, reason: 'requested', ...(alias !== null && { alias }) };
+      return { ...named, ...limitsOn(gateway, entered, body, targets[0]) };
     }
     refuseAuto(request.caller, body.model ?? 'auto');
     const routing = isSoftened ? withoutTrade(wishes.routing) : wishes.routing;
@@ -53,8 +57,35 @@ export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
         request.caller,
       )
       .catch((error) => blameRequest(error, routing));
-    return { routed: true, ...explain(decision, gateway.baseline), routerMs };
+    const target = gateway.targets(decision, request.caller)[0];
+    const tokens = { inputTokens: decision.facts.inputTokens, outputTokens: decision.ranked[0]!.outputTokens };
+    const told = limitsOn(gateway, entered, body, target, tokens);
+    return { routed: true, ...explain(decision, gateway.baseline), routerMs, ...told };
   });
+}
+
+/** What limits would say of the request were it sent to be answered: it is not, and nothing is set aside. */
+function limitsOn(
+  { governance }: Gateway,
+  { entrant, softLimit }: Entered,
+  body: z.infer<typeof RouteBody>,
+  target: Target | undefined,
+  tokens = { inputTokens: 0, outputTokens: 0 },
+) {
+  if (target === undefined) return {};
+  const { id: model, provider, upstreamModel, candidate = null } = target;
+  const surface = body.messages === undefined ? 'responses' : 'chat';
+  const knowsNewField = entrant.isAuto || provider.dialectOf(upstreamModel).outputLimit === 'max_completion_tokens';
+  const price = provider.sandbox ? FREE_PRICE : candidate;
+  const asked = askedOutput(surface, body, { knowsNewField });
+  const foreseen = governance.limits.foresee(entrant, { model, provider: provider.name, ...tokens, ...asked, price });
+  if (foreseen === null) return {};
+  const { setAsideUsd, refusal } = foreseen;
+  const refused = refusal && {
+    ...{ code: refusal.code, message: refusal.message, limit: refusal.limit },
+    retryAfterSeconds: Number(refusal.headers['retry-after']),
+  };
+  return { limits: { softLimit, setAsideUsd, refusal: refused } };
 }
 
 /** A decision as people read it: the embedding left out, the saving put in. */

@@ -17,7 +17,7 @@ export function askingOf({ auth, host, allowPublic }: Asked): 'always' | 'if-any
 export const withoutKeys = (config: Asked): string =>
   askingOf(config) === 'always'
     ? 'none here, but keys are asked for: where nobody has one, an admin’s is made at the start'
-    : 'none: everybody who reaches it may call';
+    : 'none here: unless the database has some (pointsman keys list), everybody who reaches it may call';
 
 /** @throws `INVALID_CONFIG` when strangers could reach a gateway that is told to ask nobody for a key */
 export function refusePublicHost({ auth, host }: Asked): void {

@@ -39,6 +39,7 @@ interface MissedRow extends Pick<AttemptRecord, 'model' | 'provider' | 'purpose'
 export class Book {
   readonly #db: PgRemoteDatabase;
   #writtenAt = 0;
+  #turn: Promise<unknown> = Promise.resolve();
 
   constructor(db: PgRemoteDatabase) {
     this.#db = db;
@@ -78,8 +79,19 @@ export class Book {
     );
   }
 
+  /** Nothing else is written meanwhile: a sum that is added to must not be written over with what it was. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
   /** Writes what changed since the last time. @throws `DATABASE_UNAVAILABLE` */
-  async write(pots: Iterable<Pot>): Promise<void> {
+  write(pots: Iterable<Pot>): Promise<void> {
+    return this.inTurn(() => this.#write(pots));
+  }
+
+  async #write(pots: Iterable<Pot>): Promise<void> {
     const changed = [...pots].filter((pot) => pot.measure === 'usd' && pot.spent !== pot.told);
     const nowMs = Date.now();
     // Now and then without a change, too: what a start has to look through is short.

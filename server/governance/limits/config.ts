@@ -86,7 +86,15 @@ export const LimitsConfig = z.strictObject({
   allowUnmetered: z
     .boolean()
     .default(false)
-    .describe('Under a budget: let batches and background responses pass, whose cost no budget counts.'),
+    .describe(
+      'Under a budget: let background responses pass, and batches of which nobody can tell what they may cost; no budget counts them.',
+    ),
+  batchPrices: z
+    .record(z.string().min(1), z.number().min(0).max(1))
+    .default({})
+    .describe(
+      'What a provider takes for batches, as a share of its list price; by default 0.5 where its price list is known to say so, else 1.',
+    ),
   refuseUnpriced: z.boolean().default(false).describe('Under a budget: refuse models of which nobody knows the price.'),
   webhookUrl: HttpUrl.optional().describe('Told of thresholds by POST; its host must be in egress.allow.'),
 });

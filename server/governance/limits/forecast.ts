@@ -1,7 +1,9 @@
 /** What a call is expected to cost and to take before it is made, from what was seen of the model's calls in this process. */
 import { costUsd, type Price } from '../../../datasets/catalog/price.ts';
+import { IMAGE_TOKENS } from '../../../router/request/tokens.ts';
 import type { AttemptRecord } from '../../db/records.ts';
 import type { SurfaceName } from '../../protocols/index.ts';
+import type { AskedOfModel } from './batches/asked.ts';
 
 /** Where a request goes, and what is known of it. */
 export interface Expectation {
@@ -34,7 +36,7 @@ export interface Forecast {
 }
 
 /** Tokens of an answer of a model that nothing was seen of. */
-const FIRST_OUTPUT = 1000;
+export const FIRST_OUTPUT = 1000;
 /** Weight of the latest call in what is remembered of a model. */
 const WEIGHT = 0.1;
 /** An estimate that nothing was seen of may be too low by so much; none is corrected by more than the other. */
@@ -123,6 +125,26 @@ export class Forecasts {
     return { ...base, costUsd: costUsd(price, safe) };
   }
 
+  /** The same of many requests at once, of which sums alone are known. */
+  ofMany(model: string, asked: Omit<AskedOfModel, 'model'>, price: NonNullable<Expectation['price']>): Forecast {
+    const { requests, chars, longestChars, images, bounded, boundedTokens, open } = asked;
+    const seen = this.#byModel.get(model);
+    const { inputFactor = FIRST_FACTOR, unboundedTokens = 0 } = seen ?? {};
+    const inputTokens = Math.ceil(chars / CHARS_PER_TOKEN) + images * IMAGE_TOKENS;
+    const most = price.maxOutputTokens ?? MOST_OUTPUT;
+    const kept = Math.min(Math.max(boundedTokens, bounded * unboundedTokens), bounded * most);
+    const likely = Math.min(seen?.outputTokens ?? FIRST_OUTPUT, most);
+    const outputTokens = kept + open * likely;
+    const longest = (longestChars / CHARS_PER_TOKEN) * inputFactor + FRAME_TOKENS;
+    return {
+      ...{ inputTokens, outputTokens, tokens: inputTokens + outputTokens },
+      costUsd: costUsd(priceOfPrompts(price, longest), {
+        inputTokens: inputTokens * inputFactor + requests * FRAME_TOKENS,
+        outputTokens: kept + open * Math.min(likely * (seen?.outputFactor ?? 1), most),
+      }),
+    };
+  }
+
   /** What became of it. Calls without a whole answer teach nothing but that they were longer than they might be. */
   learn(expected: Expectation, forecast: Forecast, attempt: AttemptRecord): void {
     const { model, status, inputTokens, outputTokens, costUsd } = attempt;
@@ -153,6 +175,11 @@ export class Forecasts {
     if (this.#byModel.size >= MOST_MODELS && !this.#byModel.has(model)) this.#byModel.clear();
     this.#byModel.set(model, seen);
   }
+}
+
+/** What prompts cost of which the longest has so many tokens: sums over many must not be taken for one long prompt. */
+export function priceOfPrompts({ longPromptPrices, ...price }: Price, longestTokens: number): Price {
+  return { ...price, ...longPromptPrices?.findLast(({ aboveInputTokens }) => longestTokens > aboveInputTokens) };
 }
 
 /** Tokens of an answer that is longer than its client allowed; 0: it is not. */

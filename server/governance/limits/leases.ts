@@ -112,6 +112,17 @@ export class Leases {
     await this.#round;
   }
 
+  /** Tells of these at once, as far as anybody answers. Never rejects. */
+  async tellNow(pots: readonly Pot[]): Promise<void> {
+    for (const pot of pots) this.#wanting.add(pot);
+    // An exchange under way may have begun before.
+    for (let tries = 0; tries < 2 && pots.some((pot) => this.#wanting.has(pot)); tries++) {
+      await this.#round;
+      this.#begin();
+      await this.#round;
+    }
+  }
+
   /** Gives all back that is not reserved. Never rejects. */
   async leave(pots: Iterable<Pot>): Promise<void> {
     clearTimeout(this.#pause);

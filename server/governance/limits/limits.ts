@@ -5,6 +5,9 @@ import type { SqlStore, Store } from '../../db/store.ts';
 import type { Egress } from '../../egress/index.ts';
 import { type Account, FREE, type Hold, OpenAccount } from './account.ts';
 import { type Bank, PostgresBank, tidyMinutes } from './bank.ts';
+import { askHost, type BatchHosts } from './batches/ask.ts';
+import { Batches } from './batches/batches.ts';
+import { holdBatch } from './batches/hold.ts';
 import { Book, type Read } from './book.ts';
 import { carryOver, type KeyChains, NO_CHAINS } from './carry-over.ts';
 import { Clock } from './clock.ts';
@@ -16,7 +19,7 @@ import { isId, LimitIndex, type Meter, Pots } from './matching.ts';
 import { type Names, namesOf, unknownNames } from './names.ts';
 import { spanOf } from './period.ts';
 import { Pot } from './pot.ts';
-import { refusal, refuseUnmetered, refuseUnpriced, type Unmetered } from './refusal.ts';
+import { type LimitReached, refusal, refuseUnmetered, refuseUnpriced, type Unmetered } from './refusal.ts';
 import { fingerprintOf, readLimits } from './rows.ts';
 import { softened, softest, usedUp, withoutModels } from './soften.ts';
 import { type Limit, limitsOf, type Measure, partsOfSubject, subjectOf } from './terms.ts';
@@ -30,9 +33,10 @@ export type { Expectation } from './forecast.ts';
 export interface LimitsHost {
   readonly store: Store;
   readonly config: Pick<GatewayConfig, 'limits' | 'keys' | 'teams'>;
-  readonly setup: { readonly egress: Pick<Egress, 'tell'> };
+  /** Without `providers` no batch is ever asked for. */
+  readonly setup: { readonly egress: Pick<Egress, 'tell'> } & Partial<Pick<BatchHosts, 'providers'>>;
   /** Absent: there are no keys but those of the configuration. */
-  readonly governance?: { readonly keys: KeyChains } | undefined;
+  readonly governance?: ({ readonly keys: KeyChains } & Partial<Pick<BatchHosts, 'policies'>>) | undefined;
 }
 
 export interface LimitsLog {
@@ -51,6 +55,8 @@ const EVERY_MS = 1_000;
 /** Looks between two tidyings, and between two looks for leases of the dead. */
 const TIDY_EVERY = 60;
 const SETTLE_EVERY = 5;
+/** Looks between two for batches that are to be asked for. */
+const BATCHES_EVERY = 30;
 /** So long after a replica of an earlier version was last seen, looks: what it had leased falls back, or counts as spent. */
 const CARRY_LOOKS = 60;
 /** Pots of a period that is over are kept for those whose clock goes back. */
@@ -58,12 +64,25 @@ const KEPT_MS: Readonly<Record<Measure, number>> = { requests: 120_000, tokens: 
 /** What is set aside for a request of which nobody knows the cost, so that a spent budget refuses it. */
 const LEAST_USD = 1e-6;
 
+/** Sums of doubles: as good as equal. */
+const LEAST_SHARE = 1e-9;
+
 const NOTHING: readonly Meter[] = [];
+
+/** What would become of a request. */
+export interface Foreseen {
+  /** USD. */
+  readonly setAsideUsd: number;
+  /** Null: it would be let in. */
+  readonly refusal: LimitReached | null;
+}
 
 export class Limits {
   /** Where trouble is told; set by whoever has a log. */
   log: LimitsLog = { warn: (details, message) => console.error(`limits: ${message}`, details) };
   readonly replica = randomUUID();
+  /** Null where there is no database to keep them in. */
+  readonly batches: Batches | null;
   readonly #host: LimitsHost;
   readonly #everyMs: number;
   readonly #clock = new Clock();
@@ -120,6 +139,7 @@ export class Limits {
       say: (details, message) => this.log.warn(details, message),
       subjectOf: (limit, pot) => this.subjectOf(limit, pot.subject),
     });
+    this.batches = store && new Batches(this.#batchesHost(store));
   }
 
   /**
@@ -209,6 +229,29 @@ export class Limits {
   }
 
   /**
+   * What {@link reserve} would say now, as far as is known here: nothing is set aside, and nobody is asked.
+   * @returns null: no limit holds
+   */
+  foresee({ caller, tags, chars, surface }: Entrant, expected: Expectation): Foreseen | null {
+    const index = this.#current();
+    if (index.isEmpty) return null;
+    const matched = index.match(caller, tags, caller.tags);
+    if (matched.isEmpty) return null;
+    const now = this.#now();
+    const { model, provider, price } = expected;
+    const forecast = this.#forecasts.of(expected, chars, surface !== 'embeddings');
+    const isFree = price !== null && forecast.costUsd === 0;
+    const refusals = [...matched.budgets, ...matched.tokens, ...matched.at(model, provider)].flatMap((meter) => {
+      const pot = meter.pot(now);
+      const amount = amountFor(meter.measure, forecast, meter.cap);
+      if ((isFree && meter.measure === 'usd') || !pot.isKnown || amount <= pot.left + LEAST_SHARE * meter.cap)
+        return [];
+      return [refusal(meter, pot.spentByAll + amount > meter.cap ? 'spent' : 'elsewhere', amount, now)];
+    });
+    return { setAsideUsd: forecast.costUsd, refusal: refusals[0] ?? null };
+  }
+
+  /**
    * For what is paid for later, when nobody can stop it any more.
    *
    * @throws `FORBIDDEN` where any budget holds
@@ -218,6 +261,12 @@ export class Limits {
     if (this.#host.config.limits.allowUnmetered || index.isEmpty) return;
     const budgets = index.match(caller, tags, caller.tags).everyBudget;
     if (budgets.length > 0) refuseUnmetered(what, budgets);
+  }
+
+  /** Whether any limit holds, so that what is uploaded is worth counting. */
+  holdsFor({ caller, tags }: Pick<Entrant, 'caller' | 'tags'>): boolean {
+    const index = this.#current();
+    return !index.isEmpty && !index.match(caller, tags, caller.tags).isEmpty;
   }
 
   /** Where the rotation chains of keys begin, and what they are called. */
@@ -265,6 +314,7 @@ export class Limits {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     await this.#looking;
+    await this.batches?.stop();
     await this.#leases?.leave(this.#pots);
     await this.#bank?.leave().catch(() => undefined);
     await this.#book?.write(this.#pots).catch(() => undefined);
@@ -379,7 +429,13 @@ export class Limits {
   }
 
   /** All or nothing. @throws `BUDGET_EXCEEDED`, `RATE_LIMITED` */
-  async #ask(holds: Hold[], lacking: readonly Hold[], { surface }: Entrant, now: number): Promise<void> {
+  async #ask(
+    holds: Hold[],
+    lacking: readonly Hold[],
+    { surface }: Entrant,
+    now: number,
+    what: 'request' | 'batch' = 'request',
+  ): Promise<void> {
     const answers = await Promise.all(
       lacking.map(async ({ meter, pot, held }): Promise<Answer> => {
         const isSpent = pot.spentByAll + held > meter.cap;
@@ -405,7 +461,69 @@ export class Limits {
             surface === 'messages',
             now,
           );
-    throw refusal(meter, why, held, this.#now(), headers);
+    throw refusal(meter, why, held, this.#now(), headers, what);
+  }
+
+  #batchesHost(store: SqlStore): ConstructorParameters<typeof Batches>[0] {
+    const leases = this.#leases;
+    const book = this.#book;
+    return {
+      ...{ store, forecasts: this.#forecasts, now: () => this.#now() },
+      terms: () => this.#host.config.limits,
+      budgetsOf: ({ caller, tags }) => this.#current().match(caller, tags, caller.tags).everyBudget,
+      hold: (entrant, provider, expected) => {
+        const { caller, tags, pending = NOTHING } = entrant;
+        const matched = this.#current().match(caller, tags, caller.tags);
+        const now = this.#now();
+        const takeNow = (pot: Pot, amount: number) => this.#takeNow(pot, amount, now);
+        const ask = (holds: Hold[], lacking: readonly Hold[]) => this.#ask(holds, lacking, entrant, now, 'batch');
+        return holdBatch({ matched, pending, now, takeNow, ask }, provider, expected);
+      },
+      letGo: (holds, isSpent) => {
+        for (const { pot, usd } of holds) pot.settle(usd, isSpent ? usd : 0);
+      },
+      spend: async (holds, row) => {
+        const spend = async () => {
+          await row({ counts: book !== null });
+          for (const { pot, usd } of holds) {
+            pot.settle(usd, book === null ? usd : 0);
+            if (book !== null) pot.correct(usd);
+          }
+        };
+        await (book === null ? spend() : book.inTurn(spend));
+        // Told before its host is asked: what was settled must be there to be set right.
+        await leases?.tellNow(holds.map(({ pot }) => pot));
+      },
+      correct: async (changes, row) => {
+        const change = async () => {
+          if (!(await row())) return false;
+          for (const { bucket, period, more } of changes) this.#corrected(bucket, period, more);
+          return true;
+        };
+        return book === null ? change() : book.inTurn(change);
+      },
+      ask: async (reserved, path, signal) => {
+        const { setup, governance } = this.#host;
+        if (setup.providers === undefined || governance?.policies === undefined) return null;
+        return askHost({ providers: setup.providers, policies: governance.policies }, reserved, path, signal);
+      },
+      warn: (details, message) => this.log.warn(details, message),
+    };
+  }
+
+  /** What was counted of a batch is another amount by now, and the database has it. */
+  #corrected(bucket: string, period: string, more: number): void {
+    const pot = this.#pots.find(bucket, { name: period });
+    if (this.#book === null) {
+      // The others are told by the database; so is this one, the next time.
+      if (pot !== undefined) pot.needsTelling = true;
+      return;
+    }
+    pot?.correct(more);
+    const read = this.#read.get(`${bucket}@${period}`);
+    if (pot === undefined && read !== undefined) {
+      this.#read.set(`${bucket}@${period}`, { ...read, spent: Math.max(0, read.spent + more) });
+    }
   }
 
   #warnUnpriced(model: string): void {
@@ -430,6 +548,9 @@ export class Limits {
       await this.#book.write(this.#pots);
       if (tidying) await tidyMinutes(this.#store.db);
     }
+    if (tidying) await this.batches?.tidy();
+    // Hosts may take their time.
+    if (at % BATCHES_EVERY === 0) void this.batches?.look();
     const { webhookUrl } = this.#host.config.limits;
     for (const pot of this.#pots) {
       const limit = this.#index.limits.get(pot.limit);

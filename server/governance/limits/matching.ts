@@ -31,7 +31,7 @@ export class Pots {
   }
 
   /** One that is used already. */
-  find(bucket: string, span: Span): Pot | undefined {
+  find(bucket: string, span: Pick<Span, 'name'>): Pot | undefined {
     return this.#byId.get(`${bucket}@${span.name}`);
   }
 

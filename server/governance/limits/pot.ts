@@ -148,6 +148,13 @@ export class Pot {
     this.spent += amount;
   }
 
+  /** More of it, or less, counts as spent, and that is written down already. */
+  correct(more: number): void {
+    this.spent += more;
+    this.told += more;
+    this.heard = { ...this.heard, spent: this.heard.spent + more };
+  }
+
   /** Not long ago there was nothing to be had. */
   get isDry(): boolean {
     return performance.now() < this.#dryUntil;

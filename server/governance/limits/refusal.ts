@@ -37,6 +37,7 @@ export function refusal(
   amount: number | null,
   nowMs: number,
   headers: Readonly<Record<string, string>> = {},
+  what: 'request' | 'batch' = 'request',
 ): LimitReached {
   const { limit, measure } = meter;
   const { endMs } = meter.spanAt(nowMs);
@@ -56,7 +57,7 @@ export function refusal(
       ? `${name} cannot be asked for more while the database does not answer, and what this gateway was given of it is spent: try again in ${seconds} s`
       : why === 'elsewhere'
         ? `what is left of ${name} is set aside for requests that are under way: try again in ${seconds} s`
-        : `${isLacking ? tooMuch(meter, amount, nowMs) : `${name} is spent`}; it begins anew at ${new Date(endMs).toISOString()}`;
+        : `${isLacking ? tooMuch(meter, amount, nowMs, what) : `${name} is spent`}; it begins anew at ${new Date(endMs).toISOString()}`;
   return new LimitReached('BUDGET_EXCEEDED', message, {
     type: 'insufficient_quota',
     limit: limit.name,
@@ -71,12 +72,13 @@ const LEAST = 1e-9;
 /** Of a budget that is not spent, as far as is known here. */
 const leftOf = (meter: Meter, nowMs: number): number => Math.max(0, meter.cap - meter.pot(nowMs).spentByAll);
 
-/** One request that is dearer than what is left, or than all there ever is: then waiting does not help. */
-function tooMuch(meter: Meter, amount: number, nowMs: number): string {
-  const may = `this request may cost up to ${usd(amount)}, more than`;
+/** A request or batch that is dearer than what is left, or than all there ever is: then waiting does not help. */
+function tooMuch(meter: Meter, amount: number, nowMs: number, what: 'request' | 'batch'): string {
+  const may = `this ${what} may cost up to ${usd(amount)}, more than`;
   const { cap, limit } = meter;
   if (amount > cap) {
-    return `${may} all of budget ${quoted(limit.name)}, ${usd(cap)}: ask for a shorter answer or a cheaper model, or have the budget raised`;
+    const instead = what === 'batch' ? 'make it of fewer requests, for shorter answers' : 'ask for a shorter answer';
+    return `${may} all of budget ${quoted(limit.name)}, ${usd(cap)}: ${instead} or a cheaper model, or have the budget raised`;
   }
   return `${may} is left of budget ${quoted(limit.name)}: ${usd(leftOf(meter, nowMs))}`;
 }
@@ -108,7 +110,7 @@ export type Unmetered = 'batches' | 'responses in the background';
 const INSTEAD: Readonly<Record<Unmetered, readonly [string, string]>> = {
   batches: [
     'send the requests of the file one by one to /v1/chat/completions, where they are counted',
-    'no budget counts what batches cost',
+    'no budget counts what this batch costs',
   ],
   'responses in the background': [
     'ask without background: true, and it is counted',
@@ -116,13 +118,21 @@ const INSTEAD: Readonly<Record<Unmetered, readonly [string, string]>> = {
   ],
 };
 
-/** @param budgets names of those that hold @throws `FORBIDDEN` */
-export function refuseUnmetered(what: Unmetered, budgets: readonly string[]): never {
-  const [instead, otherwise] = INSTEAD[what];
+const late = (what: Unmetered): string =>
+  `what ${what} cost is known only when they are done, so that no budget could stop them`;
+
+/**
+ * @param budgets names of those that hold
+ * @param why nobody can tell what it may cost, and what to do about it
+ * @throws `FORBIDDEN`
+ */
+export function refuseUnmetered(what: Unmetered, budgets: readonly string[], why?: string): never {
+  const [alone, otherwise] = INSTEAD[what];
+  const instead = why === undefined ? `${late(what)}: ${alone}` : `${why}; or ${alone}`;
   const named = budgets.slice(0, 3).map(quoted).join(', ');
   throw new RoutingError(
     'FORBIDDEN',
-    `${budgets.length === 1 ? `the budget ${named} holds` : `budgets hold (${named}${budgets.length > 3 ? ' …' : ''})`} for this key, and what ${what} cost is known only when they are done, so that no budget could stop them: ${instead}; or use a key that no budget in USD holds for; or have limits.allowUnmetered: true set in the gateway’s configuration, and then ${otherwise}`,
+    `${budgets.length === 1 ? `the budget ${named} holds` : `budgets hold (${named}${budgets.length > 3 ? ' …' : ''})`} for this key, and ${instead}; or use a key that no budget in USD holds for; or have limits.allowUnmetered: true set in the gateway’s configuration, and then ${otherwise}`,
   );
 }
 

@@ -32,7 +32,7 @@ export interface LimitUse {
   readonly cap: number;
   /** Settled. */
   readonly used: number;
-  /** Set aside for requests that are under way, or in the hands of replicas for the next ones. */
+  /** Set aside for requests and batches that are under way, or in the hands of replicas for the next ones. */
   readonly reserved: number;
   readonly remaining: number;
   /** When it begins anew. */
@@ -90,6 +90,8 @@ export async function viewsOf(
   const taken = new Set<string>();
   const own = new Map(limits.used.map((pot) => [pot.id, pot]));
   const rows = store === null ? [] : await readUse(store.db, spans);
+  // Of what counts as spent, this is set aside for batches that are not over.
+  const ofBatches = (await limits.batches?.open()) ?? new Map<string, number>();
   const carried = store === null ? new Map<string, string>() : await carriedIn(store.db, spans);
   const isTwin = twinsIn(limits, carried, [...own.keys(), ...rows.map(({ bucket, period }) => `${bucket}@${period}`)]);
   const put = (bucket: string, period: string, used: number, reserved: number, notified: readonly number[]) => {
@@ -99,9 +101,10 @@ export async function viewsOf(
     if (found.limit.key === '*' && isTwin(base, subject, period)) return;
     taken.add(`${bucket}@${period}`);
     const cap = caps.get(base)!;
+    const open = Math.min(used, ofBatches.get(`${bucket}@${period}`) ?? 0);
     add(base, {
       ...{ measure: found.measure, subject: limits.subjectOf(found.limit, subject), period },
-      ...{ cap, used, reserved, notified },
+      ...{ cap, used: used - open, reserved: reserved + open, notified },
       remaining: Math.max(0, cap - used - reserved),
       endsAt: new Date(found.span.endMs).toISOString(),
     });

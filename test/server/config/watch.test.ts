@@ -46,7 +46,7 @@ async function watched(
   return { folder, file, changes, refusals, watch };
 }
 
-const soon = (check: () => void) => vi.waitFor(check, { timeout: 5000, interval: 5 });
+const soon = (check: () => void) => vi.waitFor(check, { timeout: 50_000, interval: 5 });
 /** Long enough for several looks. */
 const aWhile = () => new Promise((resolve) => setTimeout(resolve, 150));
 
@@ -116,7 +116,7 @@ test('sees a link that points elsewhere, as Kubernetes has it', async () => {
 });
 
 test('waits for a file that is being written to lie still', async () => {
-  const { file, changes, refusals } = await watched('maxAttempts: 3', { settleMs: 200 });
+  const { file, changes, refusals } = await watched('maxAttempts: 3', { settleMs: 1500 });
   // Truncated, half, whole: each a few milliseconds after the other.
   for (const text of ['', 'maxAttempts: 4\nprov', 'maxAttempts: 4\nproviders: {groq: {}}\n']) {
     writeFileSync(file, text);

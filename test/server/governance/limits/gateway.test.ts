@@ -158,20 +158,13 @@ describe('a client', () => {
         body: JSON.stringify(body),
       });
     const later = { model: 'one/a', input: 'hello', max_output_tokens: 16, background: true };
-    for (const [path, body] of [
-      ['responses', later],
-      ['batches', { input_file_id: 'file-1', endpoint: '/v1/chat/completions', completion_window: '24h' }],
-    ] as const) {
-      const refused = await post(path, body, 'half');
-      expect(refused.status).toBe(403);
-      const { error } = await jsonOf(refused);
-      expect(error.code).toBe('FORBIDDEN');
-      expect(error.message).toContain('the budget “half” holds for this key');
-      expect(error.message).toContain(
-        path === 'batches' ? 'one by one to /v1/chat/completions' : 'without background: true',
-      );
-      expect(error.message).toContain('limits.allowUnmetered: true');
-    }
+    const refused = await post('responses', later, 'half');
+    expect(refused.status).toBe(403);
+    const { error } = await jsonOf(refused);
+    expect(error.code).toBe('FORBIDDEN');
+    expect(error.message).toContain('the budget “half” holds for this key');
+    expect(error.message).toContain('without background: true');
+    expect(error.message).toContain('limits.allowUnmetered: true');
     expect((await post('responses', { ...later, background: 'yes' }, 'half')).status).toBe(400);
     // Without a budget it is the provider's to do or to refuse: this one has no such file.
     const free = await post('batches', { input_file_id: 'file-1' }, 'member');
@@ -303,6 +296,20 @@ describe('a soft limit', () => {
         }),
       );
       expect(decided.model).toBe('two/b');
+      // Its prompt and 1 000 tokens of an answer that nobody bounds, twice as dear as the estimate says.
+      expect(decided.limits).toMatchObject({ softLimit: 'soft', refusal: null });
+      const dear = await jsonOf(
+        fetch(`${gateway.url}/v1/route`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', ...as('soft') },
+          body: JSON.stringify(hello('one/a', { max_tokens: 700 })),
+        }),
+      );
+      const { setAsideUsd, refusal } = dear.limits;
+      expect(setAsideUsd).toBeGreaterThan(1.4);
+      expect(refusal).toMatchObject({ code: 'BUDGET_EXCEEDED', limit: 'soft', retryAfterSeconds: 12 * 3600 - 30 });
+      expect(refusal.message).toContain('this request may cost up to 1.4');
+      expect(spentBy('soft')!.reserved).toBe(0);
       const named = await chat(gateway.url, hello('one/a'), as('soft'));
       expect(named.headers.get('x-pointsman-model')).toBe('one/a');
       expect(named.headers.get('x-pointsman-soft-limit')).toBe(null);
