@@ -11,7 +11,8 @@ import { type Caller, isAmong } from '../callers.ts';
 import type { Target } from '../forward/target.ts';
 import { isObject } from '../forward/usage.ts';
 import type { Gateway } from '../gateway.ts';
-import { type BatchCheck, surfacesOfEndpoint } from '../governance/guards/upload.ts';
+import { type BatchCheck, surfacesOfEndpoint } from '../governance/guards/batch-lines.ts';
+import { isOver } from '../governance/limits/batches/expected.ts';
 import type { Entrant } from '../governance/limits/limits.ts';
 import { holderPlace, mustAllow } from '../governance/policies/place.ts';
 import { accountOf, type HeldObject } from '../held-objects.ts';
@@ -22,6 +23,7 @@ import { addedTags, enter } from './enter.ts';
 import { FieldError } from './errors.ts';
 import { heldAs, heldAt, heldBy, idsAnswered } from './held.ts';
 import { beforeSending, pass } from './passthrough-answer.ts';
+import { batchCounter, keepAsked, reserveBatch } from './passthrough-batches.ts';
 import { acceptOf, type Passage, type PassedAnswer, type PassedSurface } from './passthrough-call.ts';
 import { formTypeOf } from './passthrough-form.ts';
 import { usageIn } from './passthrough-meter.ts';
@@ -65,14 +67,18 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
     const body = request.body as Readable;
     // What a batch asks may refer to what others hold.
     const mayAsk = gateway.setup.callers.tenants > 1 ? batchCheck(gateway, request) : undefined;
-    const look = gateway.governance.guards.upload((surface) => callerAt(gateway, request, surface), mayAsk);
+    const counter = batchCounter(gateway, request, target);
+    const look = gateway.governance.guards.upload((surface) => callerAt(gateway, request, surface), mayAsk, counter);
     if (look?.holds !== true) {
       const watched = look === null ? null : new WatchedForm(body, type, look, mayAsk !== undefined);
       await pass({
         ...call,
         headers: { ...headers, ...lengthOf(request) },
         body: watched?.body ?? body,
-        answered: noting(gateway, request, 'file'),
+        answered: async (answer) => {
+          await keepAsked(gateway, request, answer.json.id, counter);
+          return noting(gateway, request, 'file')(answer);
+        },
         refusal: () => watched?.refusal ?? null,
         hits: look?.hits ?? [],
       });
@@ -85,6 +91,7 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
       if (typeof json.id !== 'string') return null;
       const file = heldAt(target, request.caller, 'file', json.id);
       await gateway.held.hold([file, ...(marks.length === 0 ? [] : [seenUnder(file, marks)])]);
+      await keepAsked(gateway, request, json.id, counter);
       return null;
     };
     try {
@@ -97,14 +104,12 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
   });
   app.post('/v1/batches', async (request, reply) => {
     const { text, value } = readBody(Batch, request.body);
-    gateway.governance.limits.mustBeMetered(request.entrant, 'batches');
     const file = await heldAs(gateway, request.caller, { id: value.input_file_id, field: 'input_file_id' }, ['file']);
     const target = holderOf(gateway, request, file);
     mayRunAnything(request, target.provider);
     mustAllow(request.caller.rules, holderPlace(target.provider, true));
     const headers = { 'content-type': 'application/json', ...acceptOf(request) };
-    const answered = noting(gateway, request, 'batch');
-    const call = { method: 'POST', path: '/batches', headers, answered, runsAnything: true } as const;
+    const call = { method: 'POST', path: '/batches', headers, runsAnything: true } as const;
     const passage = { ...passing(request, reply, 'batches', target), ...call };
     const { caller, log } = request;
     const { text: seen, hits } = await beforeSending(passage, async () => {
@@ -114,7 +119,16 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
       const passed = await gateway.governance.guards.before(guarded);
       return { text: passed.text, hits: [...ofFile, ...passed.hits] };
     });
-    await pass({ ...passage, body: () => seen, hits });
+    const account = await reserveBatch(gateway, request, value, target);
+    const answered: Answered = async (answer) => {
+      await account?.made(answer.json);
+      return noting(gateway, request, 'batch')(answer);
+    };
+    try {
+      await pass({ ...passage, body: () => seen, hits, answered, ...(account !== null && { account }) });
+    } finally {
+      await account?.end();
+    }
     return reply;
   });
   for (const surface of ['files', 'batches'] as const) {
@@ -144,7 +158,9 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
         }
         const at = path.replace(':id', encodeURIComponent(id)) + queryOf(request);
         const call = { method, path: at, headers: acceptOf(request), answered: answered?.(gateway, request, object) };
-        await pass({ ...passing(request, reply, surface, target), ...call } as Passage);
+        // What a batch has written are answers.
+        const look = path.endsWith('/content') ? answersLook(gateway, request) : null;
+        await pass({ ...passing(request, reply, surface, target), ...call, look } as Passage);
         return reply;
       },
     });
@@ -154,6 +170,9 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
 /** The one who asks, under the rules for what a batch asks: they hold for its requests, wherever those come from. */
 const callerAt = ({ governance }: Gateway, { caller, entrant }: FastifyRequest, surface: string): Caller =>
   surface === entrant.surface ? caller : governance.policies.govern({ caller, tags: entrant.tags, surface });
+
+const answersLook = (gateway: Gateway, request: FastifyRequest) =>
+  gateway.governance.guards.download((surface) => callerAt(gateway, request, surface));
 
 /** Each request of a batch may refer to what its own tenant holds. */
 function batchCheck(gateway: Gateway, { caller }: FastifyRequest): BatchCheck {
@@ -207,16 +226,25 @@ function noting(gateway: Gateway, { caller }: FastifyRequest, kind: string): Ans
   };
 }
 
-function releasing(gateway: Gateway, { caller }: FastifyRequest, { id }: HeldObject): Answered {
+function releasing(gateway: Gateway, { caller }: FastifyRequest, { id, kind }: HeldObject): Answered {
   return async () => {
-    await Promise.all([gateway.held.release(caller.tenant, id), forgetSeen(gateway, caller, id)]);
+    const { batches } = gateway.governance.limits;
+    const { tenant } = caller;
+    await Promise.all([
+      gateway.held.release(tenant, id),
+      forgetSeen(gateway, caller, id),
+      kind === 'file' && batches?.forget(tenant, id),
+    ]);
     return null;
   };
 }
 
-/** The files that a batch has written are its tenant's. Its usage is written down once: when they are first seen. */
+/** The files that a batch has written are its tenant's. Its usage is written down once: when they are first seen. One that is over is settled. */
 function batchSeen(gateway: Gateway, { caller }: FastifyRequest): Answered {
   return async ({ json, target, meter }) => {
+    const { tenant } = caller;
+    const { deployment } = target;
+    if (isOver(json)) await gateway.governance.limits.batches?.seen({ tenant, deployment }, json);
     const files = [json.output_file_id, json.error_file_id].filter((id) => typeof id === 'string');
     const known = await gateway.held.among(caller.tenant, files);
     const fresh = files.filter((id) => !known.has(id));

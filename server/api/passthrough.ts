@@ -48,11 +48,14 @@ export function passThroughRoutes(app: FastifyInstance, gateway: Gateway): void 
         const guarded = { caller, surface: 'passed', json: value, text: bare, log: request.log } as const;
         const { text: passed, hits } = await gateway.governance.guards.before(guarded);
         const body = ({ upstreamModel }: Target) => editMembers(passed, { model: JSON.stringify(upstreamModel) });
-        return { body, hits };
+        return { body, hits: [...hits, ...unreadIn(gateway, caller, surface)] };
       };
+      const isStream = value.stream === true;
+      const said = (caller: Caller) => (surface === 'images' ? saidIn(gateway, request, caller, isStream) : undefined);
       const held = (caller: Caller) => heldBy(gateway, 'passed', { text, json: value, caller });
       const type = 'application/json';
-      await passToModel({ gateway, request, reply, surface, path, model, added: routing.tags, type, seen, held });
+      const added = routing.tags;
+      await passToModel({ gateway, request, reply, surface, path, model, added, type, seen, held, said });
       return reply;
     });
   }
@@ -148,14 +151,24 @@ async function seenFormOf(gateway: Gateway, caller: Caller, form: Buffer, type: 
   }
 }
 
+/** What is spoken is no text, and of what is painted little is: nobody is asked for what may not pass. @throws GuardrailBlocked */
+function unreadIn({ governance }: Gateway, caller: Caller, surface: PassedSurface): readonly GuardHit[] {
+  const { guards } = governance;
+  if (surface === 'audio') return guards.unreadAnswer(caller, 'what is spoken', false);
+  return surface === 'images' ? guards.unreadAnswer(caller, 'pictures', true) : [];
+}
+
 const saysYes = (form: Buffer, { start, end }: FormField): boolean =>
   !/^(?:false|0|)$/i.test(form.toString('utf8', start, end).trim());
 
-/** A recording's words, which come back as JSON, text or subtitles. @throws FieldError for a stream that must be held back */
+/**
+ * A recording's words, which come back as JSON, text or subtitles; what is said of a picture, and that the picture itself
+ * cannot be read. @throws FieldError for a stream that must be held back
+ */
 function saidIn({ governance }: Gateway, { log }: FastifyRequest, caller: Caller, streams: boolean): Passage['said'] {
   const { guards } = governance;
   if (streams && guards.holdsAnswers(caller)) {
-    throw new FieldError('stream', 'under a guardrail of answers, ask for the text as a whole');
+    throw new FieldError('stream', 'under a guardrail of answers, ask for the answer as a whole');
   }
   if (streams || !guards.looksAtAnswers(caller)) return undefined;
   return (text) => guards.afterPassed({ caller, text, log });

@@ -1,4 +1,5 @@
 /** A text as a reader takes it, whatever its characters are written as, and where each of them stands in it. */
+import { lettersAsLatin } from './look-alikes.ts';
 
 export interface FoldedText {
   readonly plain: string;
@@ -82,5 +83,5 @@ function digitOf(character: string): string {
   return String(code - zero);
 }
 
-/** As above, where only the words matter. */
-export const foldedForPlaces = (text: string): string => foldedText(text)?.plain ?? text;
+/** As above, where only the words matter; letters that look like Latin ones as those. */
+export const foldedForPlaces = (text: string): string => lettersAsLatin(foldedText(text)?.plain ?? text);

@@ -1,5 +1,6 @@
 /** Masks personal data and secrets in a text: what is kept of prompts where a team wants texts, but not these. */
 import { type FoldedText, foldedText } from './folded-text.ts';
+import { hasLookAlikes, lettersAsLatin } from './look-alikes.ts';
 import { type Kind, maskOf, RULES, type Rule } from './redact-rules.ts';
 
 /** What was masked, and how often. */
@@ -27,8 +28,13 @@ interface Masked {
  */
 export function redact(text: string, kinds?: ReadonlySet<Kind>): { readonly text: string; readonly found: Found } {
   const folded = foldedText(text);
-  let masked: Masked = { text: folded?.plain ?? text, masks: [] };
-  for (const rule of RULES) {
+  const plain = folded?.plain ?? text;
+  let masked: Masked = { text: plain, masks: [] };
+  if (kinds === undefined || kinds.has('secret')) {
+    for (const rule of SECRETS) masked = maskAll(masked, rule);
+    if (hasLookAlikes(masked.text)) masked = maskDisguised(plain, masked);
+  }
+  for (const rule of OTHERS) {
     if (kinds === undefined || kinds.has(rule.kind)) masked = maskAll(masked, rule);
   }
   const found: Partial<Record<Kind, number>> = {};
@@ -36,9 +42,33 @@ export function redact(text: string, kinds?: ReadonlySet<Kind>): { readonly text
   return { text: folded === null ? masked.text : inPlace(text, folded, masked.masks), found };
 }
 
+/** Secrets first: they may hold what looks like the others. */
+const SECRETS = RULES.filter(({ kind }) => kind === 'secret');
+const OTHERS = RULES.filter(({ kind }) => kind !== 'secret');
+
+/** Secrets, and the words that announce them, in letters that only look like theirs. Numbers of people have no such letters. */
+function maskDisguised(plain: string, before: Masked): Masked {
+  let masked: Masked = { text: lettersAsLatin(before.text), masks: before.masks };
+  for (const rule of SECRETS) masked = maskAll(masked, rule);
+  const { masks } = masked;
+  if (masks === before.masks) return before;
+  const pieces: string[] = [];
+  let copied = 0;
+  for (const { kind, start, end } of masks) {
+    pieces.push(plain.slice(copied, start), maskOf(kind));
+    copied = end;
+  }
+  pieces.push(plain.slice(copied));
+  return { text: pieces.join(''), masks };
+}
+
 /** By one rule, in one walk over what it finds and what was found before. A mask that is part of a match goes into it. */
 function maskAll(before: Masked, { kind, pattern, isOne }: Rule): Masked {
   const { text, masks } = before;
+  // Most texts hold nothing of a kind, and are not worth more than a look.
+  pattern.lastIndex = 0;
+  let match = pattern.exec(text);
+  if (match === null) return before;
   const mask = maskOf(kind);
   const pieces: string[] = [];
   const all: Mask[] = [];
@@ -53,14 +83,16 @@ function maskAll(before: Masked, { kind, pattern, isOne }: Rule): Masked {
     shift = passed.end - endOf(passed);
     return passed;
   };
-  for (const { 0: match, index } of text.matchAll(pattern)) {
-    if (isOne !== undefined && !isOne(match, text, index)) continue;
+  for (; match !== null; match = pattern.exec(text)) {
+    const [found] = match;
+    const { index } = match;
+    if (isOne !== undefined && !isOne(found, text, index)) continue;
     for (; next < masks.length && endOf(masks[next]!) <= index; ) {
       const kept = pass();
       all.push({ ...kept, at: kept.at + longer });
     }
     let from = Math.max(copied, index);
-    let to = index + match.length;
+    let to = index + found.length;
     let start = from + shift;
     const first = masks[next];
     if (first !== undefined && first.at < from) ({ at: from, start } = first);

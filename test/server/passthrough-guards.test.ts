@@ -126,12 +126,23 @@ describe('a batch', () => {
     expect(gateway.decisions).toMatchObject([{ guards: [{ found: 'email', action: 'noticed', count: 1 }] }]);
   });
 
+  test('may have fields beside it that are no requests', async () => {
+    const { host, gateway } = await start(BLOCK);
+    const form = new FormData();
+    form.set('purpose', 'batch');
+    form.set('expires_after[anchor]', 'created_at');
+    form.set('file', new Blob([line('fine')]), 'x.jsonl');
+    const reply = await fetch(`${gateway.url}/v1/files`, { method: 'POST', body: form });
+    expect(reply.status).toBe(200);
+    expect(host.seen).toHaveLength(1);
+  });
+
   test('larger than memory is to hold waits on disk, and goes up as it was', async () => {
     const { host, client } = await start(MASK);
     const content = `${line('x'.repeat(1000))}\n`.repeat(2500);
     await upload(client, `${content}${CHAT}`);
     expect(fileIn(host.seen[0]!.body)).toBe(`${content}${CHAT.replace('joe@example.com', '[EMAIL]')}`);
-  }, 60_000);
+  });
 
   test('goes by the rules of what its lines ask, not only by those of files', async () => {
     const { host, gateway, client } = await start();
@@ -289,6 +300,36 @@ describe('a form beside a recording', () => {
     await expect(transcribe(client, { response_format: 'text' })).rejects.toMatchObject(BLOCKED);
     expect(gateway.attempts.at(-1)).toMatchObject({ status: 'ok' });
   });
+});
+
+test('pictures and speech are not asked for where a rule lets no answer pass that it cannot look into', async () => {
+  const { host, gateway, client } = await start({ ...BLOCK, on: 'answer', unreadable: 'block' });
+  const picture = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 0, 0, 0]).toString('base64');
+  const painted = { created: 1, data: [{ b64_json: picture, revised_prompt: 'a letter to joe@example.com' }] };
+  host.script = ({ url }, response) => {
+    const isImage = url.endsWith('/generations');
+    response.writeHead(200, { 'content-type': isImage ? 'application/json' : 'audio/mpeg' });
+    return response.end(isImage ? JSON.stringify(painted) : 'ID3\0') !== undefined;
+  };
+  const speak = () => client.audio.speech.create({ model: 'one/small', input: 'hello', voice: 'alloy' });
+  const paint = (more = {}) => client.images.generate({ model: 'one/small', prompt: 'a letter', ...more });
+  await expect(speak()).rejects.toMatchObject(BLOCKED);
+  await expect(paint()).rejects.toMatchObject(BLOCKED);
+  expect(host.seen).toHaveLength(0);
+  expect(gateway.decisions.at(-1)).toMatchObject({
+    surface: 'images',
+    reason: 'blocked',
+    guards: [{ found: 'unreadable', where: 'answer', action: 'blocked' }],
+  });
+  putUnder(gateway, { ...MASK, on: 'answer' });
+  expect((await speak()).status).toBe(200);
+  expect((await paint()).data).toEqual([{ b64_json: picture, revised_prompt: 'a letter to [EMAIL]' }]);
+  await expect(paint({ stream: true })).rejects.toMatchObject({ status: 400 });
+  putUnder(gateway, { ...MASK, on: 'answer', unreadable: 'block', dryRun: true });
+  await speak();
+  expect(gateway.decisions.at(-1)).toMatchObject({ guards: [{ found: 'unreadable', action: 'noticed', count: 1 }] });
+  await paint();
+  expect(gateway.decisions.at(-1)!.guards).toMatchObject([{ found: 'unreadable', count: 1 }, { found: 'email' }]);
 });
 
 test('words of what is spoken, painted and moderated are on record when they are refused', async () => {

@@ -5,7 +5,10 @@ import { RoutingError } from '../../../datasets/index.ts';
 import type { Caller } from '../../callers.ts';
 import type { GuardHit } from '../../db/records.ts';
 import type { SurfaceName } from '../../protocols/index.ts';
+import { readAnswered, readComeBack, withoutTokens } from './answer-lines.ts';
+import { BATCHED, type BatchCheck, type BatchTally, readRow, readUploaded } from './batch-lines.ts';
 import { Breath } from './breath.ts';
+import { readingEncoded } from './encoded-text.ts';
 import { PatternThread } from './kinds/deny-patterns.ts';
 import { guardOf } from './kinds/index.ts';
 import { type Active, Hits, itemsIn, lookAll, noteUnread, refuseTokens, withItems } from './looking.ts';
@@ -13,7 +16,7 @@ import { answerPlaces, answersOf, PLACES, passedAnswerPlaces } from './places.ts
 import { type GuardedSurface, promptNames, promptPlaces } from './prompt-places.ts';
 import { GuardRule } from './rule.ts';
 import { GuardedStream } from './stream.ts';
-import { BATCHED, type BatchCheck, UploadGuard } from './upload.ts';
+import { UploadGuard } from './upload.ts';
 
 type Json = Readonly<Record<string, unknown>> & { readonly model: string };
 
@@ -62,6 +65,19 @@ export interface UploadLook {
   readonly hits: readonly GuardHit[];
   /** For one part. @param isBatch it is one of requests; null: that is not known yet */
   guardOf(isBatch: boolean | null): UploadGuard;
+  /** It was not looked at to its end. */
+  brokeOff(): void;
+}
+
+/** How a file that comes back is looked at. */
+export interface DownloadLook {
+  /** False: it only watches, and what comes passes as it came. */
+  readonly holds: boolean;
+  /** Some rule may refuse it: then nothing of it may go on before all of it was seen. */
+  readonly mayRefuse: boolean;
+  /** Up to now. */
+  readonly hits: readonly GuardHit[];
+  readonly guard: UploadGuard;
 }
 
 /** What was found since the gateway began: one of these for each that differs but in `count`. */
@@ -71,7 +87,7 @@ export type GuardCount = Readonly<GuardHit>;
 const MOST_COUNTS = 1000;
 
 export class Guards {
-  readonly #ready = new WeakMap<object, Active>();
+  readonly #ready = { prompt: new WeakMap<object, Active>(), answer: new WeakMap<object, Active>() } as const;
   readonly #counts = new Map<string, GuardHit>();
   readonly #thread = new PatternThread();
   readonly #mostHeldChars: () => number;
@@ -140,6 +156,21 @@ export class Guards {
     return new GuardedStream({ surface, request, active, hits, mostHeldChars: this.#mostHeldChars() });
   }
 
+  /**
+   * What will be answered is no text: pictures, sounds.
+   *
+   * @param what as it is said to the client
+   * @param seen its words, and that the rest cannot be read, are found when it is there; only what refuses it need be known before
+   * @throws GuardrailBlocked where a rule lets nothing pass that it cannot look into
+   */
+  unreadAnswer(caller: Caller, what: string, seen: boolean): readonly GuardHit[] {
+    const hits = this.#hits('answer');
+    for (const active of this.#active(caller, 'answer')) {
+      if (!seen || active.unreadable === 'blocked') noteUnread(hits, active, 1, what);
+    }
+    return hits.all;
+  }
+
   looksAtAnswers(caller: Caller): boolean {
     return this.#active(caller, 'answer').length > 0;
   }
@@ -154,9 +185,10 @@ export class Guards {
    *
    * @param callerFor  who asks, under the rules for a surface: `files`, or that of an endpoint which a batch may ask
    * @param mayAsk     looks at each request of a batch, too
+   * @param tally      counts what the requests of a batch ask for
    * @returns null where nobody looks at any of it
    */
-  upload(callerFor: (surface: string) => Caller, mayAsk?: BatchCheck): UploadLook | null {
+  upload(callerFor: (surface: string) => Caller, mayAsk?: BatchCheck, tally?: BatchTally): UploadLook | null {
     const known = new Map<string, Active[]>();
     const activeFor = (surface: string): Active[] => {
       let active = known.get(surface);
@@ -167,13 +199,45 @@ export class Guards {
       return active;
     };
     const all = ['files', ...BATCHED].flatMap(activeFor);
-    if (all.length === 0 && mayAsk === undefined) return null;
+    if (all.length === 0 && mayAsk === undefined && tally === undefined) return null;
     const hits = this.#hits('prompt');
-    const options = { activeFor, hits, mayAsk, mostBytes: this.#mostHeldChars() };
+    const mostBytes = this.#mostHeldChars();
+    const reading = { read: readUploaded, readDocument: readRow, words: PLACES.user[0] };
+    const options = { activeFor, hits, ...reading, mayAsk, tally, mostBytes };
     return {
       holds: all.some(({ action, unreadable }) => action !== 'noticed' || unreadable === 'blocked'),
       hits: hits.all,
-      guardOf: (isBatch) => new UploadGuard(options, isBatch),
+      guardOf: (isBatch) => new UploadGuard(isBatch === false ? { ...options, tally: undefined } : options, isBatch),
+      brokeOff: () => tally?.unread(),
+    };
+  }
+
+  /**
+   * A file that comes back: of a batch, each line's answer as if it had come by itself.
+   *
+   * @param callerFor who asks, under the rules for a surface: `files`, or that of an endpoint which a batch asked
+   * @returns null where nobody looks at any of it
+   */
+  download(callerFor: (surface: string) => Caller): DownloadLook | null {
+    const known = new Map<string, Active[]>();
+    const activeFor = (surface: string): Active[] => {
+      let active = known.get(surface);
+      if (active === undefined) {
+        active = surface === 'embeddings' ? [] : this.#active(callerFor(surface), 'answer');
+        known.set(surface, active);
+      }
+      return active;
+    };
+    const all = ['files', ...BATCHED].flatMap(activeFor);
+    if (all.length === 0) return null;
+    const hits = this.#hits('answer');
+    const reading = { read: readAnswered, readDocument: readComeBack, words: PLACES.assistant[0] };
+    const mayRefuse = all.some(({ action, unreadable }) => action === 'blocked' || unreadable === 'blocked');
+    return {
+      holds: mayRefuse || all.some(({ action }) => action !== 'noticed'),
+      mayRefuse,
+      hits: hits.all,
+      guard: new UploadGuard({ activeFor, hits, ...reading, mostBytes: this.#mostHeldChars() }, false),
     };
   }
 
@@ -211,13 +275,13 @@ export class Guards {
   #active({ rules }: Caller, where: GuardHit['where']): Active[] {
     if (rules.guards.length === 0) return [];
     return rules.guards
-      .map((rule) => this.#readied(rule as object))
+      .map((rule) => this.#readied(rule as object, where))
       .filter(({ rule: { on } }) => on === 'both' || on === where);
   }
 
   /** A policy's rules are the same objects until another policy is in force. */
-  #readied(rule: object): Active {
-    let active = this.#ready.get(rule);
+  #readied(rule: object, where: GuardHit['where']): Active {
+    let active = this.#ready[where].get(rule);
     if (active === undefined) {
       const read = GuardRule.safeParse(rule);
       // Unread it would be a guardrail less.
@@ -228,8 +292,11 @@ export class Guards {
       const isMinded = 'unreadable' in read.data && read.data.unreadable === 'block';
       const unreadable = isMinded ? (onlyWatches ? 'noticed' : 'blocked') : null;
       const mark = createHash('sha256').update(JSON.stringify(read.data)).digest('hex').slice(0, 16);
-      active = { rule: read.data, guard: guardOf(read.data, this.#thread), action: done, unreadable, mark };
-      this.#ready.set(rule, active);
+      const plain = guardOf(read.data, this.#thread);
+      // Answers come in pieces, in which none of it is whole.
+      const guard = where === 'prompt' ? readingEncoded(plain) : plain;
+      active = { rule: read.data, guard, action: done, unreadable, mark };
+      this.#ready[where].set(rule, active);
     }
     return active;
   }
@@ -254,14 +321,6 @@ export class Guards {
     }
     return known;
   }
-}
-
-/** The tokens of an answer spell out what was masked in it. */
-function withoutTokens(text: string): string {
-  if (!/"(?:logprobs|tokens)"/.test(text)) return text;
-  return JSON.stringify(JSON.parse(text), (name, value) =>
-    (name !== 'logprobs' && name !== 'tokens') || value === null ? value : Array.isArray(value) ? [] : null,
-  );
 }
 
 function parsed(text: string): unknown {

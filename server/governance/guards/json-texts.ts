@@ -38,7 +38,6 @@ export function* textsIn<T>(
   const path: (string | number)[] = [];
   let isName = false;
   let i = 0;
-  const inObject = () => typeof path.at(-1) === 'string';
   for (let steps = 1; i < json.length; steps++) {
     if (steps % STRIDE === 0) yield null;
     const character = json[i]!;
@@ -66,7 +65,7 @@ export function* textsIn<T>(
       path.pop();
       isName = false;
     } else if (character === ',') {
-      if (inObject()) isName = true;
+      if (typeof path[path.length - 1] === 'string') isName = true;
       else path[path.length - 1] = (path.at(-1) as number) + 1;
     } else if (character >= '0' && character <= '9') {
       let end = i + 1;
@@ -93,4 +92,22 @@ export function withTexts(json: string, changed: readonly Pick<JsonText, 'start'
     copied = end;
   }
   return out + json.slice(copied);
+}
+
+/** By its ends alone: all else is not worth a failed parse. */
+export function mayBeJson(text: string): boolean {
+  const bare = text.trim();
+  return bare !== '' && CLOSED_BY[bare[0]!] === bare.at(-1);
+}
+
+const CLOSED_BY: Readonly<Record<string, string>> = { '{': '}', '[': ']', '"': '"' };
+
+/** Undefined where it is none, or no object, list or string. */
+export function parsed(text: string): unknown {
+  if (!mayBeJson(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

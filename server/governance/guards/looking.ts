@@ -90,12 +90,16 @@ export async function itemsIn(
 ): Promise<Item[]> {
   const items: Item[] = [];
   let at = '';
-  const noting: Wanted<Place> = (path, literal) => {
-    const place = places(path, literal);
-    if (place?.isBytes) at = pathOf(path);
-    return place;
-  };
-  for (const found of textsIn(json, noting, names)) {
+  const all = textsIn(
+    json,
+    (path, literal) => {
+      const place = places(path, literal);
+      if (place?.isBytes) at = pathOf(path);
+      return place;
+    },
+    names,
+  );
+  for (const found of all) {
     if (breath.isDue) await breath.take();
     if (found === null) continue;
     const { start, end, value, as } = found;
@@ -172,10 +176,23 @@ export async function lookAll(
 ): Promise<void> {
   for (const one of active) {
     await lookOver(items, one, hits, breath);
-    if (one.guard.judge === undefined) continue;
-    const chars = items.reduce((sum, { value, as }) => sum + (as.isFixed || as.isBytes ? 0 : value.length), 0);
-    hits.note(one, await one.guard.judge({ chars, answers: one.rule.kind === 'schema' ? answers() : [] }));
+    if (one.guard.judge !== undefined) await judge(one, items, hits, answers);
   }
+}
+
+/** Where nothing is in the texts that any of them looks for: what they say of the whole. @throws GuardrailBlocked */
+export async function judgeAll(
+  active: readonly Active[],
+  items: readonly Item[],
+  hits: Hits,
+  answers: () => readonly string[],
+): Promise<void> {
+  for (const one of active) if (one.guard.judge !== undefined) await judge(one, items, hits, answers);
+}
+
+async function judge(active: Active, items: readonly Item[], hits: Hits, answers: () => readonly string[]) {
+  const chars = items.reduce((sum, { value, as }) => sum + (as.isFixed || as.isBytes ? 0 : value.length), 0);
+  hits.note(active, await active.guard.judge!({ chars, answers: active.rule.kind === 'schema' ? answers() : [] }));
 }
 
 /** What is embedded may come as ids of tokens, which only its provider can read. @throws INVALID_REQUEST */

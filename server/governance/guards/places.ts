@@ -40,36 +40,64 @@ const NO_WORDS: ReadonlySet<string | number> = new Set([
   ...['signature', 'encrypted_content', 'thought_signature'],
 ]);
 
+/** Files, and addresses of media: looked into where they hold text. */
+const FILES = Object.fromEntries(
+  (['system', 'user', 'assistant', 'tool'] as const).map((voice) => [voice, { voice, isJson: false, isBytes: true }]),
+) as unknown as Readonly<Record<Voice, Place>>;
+
 /** By the path of a string in a whole answer. */
 export const answerPlaces =
   (surface: SurfaceName, json: Json) =>
-  (path: Path): Place | null => {
+  (path: Path, literal: string): Place | null => {
     const isAnswer =
       surface === 'chat'
         ? path[0] === 'choices' && path[2] === 'message'
         : path[0] === (surface === 'responses' ? 'output' : 'content');
     if (!isAnswer || surface === 'embeddings' || path.includes('logprobs')) return null;
-    return wordsIn(path, 'assistant', () => valueAt(json, path.slice(0, -1)));
+    return wordsIn(path, 'assistant', () => valueAt(json, path.slice(0, -1)), literal);
   };
 
 /** What a recording says: as a whole, and once more in pieces of a sentence or a word, which are read as one text. */
-export function passedAnswerPlaces(path: Path): Place | null {
-  const place = wordsIn(path, 'assistant', () => undefined);
+export function passedAnswerPlaces(path: Path, literal: string): Place | null {
+  // A picture, or where it lies.
+  if (path.length === 3 && path[0] === 'data' && path[2] === 'url') return FILES.assistant;
+  const place = wordsIn(path, 'assistant', () => undefined, literal);
   const item = path.length - 2;
   if (place === null || typeof path[item] !== 'number') return place;
   return { ...place, list: path.slice(0, item).join('.') };
 }
 
-/** @param parent what the string is a member of */
-export function wordsIn(path: Path, voice: Voice, parent: () => unknown): Place | null {
+/**
+ * @param parent  what the string is a member of
+ * @param literal as it is written, with its quotes
+ */
+export function wordsIn(path: Path, voice: Voice, parent: () => unknown, literal = '""'): Place | null {
   // What a tool is given is its own: a member called `id` there may be anything.
   if (path.indexOf('input', 1) > 0) return PLACES[voice][0];
   const last = path.findLast((step) => typeof step === 'string')!;
   if (last === 'arguments') return PLACES[voice][1];
   if (!NO_WORDS.has(last)) return PLACES[voice][0];
+  if (!MAY_BE_FILES.has(last) || literal.length <= EMPTY_LITERAL) return null;
+  const holder = parent();
+  const type = isObject(holder) ? holder.type : undefined;
   // A document as plain text.
-  const holder = last === 'data' ? parent() : undefined;
-  return isObject(holder) && holder.type === 'text' ? PLACES[voice][0] : null;
+  if (last === 'data' && type === 'text') return PLACES[voice][0];
+  return isFile(path, last, literal, type) ? FILES[voice] : null;
+}
+
+const MAY_BE_FILES: ReadonlySet<string | number> = new Set([
+  ...['url', 'image_url', 'file_url', 'data', 'file_data', 'b64_json', 'result'],
+]);
+/** `""` */
+const EMPTY_LITERAL = 2;
+
+/** Bytes, and addresses of what was painted or said. Those of what was read are not: a page that is cited is no part of the answer. */
+function isFile(path: Path, name: string | number, literal: string, type: unknown): boolean {
+  if (name === 'b64_json' || name === 'file_data') return true;
+  if (name === 'result') return type === 'image_generation_call';
+  // What was thought, sealed by its host.
+  if (name === 'data') return type !== 'redacted_thinking';
+  return /^"\s*data:/i.test(literal) || path.some((step) => /^(?:image|audio|video)_url$/.test(String(step)));
 }
 
 export function voiceOfRole(role: unknown): Voice {

@@ -30,6 +30,10 @@ export interface Piece {
 export interface Guard {
   /** One text. A promise only where another thread looks, or where it is long and taken in pieces. */
   look?(text: string, voice: Voice): Seen | Promise<Seen>;
+  /** What a text holds that stands in a prompt as base64. Default: that is not looked into. */
+  lookEncoded?(text: string, voice: Voice): Found | Promise<Found>;
+  /** Stands for base64 in which something was found. */
+  readonly encodedMask?: string;
   /** A part of a text, whose end {@link Guard.settled} has said. Guardrails of answers that look at texts have both. */
   lookAt?(piece: Piece): Seen;
   /**
@@ -41,6 +45,11 @@ export interface Guard {
   settled?(text: string, from: number, tried: number): number;
   /** Characters that may wait for such a place; then they are looked at as they are. Default: 4096. */
   readonly mostWaiting?: number | undefined;
+  /**
+   * Whatever it finds in a text it finds in a text of several lines as well of which this is some, so that where nothing is
+   * found in many texts together, there is nothing in any.
+   */
+  readonly isSeparable?: boolean;
   /** At the end. @returns what was found; nothing: it may pass */
   judge?(whole: Whole): Found | Promise<Found>;
   /** More characters than may come: then nobody need wait for the end. */

@@ -85,6 +85,10 @@ function inTurn(surface: GuardedSurface, path: Path, literal: string, voice: Voi
   if (last === 'name') return isNameOfPerson(path, json) ? PLACES[voice][0] : FIXED[voice];
   if (BYTES.has(last) || MEDIA.has(last)) {
     const holder = valueAt(json, path.slice(0, path.lastIndexOf(last!)));
+    // What was thought, sealed by its host.
+    if (last === 'data' && isObject(holder) && holder.type === 'redacted_thinking') {
+      return unlessToken(literal, voice, true);
+    }
     if (BYTES.has(last) ? isBytes(path, last!, literal, holder) : isMedia(path, last!, holder)) return FILES[voice];
   }
   return listed(surface, path, voice);

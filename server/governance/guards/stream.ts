@@ -7,7 +7,7 @@ import type { SurfaceName } from '../../protocols/index.ts';
 import { type Channel, JsonChannel, TextChannel } from './channel.ts';
 import { FRAME_PARTS, type FrameParts, type Slot } from './frames.ts';
 import type { StreamGuard } from './guards.ts';
-import { type Active, type Hits, itemsIn, lookOver, withItems } from './looking.ts';
+import { type Active, type Hits, itemsIn, lookOver, noteUnread, withItems } from './looking.ts';
 import { asksForJson } from './places.ts';
 
 type Json = Record<string, unknown>;
@@ -38,6 +38,8 @@ export class GuardedStream implements StreamGuard {
   readonly #looks: boolean;
   /** All waits for the end: the whole must be judged before the first of it is sent. */
   readonly #waits: boolean;
+  /** Some rule minds what it cannot look into, and has not met such yet. */
+  #minds: boolean;
   #waiting: string[] = [];
   #waitingChars = 0;
   #chars = 0;
@@ -56,6 +58,7 @@ export class GuardedStream implements StreamGuard {
     this.#looks = active.some(({ guard }) => guard.lookAt !== undefined);
     // A bound on length is known to be passed when it is.
     this.#waits = acting.some(({ rule }) => rule.kind === 'schema' || (rule.kind === 'length' && rule.minChars));
+    this.#minds = active.some(({ unreadable }) => unreadable !== null);
     this.holds = acting.length > 0;
     this.#isJson = asksForJson(surface, request) && acting.some(({ guard }) => guard.lookAt !== undefined);
   }
@@ -116,6 +119,11 @@ export class GuardedStream implements StreamGuard {
   async #frame(frame: Json, name: string, whole: string): Promise<string> {
     const parts = this.#parts(frame);
     if (typeof frame.sequence_number === 'number') this.#sequence ??= frame.sequence_number;
+    if (this.#minds && holdsBytes(whole)) {
+      this.#minds = false;
+      const { active, hits } = this.#options;
+      for (const one of active) noteUnread(hits, one, 1, 'a picture, or a sound');
+    }
     this.#calls ||= /"tool_calls":\[\{|"type":"(?:tool_use|function_call)"/.test(whole);
     let out = await this.#close(parts.closesBefore);
     let isChanged = false;
@@ -222,6 +230,12 @@ export class GuardedStream implements StreamGuard {
     return `${name === '' ? '' : `event: ${name}\n`}data: ${JSON.stringify(written)}\n\n`;
   }
 }
+
+/** Pieces of pictures and sounds. Within what is said, quotes are escaped. */
+const BYTES =
+  /"(?:b64_json|partial_image_b64|file_data)":\s*"[^"]|"url":\s*"data:|"audio":\s*\{[^}]{0,2000}"data":\s*"[^"]|"type":\s*"response\.(?:output_)?audio\.delta"/;
+const holdsBytes = (frame: string): boolean =>
+  BYTES.test(frame) || (frame.includes('"image_generation_call"') && /"result":\s*"[^"]/.test(frame));
 
 /** Takes nothing down. */
 const SILENT = { note() {} } as unknown as Hits;

@@ -93,7 +93,7 @@ beforeAll(async () => {
       escalation: { enabled: true },
     } as never,
   });
-}, 60_000);
+});
 afterAll(async () => {
   await gateway.close();
   await provider.close();

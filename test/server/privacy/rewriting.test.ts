@@ -101,4 +101,4 @@ test('the embedded database is written anew for the first who is erased, and for
   } finally {
     await close();
   }
-}, 60_000);
+});

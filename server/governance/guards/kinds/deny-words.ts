@@ -4,6 +4,7 @@
  *
  * @see A. V. Aho and M. J. Corasick, "Efficient string matching: an aid to bibliographic search", CACM 18(6), 1975
  */
+import { openWord, wordsAsLatin } from '../../../privacy/look-alikes.ts';
 
 export interface Range {
   readonly start: number;
@@ -52,7 +53,7 @@ export class Words {
     }
     // The last character may yet get an accent and be another; and a word that ends with it, a next letter.
     const last = starts.indexOf(starts[Math.max(letters.length - 1, 0)]!);
-    return { ranges, open: starts[Math.max(last - before.depth, 0)]! };
+    return { ranges, open: Math.min(starts[Math.max(last - before.depth, 0)]!, openWord(text)) };
   }
 
   #add(letters: readonly string[]): void {
@@ -122,8 +123,10 @@ const IGNORED = /^[\p{Default_Ignorable_Code_Point}]$/u;
 /** A character with what is written over and under it. */
 const CLUSTERS = /[\s\S]\p{M}*/gu;
 
-/** Letters in one case and form, runs of space as one space, what cannot be seen left out. */
-function foldedWithPlaces(text: string): Folded {
+/** Letters in one case and form, look-alikes as what they look like among Latin ones, runs of space as one space, what cannot be seen left out. */
+function foldedWithPlaces(written: string): Folded {
+  // Of the same length.
+  const text = wordsAsLatin(written);
   const letters: string[] = [];
   const starts: number[] = [];
   const put = (letter: string, start: number) => {

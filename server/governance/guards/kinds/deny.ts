@@ -7,6 +7,9 @@ import type { DenyRule } from './rules.ts';
 
 const MASK = '[REMOVED]';
 
+/** What holds at a text's beginning and end, and not at a line's. */
+const OF_WHOLES = /[\^$]|\\[AzZ]/;
+
 /** Characters times patterns that are matched at once: some 20 ms. */
 const MOST_AT_ONCE = 60_000;
 
@@ -32,6 +35,9 @@ export function deny({ words, patterns, windowChars }: DenyRule, thread: Pattern
 
   return {
     look,
+    lookEncoded: async (text) => (await look(text)).found,
+    encodedMask: MASK,
+    isSeparable: !patterns.some((pattern) => OF_WHOLES.test(pattern.replaceAll('[^', '['))),
     lookAt: ({ text, from, to }: Piece) => masked(text, from, to, wordsIn(text, from).ranges, find?.(text, from) ?? []),
     settled(text, from) {
       const { ranges, open } = wordsIn(text, from);

@@ -6,7 +6,9 @@
  *
  * A text is one where its score reaches the rule's threshold. The weights were set by hand.
  */
+import { wordsAsLatin } from '../../../privacy/look-alikes.ts';
 import { IN_ONE_GO, nextTurn } from '../breath.ts';
+import { encodedTextsIn } from '../encoded-text.ts';
 import { type Guard, NOTHING, type Seen, untouched } from '../plug-in.ts';
 import type { InjectionRule, Voice } from './rules.ts';
 
@@ -23,6 +25,8 @@ export type Sign =
 
 export function injection({ threshold, voices }: InjectionRule): Guard {
   return {
+    // A sum of signs, each of which is there or not.
+    isSeparable: true,
     look(text, voice): Seen | Promise<Seen> {
       if (!voices.includes(voice)) return untouched(text);
       const judged = ({ score, signs }: Scored): Seen =>
@@ -240,6 +244,7 @@ function plainOf(text: string): string {
       .replace(/[\u{E0020}-\u{E007E}]/gu, (tag) => String.fromCodePoint(tag.codePointAt(0)! - 0xe0000))
       .replace(INVISIBLE, '')
       .normalize('NFKC');
+    plain = wordsAsLatin(plain);
   }
   return plain
     .toLowerCase()
@@ -261,18 +266,8 @@ function hiddenWeight(text: string): number {
   return /\p{L}[\u200B\u2060]\p{L}[\u200B\u2060]?\p{L}[\u200B\u2060]\p{L}/u.test(text) ? 0.5 : 0;
 }
 
-const MOST_BLOBS = 10;
-const MOST_BLOB_CHARS = 4000;
-
 /** Base64 that reads as an attempt to override. */
-function holdsEncoded(text: string): boolean {
-  let seen = 0;
-  for (const [blob] of text.matchAll(/[A-Za-z0-9+/_-]{32,}/g)) {
-    if (++seen > MOST_BLOBS) return false;
-    const decoded = Buffer.from(blob.slice(0, MOST_BLOB_CHARS), 'base64').toString('latin1');
-    if (!/^[\x20-\x7E\s]+$/.test(decoded)) continue;
-    const plain = plainOf(decoded);
-    if (phrasesIn(plain).some(({ sign, weight }) => weight >= 0.6 && sign !== 'addressed')) return true;
-  }
-  return false;
-}
+const holdsEncoded = (text: string): boolean =>
+  encodedTextsIn(text).some(({ text: decoded }) =>
+    phrasesIn(plainOf(decoded)).some(({ sign, weight }) => weight >= 0.6 && sign !== 'addressed'),
+  );

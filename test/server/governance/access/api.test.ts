@@ -22,7 +22,7 @@ beforeAll(async () => {
     },
   });
   await gateway.gateway.governance.start();
-}, 60_000);
+});
 afterAll(async () => {
   await gateway.close();
   await opened.close();

@@ -61,7 +61,7 @@ beforeAll(async () => {
     );
     keys.set(role, secret);
   }
-}, 60_000);
+});
 afterAll(async () => {
   await gateway.close();
   await opened.close();

@@ -32,7 +32,7 @@ describe.each(storeKinds)('on $name', (kind) => {
   let opened: OpenedStore;
   beforeAll(async () => {
     opened = await kind.open();
-  }, 60_000);
+  });
   afterAll(() => opened.close());
   const required = (more: object = {}) => {
     const { auth, host, allowPublic, keys, dataDir } = GatewayConfig.parse({

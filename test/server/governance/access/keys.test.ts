@@ -35,7 +35,7 @@ describe.each(storeKinds)('keys on $name', (kind) => {
     for (const name of ['search', 'ads']) await createTeam(access, { name }, by);
     // So that the last admin's key is another's.
     await createKey(access, { name: 'root', role: 'admin' }, by);
-  }, 60_000);
+  });
   afterAll(async () => {
     await access.ring.stop();
     await opened.close();

@@ -23,7 +23,7 @@ beforeAll(async () => {
     config: { dataDir: opened.options.dataDir },
   });
   await gateway.gateway.governance.start();
-}, 60_000);
+});
 afterAll(async () => {
   await gateway.close();
   await opened.close();

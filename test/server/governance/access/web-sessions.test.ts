@@ -126,7 +126,7 @@ for (const kind of storeKinds) {
           now: () => now + hours * HOUR_MS,
         });
         await later.start();
-        await expect.poll(isThere, { timeout: 5000 }).toBe(there);
+        await expect.poll(isThere).toBe(there);
         await later.stop();
       }
     });

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { listAudit } from '../../../../server/governance/access/audit.ts';
 import { EXAMPLE_POLICY } from '../../../../server/governance/policies/example-document.ts';
+import { programFile } from '../../../run/shared.ts';
 import { type OpenedStore, storeKinds } from '../../db/stores.ts';
 import {
   candidate,
@@ -18,6 +19,8 @@ import {
   type Upstream,
   upstream,
 } from '../../fakes.ts';
+
+const PROGRAM = await programFile();
 
 const KEYS = { admin: 'key-of-an-admin-1234', manager: 'key-of-a-manager-12', member: 'key-of-a-member-123' };
 const keys = [
@@ -142,17 +145,14 @@ describe('the API', () => {
 });
 
 describe('the command', () => {
-  const MAIN = new URL('../../../../server/cli/main.ts', import.meta.url).pathname;
   const run = async (...args: string[]) => {
     const options = {
       env: { PATH: process.env.PATH, HOME: process.env.HOME },
       cwd: (opened.options as { dataDir: string }).dataDir,
     };
-    const done = await promisify(execFile)(
-      process.execPath,
-      ['--import', import.meta.resolve('tsx'), MAIN, 'policy', ...args],
-      options,
-    ).catch((error) => error);
+    const done = await promisify(execFile)(process.execPath, [PROGRAM, 'policy', ...args], options).catch(
+      (error) => error,
+    );
     return { code: done.code ?? 0, out: done.stdout as string, err: done.stderr as string };
   };
   const file = (name: string, text: string) => {
@@ -176,7 +176,7 @@ describe('the command', () => {
     expect([await statusOf('one/m'), await statusOf('two/m')]).toEqual([200, 403]);
     const listed = await run('list', '--data-dir', dataDir);
     expect(listed.out).toMatch(/^version 3 is in force\n\n +VERSION .*\n\* +3 .* operator .* by hand\n/);
-  }, 60_000);
+  });
 
   test('tells what fails of a policy, and exits with 1', async () => {
     const bad = EXAMPLE_POLICY.replace('providers: { allow: [clinic-vllm] }', 'providers: { deny: [openai] }');
@@ -185,7 +185,7 @@ describe('the command', () => {
     expect(out).toMatch(
       /FAIL {2}patient data stays in the clinic\n +rules that apply: patient-data, everybody\n +expected denied azure-eu\/gpt-6, but no rule keeps it out/,
     );
-  }, 60_000);
+  });
 
   test('says where a policy is no policy, and exits with 2', async () => {
     const { code, err } = await run(
@@ -201,5 +201,5 @@ describe('the command', () => {
     const { dataDir } = opened.options as { dataDir: string };
     const pushed = await run('push', join(dataDir, 'worse.yaml'), '--data-dir', dataDir);
     expect([pushed.code, pushed.err]).toEqual([2, expect.stringMatching(/INVALID_REQUEST: .*worse\.yaml:3:24: rules/)]);
-  }, 60_000);
+  });
 });

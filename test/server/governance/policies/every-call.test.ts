@@ -125,7 +125,7 @@ const KINDS: Record<string, Kind> = {
     async call(at, who) {
       const usual = at.home.script;
       at.home.script = async (seen, response) => {
-        await new Promise((resolve) => setTimeout(resolve, 300));
+        await new Promise((resolve) => setTimeout(resolve, 1000));
         return usual(seen, response);
       };
       return ask(at, who, { model: 'auto' });

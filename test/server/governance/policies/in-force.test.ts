@@ -270,8 +270,8 @@ describe.each(storeKinds)('versions on $name', (kind) => {
     const [here, there] = [await started(opened.store, { databaseUrl }), await started(opened.store, { databaseUrl })];
     expect([here.open(), there.open()]).toEqual([['home'], ['home']]);
     await activate(2);
-    await until(() => [here, there].every(({ open }) => open().join() === 'away'), 10_000);
+    await until(() => [here, there].every(({ open }) => open().join() === 'away'));
     await activate(1);
-    await until(() => there.open().join() === 'home', 10_000);
+    await until(() => there.open().join() === 'home');
   });
 });
