@@ -160,8 +160,10 @@ async function readGateway(options: EvalLogOptions): Promise<Source> {
   try {
     const routers = await openRouters(await gateway.inForce(), config, router ?? ['in-force']);
     const log = await gateway.read(routers.encoderId);
-    const samples = log.samples.filter(({ facts }) => !facts.critical);
-    const leftOut = leftOutLines(log, log.samples.length - samples.length);
+    // A gateway of an earlier version sends what only a hint speaks of, too.
+    const judged = log.samples.filter(({ kind }) => kind === 'verdict');
+    const samples = judged.filter(({ facts }) => !facts.critical);
+    const leftOut = leftOutLines(log, judged.length - samples.length);
     if (samples.length === 0) {
       const why = leftOut.length === 0 ? '' : ` (${leftOut.join('; ')})`;
       throw new RoutingError(
@@ -170,12 +172,12 @@ async function readGateway(options: EvalLogOptions): Promise<Source> {
           'POST /v1/feedback {"decisionId": …, "score": 0 … 1, "source": …}, then run this again',
       );
     }
-    const judged = routers.opened.flatMap((opened) => greedyPolicies(opened, samples, candidates, config.policy));
+    const policies = routers.opened.flatMap((opened) => greedyPolicies(opened, samples, candidates, config.policy));
     return {
       source: `the log of ${where}`,
       rows: samples.map(loggedRow),
       leftOut,
-      policies: judged,
+      policies,
       refused: routers.refused,
     };
   } finally {
@@ -200,12 +202,12 @@ type OpenedLog = LogSource & { close(): Promise<void> };
 
 /** One process owns an embedded database: where a gateway has it open, that is asked. */
 async function openLog(config: GatewayConfig): Promise<OpenedLog> {
-  const { dataDir, databaseUrl, artifact: baseDir } = config;
+  const { dataDir, databaseUrl, artifact: baseDir, learning } = config;
   const owner = databaseUrl === undefined ? lockOwner(dataDir) : null;
   if (owner !== null) return { ...askedLog(owner, dataDir), close: async () => {} };
   if (databaseUrl === undefined) refuseNewFolder(dataDir);
   const store = await openStore(config);
-  return { ...storedLog({ store, dataDir, baseDir }), close: () => store.close() };
+  return { ...storedLog({ store, dataDir, baseDir, learning }), close: () => store.close() };
 }
 
 /** A folder without a database would get one by opening it. */

@@ -41,10 +41,16 @@ export async function* fitInput(
   {
     encoderId,
     maxSamples,
+    hints = false,
     texts = false,
-  }: { readonly encoderId: string; readonly maxSamples: number; readonly texts?: boolean },
+  }: {
+    readonly encoderId: string;
+    readonly maxSamples: number;
+    readonly hints?: boolean;
+    readonly texts?: boolean;
+  },
 ): AsyncGenerator<FitMessage> {
-  const scan = scanLog(store, encoderId, { limit: maxSamples });
+  const scan = scanLog(store, encoderId, { limit: maxSamples, hints });
   let from = Number.POSITIVE_INFINITY;
   let to = Number.NEGATIVE_INFINITY;
   for await (const page of scan.pages) {

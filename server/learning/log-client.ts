@@ -5,6 +5,7 @@ import { PLAIN, plainPath } from '../../datasets/plain-issues.ts';
 import type { LockFile } from '../db/lock.ts';
 import type { RankedSample } from './log.ts';
 import { type InForce, LogLine, LogMeta, type LogSource } from './log-stream.ts';
+import { SPOOL_PATIENCE_MS } from './whole-log.ts';
 
 export interface AskedLogOptions {
   /** How long the gateway may say nothing. */
@@ -15,7 +16,8 @@ export interface AskedLogOptions {
 const MAX_LINE_BYTES = 4 * 1024 * 1024;
 const MAX_REPLY_BYTES = 2 * 1024 * 1024 * 1024;
 const MAX_ERROR_BYTES = 64 * 1024;
-const SILENCE_MS = 120_000;
+/** Longer than the gateway may wait for rows that it has on disk alone. */
+const SILENCE_MS = SPOOL_PATIENCE_MS + 60_000;
 const NEWLINE = 0x0a;
 
 /**

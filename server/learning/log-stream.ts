@@ -9,12 +9,12 @@ import { z } from 'zod';
 import { defaultArtifactDir } from '../../router/artifact/artifact.ts';
 import type { DecisionFacts } from '../../router/decision.ts';
 import { vectorOf } from '../db/schema.ts';
-import { labelOutcomes } from '../feedback/outcomes.ts';
 import { activeArtifactDir } from './artifacts.ts';
 import type { LeftOut } from './learnable.ts';
 import { indexLog, type Log, MOST_SAMPLES, type RankedSample, rankedLines, rankedPages, readLog } from './log.ts';
 import { activeArtifact, history } from './promotions.ts';
 import type { LearningContext } from './retrain.ts';
+import { completeLog } from './whole-log.ts';
 
 export interface InForce {
   /** Hash of the promoted artifact; null: the base. */
@@ -42,7 +42,7 @@ type Context = Pick<LearningContext, 'store' | 'dataDir' | 'baseDir' | 'learning
 export const storedLog = (context: Context): LogSource => ({
   inForce: () => inForceOf(context),
   async read(encoderId) {
-    await label(context);
+    await completeLog(context.store);
     const log = await readLog(context.store, encoderId, context.learning?.maxSamples);
     const samples: RankedSample[] = [];
     for await (const page of rankedPages(context.store, log.samples)) samples.push(...page);
@@ -130,7 +130,7 @@ const LINES_AT_ONCE = 100;
 export async function logLines(context: Context, encoderId?: string): Promise<AsyncIterable<string>> {
   const inForce = await inForceOf(context);
   if (encoderId === undefined) return linesOf(context, { ...inForce, log: null }, '', []);
-  await label(context);
+  await completeLog(context.store);
   const { ids, leftOut, limited } = await indexLog(context.store, encoderId, context.learning?.maxSamples);
   return linesOf(context, { ...inForce, log: { samples: ids.length, leftOut, limited } }, encoderId, ids);
 }
@@ -147,11 +147,6 @@ async function* linesOf(
     yield lines.map((line) => `${line}\n`).join('');
     await setImmediate();
   }
-}
-
-async function label({ store }: Context): Promise<void> {
-  await store.flush();
-  await labelOutcomes(store);
 }
 
 async function inForceOf({ store, dataDir, baseDir = defaultArtifactDir() }: Context): Promise<InForce> {

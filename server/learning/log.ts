@@ -3,9 +3,10 @@ import { setImmediate } from 'node:timers/promises';
 import { and, asc, between, countDistinct, desc, eq, gt, inArray, isNull, lt, lte, or, sql } from 'drizzle-orm';
 import { type OutcomeTable, outcomeTable, type Prompt } from '../../datasets/index.ts';
 import type { DecisionFacts, RankedCandidate } from '../../router/decision.ts';
+import { type CandidateLists, candidatesOf, distributionOf, listsFor, withCandidates } from '../db/candidate-lists.ts';
 import { databaseError } from '../db/connection.ts';
 import type { OutcomeKind } from '../db/records.ts';
-import { attempts, decisions, feedback, outcomes } from '../db/schema.ts';
+import { attempts, decisions, feedback, outcomes, vectorOf } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
 import { type Judged, type LeftOut, whyLeftOut } from './learnable.ts';
 
@@ -70,6 +71,8 @@ const INDEX_PAGE = 1_000;
 /** Judged answers as they come from the database, JSON and embeddings still text, so that a thread of its own can read them. */
 export interface LogPage {
   readonly rows: readonly JudgedRow[];
+  /** What their candidates count by; absent where none are packed. */
+  readonly lists?: CandidateLists;
 }
 
 export interface LogScan {
@@ -80,18 +83,29 @@ export interface LogScan {
   readonly limited: boolean;
 }
 
+export interface ScanOptions {
+  /** Most samples. Default: {@link MAX_SAMPLES}. */
+  readonly limit?: number;
+  /** Read what only a hint speaks of, too, which then counts towards the limit. Default: it is not there. */
+  readonly hints?: boolean;
+  readonly page?: number;
+}
+
 /** The newest judged answers with embeddings of this encoder, a page at a time. @throws `DATABASE_UNAVAILABLE` */
 export function scanLog(
   { db }: Pick<SqlStore, 'db'>,
   encoderId: string,
-  { limit = MAX_SAMPLES, page: size = PAGE }: { readonly limit?: number; readonly page?: number } = {},
+  { limit = MAX_SAMPLES, hints = false, page: size = PAGE }: ScanOptions = {},
 ): LogScan {
   const sieve = new Sieve(encoderId, limit);
   async function* pages(): AsyncGenerator<LogPage> {
     sieve.leftOut.notAnswered = await judgedWithoutAnswer(db);
-    for await (const found of everyPage<JudgedRow>((after) => judgedPage(db, encoderId, size, after), size)) {
+    for await (const found of everyPage<JudgedRow>(
+      (after) => judgedPage(db, { encoderId, size, hints }, after),
+      size,
+    )) {
       const rows = found.filter((row) => sieve.keeps(row));
-      if (rows.length > 0) yield { rows };
+      if (rows.length > 0) yield { rows, lists: await listsFor(db, rows) };
       if (sieve.limited) return;
       await setImmediate();
     }
@@ -112,7 +126,7 @@ export interface LogIndex {
   readonly limited: boolean;
 }
 
-/** What {@link scanLog} would read. @throws `DATABASE_UNAVAILABLE` */
+/** What {@link scanLog} would read, without hints. @throws `DATABASE_UNAVAILABLE` */
 export async function indexLog(
   { db }: Pick<SqlStore, 'db'>,
   encoderId: string,
@@ -126,7 +140,7 @@ export async function indexLog(
       .select(PLACE)
       .from(outcomes)
       .innerJoin(decisions, eq(decisions.id, outcomes.decisionId))
-      .where(following(after))
+      .where(and(ofKinds(false), following(after)))
       .orderBy(...NEWEST_FIRST)
       .limit(INDEX_PAGE);
   for await (const found of everyPage(page, INDEX_PAGE)) {
@@ -186,12 +200,16 @@ export type JudgedRow = Awaited<ReturnType<typeof judgedPage>>[number];
 type JudgedPlace = Place & Pick<Judged, 'routed' | 'provider' | 'encoderId'> & { readonly bytes: number | null };
 
 /** Rows that follow this one, newest first. */
-const judgedPage = (db: SqlStore['db'], encoderId: string, size: number, after?: Place) =>
+const judgedPage = (
+  db: SqlStore['db'],
+  { encoderId, size, hints }: { readonly encoderId: string; readonly size: number; readonly hints: boolean },
+  after?: Place,
+) =>
   db
     .select({ ...PLACE, ...contentOf(encoderId) })
     .from(outcomes)
     .innerJoin(decisions, eq(decisions.id, outcomes.decisionId))
-    .where(following(after))
+    .where(and(ofKinds(hints), following(after)))
     .orderBy(...NEWEST_FIRST)
     .limit(size);
 
@@ -200,6 +218,8 @@ interface Place {
   readonly id: string;
   readonly executed: string;
 }
+
+const ofKinds = (hints: boolean) => (hints ? undefined : eq(outcomes.kind, 'verdict'));
 
 const NEWEST_FIRST = [desc(decisions.createdAt), asc(decisions.id), asc(outcomes.modelId)] as const;
 
@@ -235,6 +255,8 @@ const contentOf = (encoderId: string) => ({
   sampled: decisions.model,
   propensity: decisions.propensity,
   distribution: sql<string>`${decisions.distribution}::text`,
+  candidates: sql<string | null>`replace(encode(${decisions.candidates}, 'base64'), chr(10), '')`,
+  candidateList: decisions.candidateList,
   facts: sql<string>`${decisions.facts}::text`,
   // As base64: what drivers make of bytes costs this thread more than all else of the row. None of another encoder.
   embedding: sql<string>`case when ${decisions.encoderId} = ${encoderId}
@@ -257,17 +279,16 @@ const contentOf = (encoderId: string) => ({
 });
 
 /** A page's judged answers; embeddings are views of one array. */
-export function samplesOf({ rows }: LogPage): Sample[] {
+export function samplesOf({ rows, lists = new Map() }: LogPage): Sample[] {
   const d = rows[0]!.bytes! / 4;
   const embeddings = new Float32Array(rows.length * d);
   return rows.map((row, i) => {
-    const { session: _s, routed: _r, provider: _p, encoderId: _e, bytes: _b, distribution, facts, tags, ...rest } = row;
+    const { facts, tags, ...rest } = flatOf(row);
     const embedding = embeddings.subarray(i * d, i * d + d);
-    const from = Buffer.from(row.embedding, 'base64');
-    for (let a = 0; a < d; a++) embedding[a] = from.readFloatLE(4 * a);
+    embedding.set(vectorOf(Buffer.from(row.embedding, 'base64')));
     return {
       ...rest,
-      distribution: JSON.parse(distribution) as Sample['distribution'],
+      distribution: distributionOf(columnsOf(row), lists).distribution,
       facts: JSON.parse(facts) as DecisionFacts,
       tags: JSON.parse(tags) as string[],
       embedding,
@@ -278,7 +299,20 @@ export function samplesOf({ rows }: LogPage): Sample[] {
   });
 }
 
-/** The newest judged answers with embeddings of this encoder, oldest first. @throws `DATABASE_UNAVAILABLE` */
+/** Of a row, what a sample has as it is. */
+function flatOf(row: JudgedRow) {
+  const { session: _s, routed: _r, provider: _p, encoderId: _e, bytes: _b, ...rest } = row;
+  const { distribution: _d, candidates: _c, candidateList: _l, ...flat } = rest;
+  return flat;
+}
+
+const columnsOf = ({ distribution, candidates, candidateList }: JudgedRow) => ({
+  distribution: JSON.parse(distribution) as unknown,
+  candidates: candidates === null ? null : Buffer.from(candidates, 'base64'),
+  candidateList,
+});
+
+/** The newest judged answers with embeddings of this encoder, oldest first; hints are none. @throws `DATABASE_UNAVAILABLE` */
 export async function readLog(
   store: Pick<SqlStore, 'db'>,
   encoderId: string,
@@ -317,13 +351,19 @@ export async function* rankedPages(
     const page = samples.slice(from, from + PAGE);
     const ids = page.map(({ id }) => id);
     const found = await db
-      .select({ id: decisions.id, ranked: decisions.ranked })
+      .select({
+        id: decisions.id,
+        ranked: decisions.ranked,
+        distribution: sql<null>`null`,
+        candidates: decisions.candidates,
+        candidateList: decisions.candidateList,
+      })
       .from(decisions)
       .where(inArray(decisions.id, ids))
       .catch((error) => {
         throw databaseError(error);
       });
-    const ranked = new Map(found.map((row) => [row.id, row.ranked as RankedCandidate[]]));
+    const ranked = new Map((await withCandidates(db, found)).map((row) => [row.id, row.ranked]));
     yield page.map((sample) => ({ ...sample, ranked: ranked.get(sample.id) ?? [] }));
   }
 }
@@ -342,17 +382,22 @@ export async function rankedLines(
     .select({ ...PLACE, ...contentOf(encoderId), ranked: sql<string>`${decisions.ranked}::text` })
     .from(outcomes)
     .innerJoin(decisions, eq(decisions.id, outcomes.decisionId))
-    .where(inArray(decisions.id, [...ids]))
+    .where(and(ofKinds(false), inArray(decisions.id, [...ids])))
     .catch((error) => {
       throw databaseError(error);
     });
-  const lines = new Map(found.map((row) => [row.id, lineOf(row)]));
+  const lists = await listsFor(db, found);
+  const lines = new Map(found.map((row) => [row.id, lineOf(row, lists)]));
   return ids.flatMap((id) => lines.get(id) ?? []);
 }
 
-function lineOf(row: JudgedRow & { readonly ranked: string }): string {
-  const { session: _s, routed: _r, provider: _p, encoderId: _e, bytes: _b, ...rest } = row;
-  const { distribution, facts, tags, ranked, ...flat } = rest;
+function lineOf(row: JudgedRow & { readonly ranked: string }, lists: CandidateLists): string {
+  const { facts, tags, ranked: _, ...flat } = flatOf(row) as ReturnType<typeof flatOf> & { readonly ranked: string };
+  let { distribution, ranked } = row;
+  if (row.candidates !== null) {
+    const all = candidatesOf({ ...columnsOf(row), ranked: JSON.parse(ranked) }, lists);
+    [distribution, ranked] = [JSON.stringify(all.distribution), JSON.stringify(all.ranked)];
+  }
   const plain = JSON.stringify({
     ...flat,
     createdAt: row.createdAt.getTime(),

@@ -142,7 +142,9 @@ function gateLines({ checks, power }: RetrainReport): string[] {
 }
 
 export function historyText({ active, history }: HistoryReport): string {
-  if (history.length === 0) return '\n  Nothing was promoted or refused yet.\n';
+  if (history.length === 0) {
+    return `\n  In force: ${named(active)}\n\n  Nothing was promoted or refused yet. Once answers were judged (POST /v1/feedback): pointsman retrain\n`;
+  }
   const lines = history.map((row) => {
     const why = (row.verdict as { reasons?: string[] } | null)?.reasons?.[0] ?? '';
     const when = new Date(row.createdAt).toISOString().slice(0, 19);

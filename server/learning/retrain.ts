@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Candidate } from '../../datasets/catalog/candidate.ts';
 import { RoutingError } from '../../datasets/index.ts';
@@ -12,7 +11,6 @@ import type { Policy } from '../../router/policy/policy.ts';
 import { type GatewayConfig, LearningConfig, RolloutConfig } from '../config/index.ts';
 import type { SqlStore } from '../db/store.ts';
 import { clearAlarmsRaisedBy } from '../drift/alarms.ts';
-import { labelOutcomes } from '../feedback/outcomes.ts';
 import { artifactDir, artifactsFolder, keepArtifact, unusablePromotion } from './artifacts.ts';
 import type { FitResult } from './fit.ts';
 import { type FitMessage, fitInput } from './fit-input.ts';
@@ -22,6 +20,7 @@ import type { LeftOut } from './learnable.ts';
 import { activeArtifact, history, type Promotion, promotionOf } from './promotions.ts';
 import { beginRollout, type GateSays, wasTurnedDown } from './rollout/begin.ts';
 import type { Signing } from './rollout/signing.ts';
+import { completeLog } from './whole-log.ts';
 
 export interface LearningContext {
   readonly store: SqlStore;
@@ -44,7 +43,13 @@ export interface LearningContext {
   readonly teams?: GatewayConfig['teams'] | undefined;
   /** What is learned from, where that is no log of the store: an exported one. */
   readonly log?:
-    | { fitInput(asked: { readonly encoderId: string; readonly maxSamples: number }): AsyncIterable<FitMessage> }
+    | {
+        fitInput(asked: {
+          readonly encoderId: string;
+          readonly maxSamples: number;
+          readonly hints: boolean;
+        }): AsyncIterable<FitMessage>;
+      }
     | undefined;
   /** Who computes. Default: a thread of its own. */
   readonly fit?: typeof fitInThread | undefined;
@@ -137,12 +142,12 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
   const started = performance.now();
   const begun = new Date();
   await step('reading the log', 0);
-  await store.flush();
-  await spoolRead(store, signal);
-  await labelOutcomes(store);
+  await completeLog(store, signal);
   const ground = await groundOf(context);
   const { promoted, incumbentDir, baseDir } = ground;
   const { maxSamples, halfLifeDays, hints, maxTeamShare, maxKeyShare } = context.learning ?? LearningConfig.parse({});
+  // Where the router in force learned from hints, they tell which sessions it has seen.
+  const asked = { encoderId: ground.encoderId, maxSamples, hints: hints || ground.knowsHints };
   await step('fitting and comparing', 0.1);
   const fitting = context.fit ?? fitInThread;
   const fitted = (saveUnder: string) =>
@@ -162,9 +167,7 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
         encoder,
         learning: { halfLifeDays, hints, maxTeamShare, maxKeyShare },
       },
-      context.log === undefined
-        ? fitInput(store, { encoderId: ground.encoderId, maxSamples, texts: encoder })
-        : context.log.fitInput({ encoderId: ground.encoderId, maxSamples }),
+      context.log === undefined ? fitInput(store, { ...asked, texts: encoder }) : context.log.fitInput(asked),
       { signal, onProgress: (_, share) => void step('fitting and comparing', 0.1 + 0.8 * share).catch(() => {}) },
     );
   const result = await (dryRun ? inScratch(fitted) : fitted(artifactsFolder(dataDir)));
@@ -217,22 +220,6 @@ async function retrainNow(context: LearningContext, options: RetrainOptions, run
   return conclude(store, row, begun);
 }
 
-/** How long rows on disk are waited for: minutes' worth of traffic come in within it on a busy machine. */
-const SPOOL_PATIENCE_MS = 120_000;
-const SPOOL_POLL_MS = 50;
-
-/**
- * What an earlier process, or a database that was away, left on disk belongs to the log: it is waited for, since a log
- * without it is another one. While the database takes nothing there is nothing to wait for.
- */
-async function spoolRead(store: SqlStore, signal: AbortSignal | undefined): Promise<void> {
-  const until = performance.now() + SPOOL_PATIENCE_MS;
-  while (store.writer.spooled && store.writer.lastError === null && performance.now() < until) {
-    signal?.throwIfAborted();
-    await sleep(SPOOL_POLL_MS);
-  }
-}
-
 /**
  * Closes the alarms that were raised before the log was read, where the world has been judged as it is now: a trial, or
  * a log that cannot tell, is still to find that out.
@@ -275,6 +262,8 @@ interface Ground {
   readonly baseDir: string;
   readonly encoderId: string;
   readonly trainedThrough: number | null;
+  /** Whether the promoted artifact learned from hints. */
+  readonly knowsHints: boolean;
 }
 
 /** What the new router is fitted from and compared with. */
@@ -291,7 +280,7 @@ async function groundOf({ store, dataDir, baseDir: configured, signing }: Learni
         ? configuredDir
         : await baseOf(manifest, configuredDir, (hash) => artifactDir(store, dataDir, hash, signing)),
     encoderId: manifest.encoder.id,
-    trainedThrough: promoted === null ? null : await trainedThroughOf(store, promoted),
+    ...(promoted === null ? { trainedThrough: null, knowsHints: false } : await learnedFromOf(store, promoted)),
   };
 }
 
@@ -331,19 +320,23 @@ async function baseOf(
   return dirOf(parent);
 }
 
-const StoredVerdict = z.object({ trainedThrough: z.number().nullable() });
+const StoredVerdict = z.object({ trainedThrough: z.number().nullable(), hints: z.number().default(0) });
 
 /** By the verdict that the artifact came of, whether it came into force at once or by way of a trial. */
-async function trainedThroughOf(store: SqlStore, artifact: string): Promise<number> {
+async function learnedFromOf(
+  store: SqlStore,
+  artifact: string,
+): Promise<{ trainedThrough: number; knowsHints: boolean }> {
   const rows = await history(store, Number.MAX_SAFE_INTEGER);
   const about = rows.filter(
     (p) => p.trial?.artifact === artifact || (p.kind === 'promoted' && p.artifact === artifact),
   );
   for (const { verdict } of about) {
     const stored = StoredVerdict.safeParse(verdict);
-    if (stored.success && stored.data.trainedThrough !== null) return stored.data.trainedThrough;
+    if (!stored.success || stored.data.trainedThrough === null) continue;
+    return { trainedThrough: stored.data.trainedThrough, knowsHints: stored.data.hints > 0 };
   }
-  return about.at(-1)?.createdAt.getTime() ?? Date.now();
+  return { trainedThrough: about.at(-1)?.createdAt.getTime() ?? Date.now(), knowsHints: false };
 }
 
 function readManifest(dir: string): Manifest {

@@ -5,6 +5,7 @@ import { ChatRequest, isChat } from '../../router/request/chat.ts';
 import { isMessages, MessagesRequest } from '../../router/request/messages.ts';
 import { isResponses, ResponsesRequest } from '../../router/request/responses.ts';
 import { estimateTokens, promptText, type RequestFacts, readRequest, type Shape } from '../../router/request.ts';
+import { processorMs } from '../processor-time.ts';
 import { failureOf } from './fixtures.ts';
 
 const user = (content: unknown) => ({ role: 'user', content });
@@ -627,7 +628,7 @@ describe('what a harness adds', () => {
     });
   });
 
-  test('is taken out in time that grows with the text, however it is made', () => {
+  test('is taken out in time that grows with the text, however it is made', async () => {
     for (const text of [
       '<system-reminder>'.repeat(60_000),
       '<system-reminder></system-reminder>'.repeat(30_000),
@@ -635,9 +636,7 @@ describe('what a harness adds', () => {
       `<system-reminder ${' '.repeat(1_000_000)}`,
       '<user_query>'.repeat(80_000),
     ]) {
-      const start = performance.now();
-      read(user(text));
-      expect(performance.now() - start).toBeLessThan(2000);
+      expect(await processorMs(() => read(user(text)))).toBeLessThan(2000);
     }
   });
 

@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Artifact, loadArtifact } from '../../router/artifact/artifact.ts';
 import { createRouter, type Decision, FILTERS, Policy, REASONS, Router, type Session } from '../../router/index.ts';
+import { processorMs } from '../processor-time.ts';
 import { candidateOf, failureOf, generatedTexts } from './fixtures.ts';
 
 let router: Router;
@@ -350,10 +351,12 @@ describe('any prompt', () => {
     ['a million ligatures', '\ufdfa'.repeat(1_000_000), 1_000_000],
   ])('is routed in bounded time: %s', async (_, text, inputTokens) => {
     await router.route(HELLO);
-    const start = performance.now();
-    const d = await router.route(ask(text));
-    expect(performance.now() - start).toBeLessThan(1000);
-    expect(d.facts).toMatchObject({ chars: text.length, inputTokens });
+    let d: Awaited<ReturnType<typeof router.route>> | undefined;
+    const ms = await processorMs(async () => {
+      d = await router.route(ask(text));
+    });
+    expect(ms).toBeLessThan(1000);
+    expect(d?.facts).toMatchObject({ chars: text.length, inputTokens });
   });
 
   test.each(['\u0000', '\ud800', ' ', '🙂', '}{', '\u202e', '-'.repeat(10_000)])(

@@ -6,9 +6,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openStore } from '../../../server/db/store.ts';
 import { getJob } from '../../../server/learning/jobs/rows.ts';
 import { startGateway } from '../../../server/main.ts';
+import { programFile } from '../../run/shared.ts';
 import { storeKinds, tempDir } from '../db/stores.ts';
 import { type Base, logOf } from './synthetic-log.ts';
 import { tinyBase } from './tiny-base.ts';
+
+const PROGRAM = await programFile();
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** What the gate asks for, and a few more. */
@@ -54,11 +57,11 @@ afterAll(async () => {
 function pointsman(
   ...args: string[]
 ): Promise<{ code: number | null; out: string; err: string }> & { said(what: RegExp): Promise<void> } {
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', 'server/cli/main.ts', 'retrain', '--config', configFile, ...args],
-    { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, DATABASE_URL: '' } },
-  );
+  const child = spawn(process.execPath, [PROGRAM, 'retrain', '--config', configFile, ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, DATABASE_URL: '' },
+  });
   children.push(child);
   let out = '';
   let err = '';

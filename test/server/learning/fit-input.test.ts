@@ -80,6 +80,32 @@ describe.each(storeKinds)('$name', (kind) => {
     );
   });
 
+  test('hints come only where they are asked for, and count towards the limit only then', async () => {
+    await write(60);
+    // The newest two thirds.
+    await opened.store.db.execute(sql`
+      update outcomes set kind = 'hint' from decisions
+      where id = decision_id and created_at >= ${new Date(START + 5000).toISOString()}::timestamptz`);
+    const kindsOf = async (hints: boolean, limit: number) => {
+      const inbox = new FitInbox();
+      for await (const message of fitInput(opened.store, { encoderId: ENCODER, maxSamples: limit, hints })) {
+        const got = inbox.take(message);
+        if (got !== null) return [got.data.samples.map(({ kind }) => kind), got.rest.limited];
+      }
+      return null;
+    };
+    const of = (verdicts: number, hints: number) => [
+      ...new Array<string>(verdicts).fill('verdict'),
+      ...new Array<string>(hints).fill('hint'),
+    ];
+    expect(await kindsOf(false, 20)).toEqual([of(20, 0), false]);
+    expect(await kindsOf(false, 19)).toEqual([of(19, 0), true]);
+    expect(await kindsOf(true, 50)).toEqual([of(10, 40), true]);
+    expect(await kindsOf(true, 60)).toEqual([of(20, 40), false]);
+    const { ids, limited } = await indexLog(opened.store, ENCODER, 20);
+    expect([ids.length, limited]).toEqual([20, false]);
+  });
+
   test('an embedding of another length than the others is of no use, and neither is half a number', async () => {
     await write(20, (i) => (i === 3 ? { embedding: Float32Array.of(1, 2) } : {}));
     await opened.store.db.execute(sql`update decisions set embedding = '\x0102'::bytea where id = 'd0000'`);

@@ -5,17 +5,21 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import fc from 'fast-check';
 import Fastify from 'fastify';
-import { afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { RoutingError } from '../../../datasets/index.ts';
 import { adminRoutes } from '../../../server/api/admin.ts';
 import { parseJsonBodies } from '../../../server/api/body.ts';
 import { handleError } from '../../../server/api/errors.ts';
+import { LearningConfig } from '../../../server/config/index.ts';
+import { type EncodedRow, rowToJson } from '../../../server/db/rows.ts';
 import { vectorBytes } from '../../../server/db/schema.ts';
+import { Spool } from '../../../server/db/spool.ts';
+import { openStore } from '../../../server/db/store.ts';
 import { learningAdmin } from '../../../server/learning/admin.ts';
 import { type AskedLogOptions, askedLog } from '../../../server/learning/log-client.ts';
 import { LogLine, storedLog } from '../../../server/learning/log-stream.ts';
 import { storeKinds } from '../db/stores.ts';
-import { candidates, logOf } from './synthetic-log.ts';
+import { candidates, type Entry, logOf } from './synthetic-log.ts';
 
 const TOKEN = 'secret';
 const open: { close(): unknown }[] = [];
@@ -102,7 +106,7 @@ const row = {
 };
 const ndjson = (...values: unknown[]) => values.map((value) => `${JSON.stringify(value)}\n`).join('');
 
-let entries: Awaited<ReturnType<typeof logOf>>['entries'];
+let entries: Entry[];
 let encoderId: string;
 beforeAll(async () => {
   const { entries: few, artifact } = await logOf({ seed: 1, decisions: 50, truth: () => 0.5 });
@@ -119,10 +123,10 @@ beforeAll(async () => {
   });
 });
 
-async function contextOf(kind = storeKinds[0]!) {
+async function contextOf(kind = storeKinds[0]!, as: (entry: Entry, i: number) => Entry = (entry) => entry) {
   const opened = await kind.open();
   open.push(opened);
-  for (const entry of entries) opened.store.record(entry);
+  for (const entry of entries.map(as)) opened.store.record(entry);
   // A busy machine does not take all of them in one go.
   do await opened.store.flush();
   while (opened.store.writer.spooled);
@@ -142,6 +146,57 @@ test('over HTTP every field of every row comes out as it was read, embeddings bi
   const other = await log.read('another');
   expect(other).toMatchObject({ samples: [], leftOut: { otherEncoder: 1100 } });
 });
+
+describe.each(storeKinds)('on $name', (kind) => {
+  test('what an earlier process left on disk is part of the log: whoever reads it waits', async () => {
+    const opened = await kind.open();
+    open.push(opened);
+    const { dataDir } = opened.options;
+    await opened.store.close();
+    /** Opened anew after a process that had these rows on disk alone. */
+    const opening = async (left: typeof entries) => {
+      const spool = new Spool(dataDir, { exclusive: true });
+      await spool.append(left.flatMap(rowsOf));
+      await spool.close();
+      const store = await openStore(opened.options);
+      open.push(store);
+      return { store, dataDir, candidates };
+    };
+    const first = await opening(entries.slice(0, 250));
+    expect((await storedLog(first).read(encoderId)).samples).toHaveLength(250);
+    await first.store.close();
+    const second = await opening(entries.slice(250, 500));
+    for await (const text of await learningAdmin(second).log({ encoderId })) {
+      expect(JSON.parse(text)).toMatchObject({ log: { samples: 500 } });
+      break;
+    }
+  });
+
+  test('hints are no judged answers: they are not read, and take no room', async () => {
+    const context = await contextOf(kind, (entry, i) =>
+      i % 11 === 0 ? entry : { ...entry, feedback: { ...entry.feedback, kind: 'hint', source: 'hint:regenerated' } },
+    );
+    const judged = entries.flatMap(({ decision }, i) => (i % 11 === 0 ? [decision.id] : []));
+    const learning = { ...LearningConfig.parse({}), maxSamples: 100 };
+    for (const log of [
+      storedLog({ ...context, learning }),
+      askedLog(lockOf(await serving(learningAdmin({ ...context, learning }).log)), context.dataDir),
+    ]) {
+      const { samples, limited } = await log.read(encoderId);
+      expect(samples.map(({ id }) => id)).toEqual(judged);
+      expect(limited).toBe(false);
+    }
+    const fewer = await storedLog({ ...context, learning: { ...learning, maxSamples: 99 } }).read(encoderId);
+    expect(fewer.samples.map(({ id }) => id)).toEqual(judged.slice(1));
+    expect(fewer.limited).toBe(true);
+  });
+});
+
+const rowsOf = ({ decision, attempt, feedback }: Entry): EncodedRow[] => [
+  { table: 'decisions', json: rowToJson({ table: 'decisions', row: decision }) },
+  { table: 'attempts', json: rowToJson({ table: 'attempts', row: attempt }) },
+  { table: 'feedback', json: rowToJson({ table: 'feedback', row: feedback }) },
+];
 
 test('a row in JSON is the row', () => {
   const number = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x + 0);

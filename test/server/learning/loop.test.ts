@@ -137,7 +137,7 @@ describe.each([
     expect(result.outcome, result.reasons.join('; ')).toBe('on-trial');
     expect(result).toMatchObject({ samples: 200, incumbent: base });
     expect(result.comparison.value.qualityNew).toBeGreaterThan(result.comparison.value.qualityOld);
-    await until(() => running.every(({ gateway }) => gateway.trials.current?.kind === 'canary'), 10_000);
+    await until(() => running.every(({ gateway }) => gateway.trials.current?.kind === 'canary'));
     expect(artifacts()).toEqual(running.map(() => base));
 
     const history = async () => (await get(`${there.url}/v1/learning/history`)).history as { kind: string }[];
@@ -148,16 +148,16 @@ describe.each([
     const decidedBy = (artifact: string) => canary.filter((answer) => answer.artifact === artifact);
     // Both decided, and the new one avoided what the old one preferred.
     expect(shareOf(decidedBy(result.artifact), 'lab/dear')).toBeLessThan(shareOf(decidedBy(base!), 'lab/dear'));
-    await expect.poll(async () => (await history())[0]?.kind, { timeout: 30_000 }).toBe('promoted');
+    await expect.poll(async () => (await history())[0]?.kind).toBe('promoted');
 
-    await until(() => artifacts().every((hash) => hash === result.artifact), 10_000);
+    await until(() => artifacts().every((hash) => hash === result.artifact));
     const after = await traffic(40);
     expect(new Set(after.map(({ artifact }) => artifact))).toEqual(new Set([result.artifact]));
     expect(shareOf(after, 'lab/dear')).toBeLessThan(shareOf(before, 'lab/dear'));
 
     const back = await post(`${there.url}/v1/learning/rollback`);
     expect(await jsonOf(back)).toMatchObject({ from: result.artifact, to: null });
-    await until(() => artifacts().every((hash) => hash === base), 10_000);
+    await until(() => artifacts().every((hash) => hash === base));
     expect((await history()).map(({ kind }) => kind)).toEqual(['rolled-back', 'promoted', 'canary']);
     expect(await get(`${here.url}/v1/learning/history`)).toMatchObject({ active: null });
   }, 240_000);

@@ -103,7 +103,7 @@ describe.each(storeKinds)('$name', (kind) => {
     expect(artifact.hash).toBe(report.artifact);
     expect(artifact.manifest.parent).toBe(report.incumbent);
     expect(artifact.heads.modelIds).toContain('lab/dear');
-    await expect.poll(() => heard, { timeout: 5000 }).toEqual([{ dir, hash: report.artifact }]);
+    await expect.poll(() => heard).toEqual([{ dir, hash: report.artifact }]);
     watch.stop();
   });
 
@@ -335,6 +335,41 @@ test('what an earlier process left on disk is part of the log: it is waited for'
   } finally {
     await store.close();
     await rm(dataDir, { recursive: true, force: true });
+  }
+});
+
+test('hints are read where they teach, and where they tell what the router in force has seen', async () => {
+  const opened = await storeKinds[0]!.open();
+  try {
+    const { entries } = await logOf({ ...dearIsBroken, base, seed: 1, decisions: ENOUGH });
+    const hint = { kind: 'hint', weight: 0.2, source: 'hint:regenerated' } as const;
+    const hinted = ({ feedback, ...rest }: Entry): Entry => ({ ...rest, feedback: { ...feedback, ...hint } });
+    await insertRows(
+      opened.store.db,
+      entries.flatMap((entry, i) => rowsOf(i < 5 ? hinted(entry) : entry)),
+    );
+    const { dir: baseDir, candidates } = base;
+    const { dataDir } = opened.options;
+    const context: LearningContext = { store: opened.store, dataDir, candidates, baseDir, policy: { tolerance: 0.05 } };
+    const learning = LearningConfig.parse({ hints: true });
+    const isAskedFor = async (more: Partial<LearningContext>) => {
+      let asked: boolean | undefined;
+      const log = {
+        fitInput({ hints }: { hints: boolean }): never {
+          asked = hints;
+          throw new Error('not read');
+        },
+      };
+      await expect(retrain({ ...context, ...more, log }, { dryRun: true })).rejects.toThrow('not read');
+      return asked;
+    };
+    expect([await isAskedFor({}), await isAskedFor({ learning })]).toEqual([false, true]);
+    expect(await promoting({ ...context, learning, fit: fitHere })).toMatchObject({ hints: 5, samples: ENOUGH - 5 });
+    expect(await isAskedFor({})).toBe(true);
+    await rollback(opened.store);
+    expect(await isAskedFor({})).toBe(false);
+  } finally {
+    await opened.close();
   }
 });
 

@@ -13,12 +13,13 @@ import { getJob, type Job, requestJob, STALE_MS } from '../../../../server/learn
 import { JobWorker } from '../../../../server/learning/jobs/worker.ts';
 import { history } from '../../../../server/learning/promotions.ts';
 import { retrain } from '../../../../server/learning/retrain.ts';
+import { compiledFile } from '../../../run/shared.ts';
 import { type OpenedStore, storeKinds, tempDir } from '../../db/stores.ts';
 import { type Base, logOf } from '../synthetic-log.ts';
 import { tinyBase } from '../tiny-base.ts';
 import type { RetrainerOptions } from './retrainer.ts';
 
-const SCRIPT = fileURLToPath(new URL('./retrainer.ts', import.meta.url));
+const SCRIPT = await compiledFile('test/server/learning/jobs/retrainer.ts');
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 /** As in production, but that it looks more often. */
 const PACE = { beatMs: 100, sweepMs: 100 };
@@ -47,7 +48,7 @@ interface Retrainer {
 
 function retrainer(given: Omit<RetrainerOptions, keyof typeof PACE | 'baseDir' | 'candidates'>): Retrainer {
   const options: RetrainerOptions = { ...given, ...PACE, baseDir: base.dir, candidates: base.candidates };
-  const child = spawn(process.execPath, ['--import', 'tsx', SCRIPT, JSON.stringify(options)], {
+  const child = spawn(process.execPath, [SCRIPT, JSON.stringify(options)], {
     cwd: ROOT,
     env: { ...process.env, POINTSMAN_SIGNING_KEY: KEY },
   });

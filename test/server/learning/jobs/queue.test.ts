@@ -47,7 +47,7 @@ describe.each(storeKinds)('$name', (kind) => {
   const request = async () => (await requestJob(opened.store, { reason: 'hand' }))!;
   const job = async (id: string) => (await getJob(opened.store, id))!;
   const ended = async (id: string): Promise<Job> => {
-    await expect.poll(async () => (await job(id)).finishedAt, { timeout: 20_000 }).not.toBeNull();
+    await expect.poll(async () => (await job(id)).finishedAt).not.toBeNull();
     return job(id);
   };
 
@@ -82,7 +82,7 @@ describe.each(storeKinds)('$name', (kind) => {
       return null;
     }).start();
     const first = await request();
-    await expect.poll(async () => (await job(first.job.id)).state, { timeout: 20_000 }).toBe('running');
+    await expect.poll(async () => (await job(first.job.id)).state).toBe('running');
     const second = await request();
     expect(second).toMatchObject({ isNew: true, job: { id: '2' } });
     const more = await Promise.all(Array.from({ length: 8 }, request));
@@ -150,10 +150,10 @@ describe.each(storeKinds)('$name', (kind) => {
       { beatMs: 50 },
     );
     await stuck.start();
-    await expect.poll(async () => (await job(asked.id)).state, { timeout: 20_000 }).toBe('running');
+    await expect.poll(async () => (await job(asked.id)).state).toBe('running');
     // As if another process had taken it over.
     await opened.store.db.execute(sql`update jobs set runs = runs + 1`);
-    await expect.poll(() => told, { timeout: 20_000 }).toMatchObject({ code: 'CONFLICT' });
+    await expect.poll(() => told).toMatchObject({ code: 'CONFLICT' });
     expect(await job(asked.id)).toMatchObject({ state: 'running', runs: 2, error: null });
   });
 
@@ -163,7 +163,7 @@ describe.each(storeKinds)('$name', (kind) => {
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     const leaving = worker(untilStopped);
     await leaving.start();
-    await expect.poll(async () => (await job(asked.id)).state, { timeout: 20_000 }).toBe('running');
+    await expect.poll(async () => (await job(asked.id)).state).toBe('running');
     await leaving.stop();
     expect(await job(asked.id)).toMatchObject({ state: 'running', heartbeatAt: null });
     await worker(async () => ({ by: 'the other' })).start();
@@ -199,7 +199,7 @@ describe.each(storeKinds)('$name', (kind) => {
       { beatMs: 50 },
     ).start();
     const { job: asked } = await request();
-    await expect.poll(async () => (await job(asked.id)).step, { timeout: 20_000 }).toBe('reading');
+    await expect.poll(async () => (await job(asked.id)).step).toBe('reading');
     const before = await job(asked.id);
     expect(before.progress).toBe(0.25);
     await expect.poll(async () => (await job(asked.id)).heartbeatAt! > before.heartbeatAt!).toBe(true);
