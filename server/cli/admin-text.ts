@@ -1,19 +1,37 @@
 /** What `keys`, `teams`, `budgets` and `audit` share in reading and printing: tables, moments, lengths of time. */
 import { InvalidArgumentError } from 'commander';
 
-/** Columns side by side, a heading over each. */
-export function tableOf(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+/**
+ * Columns side by side, a heading over each. One of ids goes where the terminal is too narrow for it: names do in their place,
+ * and `--json` has them.
+ * @param room characters of a line; undefined: any number, as for a file
+ */
+export function tableOf(
+  heads: readonly string[],
+  rows: readonly (readonly string[])[],
+  room: number | undefined = process.stdout.columns,
+): string {
   const lines = [heads, ...rows.map((row) => row.map(plain))];
   const widths = heads.map((_, i) => Math.max(...lines.map((line) => line[i]!.length)));
+  const width = widths.reduce((sum, one) => sum + one + GAP, -GAP);
+  if (room !== undefined && width > room && heads.at(-1) === 'ID') {
+    return tableOf(
+      heads.slice(0, -1),
+      rows.map((row) => row.slice(0, -1)),
+      room,
+    );
+  }
   return lines
     .map((line) =>
       line
         .map((cell, i) => cell.padEnd(widths[i]!))
-        .join('  ')
+        .join(' '.repeat(GAP))
         .trimEnd(),
     )
     .join('\n');
 }
+
+const GAP = 2;
 
 /** Nothing that a terminal would act upon. */
 export const plain = (text: string): string => text.replace(/\p{Cc}/gu, '?');

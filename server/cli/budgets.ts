@@ -117,7 +117,11 @@ async function create(name: string, options: CreateOptions): Promise<void> {
 async function listThem(options: AdminOptions & { readonly team?: string }): Promise<void> {
   const limits = await withAccess(options, (access) => allLimits(access, options.team));
   if (options.json) console.log(JSON.stringify(limits, null, 2));
-  else if (limits.length === 0) console.log('There is no limit: pointsman budgets create NAME --usd 100');
+  else if (limits.length === 0)
+    console.log(
+      'There is no budget and no rate, so nothing bounds what is spent. One for everybody together:\n' +
+        '\n  pointsman budgets create everything --usd 100 --period month',
+    );
   else {
     console.log(tableOf(['NAME', 'FOR', 'LIMIT', 'USED', 'LEFT', 'BEGINS ANEW', 'ID'], limits.flatMap(rowsOf)));
     for (const { name, warnings = [] } of limits) {
@@ -190,7 +194,11 @@ function amountOf(limit: LimitView): string {
 /** One line a limit; one that counts each team, key … by itself has one for each of them. */
 function rowsOf(limit: LimitView): string[][] {
   const first = [limit.name, whoseOf(limit), amountOf(limit)];
-  if (limit.use.length === 0) return [[...first, '-', '-', '-', limit.id]];
+  if (limit.use.length === 0) {
+    // One that counts each by itself has no line before somebody comes.
+    const isOne = limit.kind === 'budget' && WHOSE.every((one) => limit[one] !== '*');
+    return [[...first, ...(isOne ? [`${usdOf(0)} (0 %)`, usdOf(limit.usd)] : ['-', '-']), '-', limit.id]];
+  }
   return limit.use.map((use, i) => [
     ...(i === 0 ? first : ['', '', '']),
     `${usedOf(use)}${use.subject === null ? '' : ` by ${use.subject}`}`,

@@ -4,117 +4,132 @@ import { Command, CommanderError, Help, type Option } from 'commander';
 import { type ErrorCode, RoutingError } from '../../datasets/errors.ts';
 import { version } from '../version.ts';
 
-/** Every command in the order of `--help`: what it does in one line, and where it lies. */
-const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }> = {
-  start: {
-    summary: 'run the gateway: the API of OpenAI and of Anthropic',
-    load: async () => (await import('./start.ts')).startCommand(),
+interface Entry {
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+/** Every command in the order of `--help`, under what it is for: what it does in one line, and where it lies. */
+const GROUPS: Record<string, Record<string, Entry>> = {
+  'Gateway:': {
+    start: {
+      summary: 'run the gateway: the API of OpenAI and of Anthropic',
+      load: async () => (await import('./start.ts')).startCommand(),
+    },
+    doctor: {
+      summary: 'say what is set up and reachable, without a secret',
+      load: async () => (await import('./doctor.ts')).doctorCommand(),
+    },
+    config: {
+      summary: 'check pointsman.yaml, print examples and its schema',
+      load: async () => (await import('./config.ts')).configCommand(),
+    },
+    import: {
+      summary: 'turn the configuration of another gateway into ours',
+      load: async () => (await import('./import.ts')).importCommand(),
+    },
+    route: {
+      summary: 'decide for one prompt and show why, without calling a model',
+      load: async () => (await import('./route.ts')).routeCommand(),
+    },
+    report: {
+      summary: 'show what was spent, what auto saved, what it would have saved',
+      load: async () => (await import('./report.ts')).reportCommand(),
+    },
+    demo: {
+      summary: 'see the whole loop in a minute, without keys or data',
+      load: async () => (await import('./demo.ts')).demoCommand(),
+    },
   },
-  route: {
-    summary: 'decide for one prompt and show why, without calling a model',
-    load: async () => (await import('./route.ts')).routeCommand(),
+  'Access and spending:': {
+    keys: {
+      summary: 'make and administer the keys that clients call with',
+      load: async () => (await import('./keys.ts')).keysCommand(),
+    },
+    teams: {
+      summary: 'make and administer teams and their projects',
+      load: async () => (await import('./teams.ts')).teamsCommand(),
+    },
+    budgets: {
+      summary: 'make and administer budgets in USD and rates a minute',
+      load: async () => (await import('./budgets.ts')).budgetsCommand(),
+    },
+    policy: {
+      summary: 'try, keep and put in force what teams and tags may use',
+      load: async () => (await import('./policy.ts')).policyCommand(),
+    },
+    'provider-keys': {
+      summary: 'keep keys of providers in the database, encrypted',
+      load: async () => (await import('./provider-keys.ts')).providerKeysCommand(),
+    },
+    audit: {
+      summary: 'show who changed what',
+      load: async () => (await import('./audit.ts')).auditCommand(),
+    },
+    db: {
+      summary: 'move, back up and restore the database',
+      load: async () => (await import('./db.ts')).dbCommand(),
+    },
   },
-  eval: {
-    summary: 'replay recorded outcomes and compare routers, with intervals',
-    load: async () => (await import('./eval.ts')).evalCommand(),
+  'Learning:': {
+    retrain: {
+      summary: 'learn from logged decisions and their feedback',
+      load: async () => (await import('./retrain.ts')).retrainCommand(),
+    },
+    onboard: {
+      summary: 'add a model from a few labelled prompts',
+      load: async () => (await import('./onboard.ts')).onboardCommand(),
+    },
+    anchors: {
+      summary: 'tell which prompts to label first for a new model',
+      load: async () => (await import('./anchors.ts')).anchorsCommand(),
+    },
+    train: {
+      summary: 'train a router artifact from folders of outcomes',
+      load: async () => (await import('./train.ts')).trainCommand(),
+    },
+    vectors: {
+      summary: 'learn word vectors from plain texts, for train',
+      load: async () => (await import('./vectors.ts')).vectorsCommand(),
+    },
+    export: {
+      summary: 'write the log as Parquet files, for other engines',
+      load: async () => (await import('./export.ts')).exportCommand(),
+    },
   },
-  replay: {
-    summary: 'live through recorded outcomes in order, learning as it goes',
-    load: async () => (await import('./replay.ts')).replayCommand(),
-  },
-  simulate: {
-    summary: 'count what the learning loop promises, on simulated logs',
-    load: async () => (await import('./simulate.ts')).simulateCommand(),
-  },
-  leaderboard: {
-    summary: 'fit and rank every routing method on your data',
-    load: async () => (await import('./leaderboard.ts')).leaderboardCommand(),
-  },
-  datasets: {
-    summary: 'fetch public datasets by name, check folders of outcomes',
-    load: async () => (await import('./datasets.ts')).datasetsCommand(),
-  },
-  train: {
-    summary: 'train a router artifact from folders of outcomes',
-    load: async () => (await import('./train.ts')).trainCommand(),
-  },
-  vectors: {
-    summary: 'learn word vectors from plain texts, for train',
-    load: async () => (await import('./vectors.ts')).vectorsCommand(),
-  },
-  onboard: {
-    summary: 'add a model from a few labelled prompts',
-    load: async () => (await import('./onboard.ts')).onboardCommand(),
-  },
-  anchors: {
-    summary: 'tell which prompts to label first for a new model',
-    load: async () => (await import('./anchors.ts')).anchorsCommand(),
-  },
-  report: {
-    summary: 'show what was spent, what auto saved, what it would have saved',
-    load: async () => (await import('./report.ts')).reportCommand(),
-  },
-  retrain: {
-    summary: 'learn from logged decisions and their feedback',
-    load: async () => (await import('./retrain.ts')).retrainCommand(),
-  },
-  export: {
-    summary: 'write the log as Parquet files, for other engines',
-    load: async () => (await import('./export.ts')).exportCommand(),
-  },
-  db: {
-    summary: 'move, back up and restore the database',
-    load: async () => (await import('./db.ts')).dbCommand(),
-  },
-  bench: {
-    summary: 'measure how long a decision takes',
-    load: async () => (await import('./bench.ts')).benchCommand(),
-  },
-  robustness: {
-    summary: 'measure whether wording alone changes what is picked',
-    load: async () => (await import('./robustness.ts')).robustnessCommand(),
-  },
-  config: {
-    summary: 'check pointsman.yaml, print examples and its schema',
-    load: async () => (await import('./config.ts')).configCommand(),
-  },
-  doctor: {
-    summary: 'say what is set up and reachable, without a secret',
-    load: async () => (await import('./doctor.ts')).doctorCommand(),
-  },
-  policy: {
-    summary: 'try, keep and put in force what teams and tags may use',
-    load: async () => (await import('./policy.ts')).policyCommand(),
-  },
-  keys: {
-    summary: 'make and administer the keys that clients call with',
-    load: async () => (await import('./keys.ts')).keysCommand(),
-  },
-  teams: {
-    summary: 'make and administer teams and their projects',
-    load: async () => (await import('./teams.ts')).teamsCommand(),
-  },
-  budgets: {
-    summary: 'make and administer budgets in USD and rates a minute',
-    load: async () => (await import('./budgets.ts')).budgetsCommand(),
-  },
-  audit: {
-    summary: 'show who changed what',
-    load: async () => (await import('./audit.ts')).auditCommand(),
-  },
-  'provider-keys': {
-    summary: 'keep keys of providers in the database, encrypted',
-    load: async () => (await import('./provider-keys.ts')).providerKeysCommand(),
-  },
-  import: {
-    summary: 'turn the configuration of another gateway into ours',
-    load: async () => (await import('./import.ts')).importCommand(),
-  },
-  demo: {
-    summary: 'see the whole loop in a minute, without keys or data',
-    load: async () => (await import('./demo.ts')).demoCommand(),
+  'Evaluation:': {
+    eval: {
+      summary: 'replay recorded outcomes and compare routers, with intervals',
+      load: async () => (await import('./eval.ts')).evalCommand(),
+    },
+    replay: {
+      summary: 'live through recorded outcomes in order, learning as it goes',
+      load: async () => (await import('./replay.ts')).replayCommand(),
+    },
+    simulate: {
+      summary: 'count what the learning loop promises, on simulated logs',
+      load: async () => (await import('./simulate.ts')).simulateCommand(),
+    },
+    leaderboard: {
+      summary: 'fit and rank every routing method on your data',
+      load: async () => (await import('./leaderboard.ts')).leaderboardCommand(),
+    },
+    datasets: {
+      summary: 'fetch public datasets by name, check folders of outcomes',
+      load: async () => (await import('./datasets.ts')).datasetsCommand(),
+    },
+    robustness: {
+      summary: 'measure whether wording alone changes what is picked',
+      load: async () => (await import('./robustness.ts')).robustnessCommand(),
+    },
+    bench: {
+      summary: 'measure how long a decision takes',
+      load: async () => (await import('./bench.ts')).benchCommand(),
+    },
   },
 };
+
+const NAMES: ReadonlySet<string> = new Set(Object.values(GROUPS).flatMap((group) => Object.keys(group)));
 
 const INTRODUCTION = `Sends each prompt to the cheapest model that can handle it, proves on your own
 traffic that quality held, and learns from what happened.`;
@@ -162,24 +177,30 @@ async function buildProgram(argv: readonly string[]): Promise<Command> {
     .usage('COMMAND [options]')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .helpCommand('help [command]', 'print the help of a command')
     .option('--debug', 'print the stack of an error, too')
     .showSuggestionAfterError()
     .showHelpAfterError('pointsman --help lists the commands.')
     .addHelpText('after', USES);
   const words = argv.filter((word) => !word.startsWith('-'));
   const wanted = words[0] === 'help' ? words[1] : words[0];
-  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
-    if (name === wanted) program.addCommand((await load()).summary(summary));
-    else program.addCommand(new Command(name).summary(summary));
+  for (const [title, group] of Object.entries(GROUPS)) {
+    for (const [name, { summary, load }] of Object.entries(group)) {
+      const command = name === wanted ? await load() : new Command(name);
+      program.addCommand(command.summary(summary).helpGroup(title));
+    }
   }
+  const [first] = Object.keys(GROUPS);
+  program.addHelpCommand(
+    new Command('help').argument('[command]').summary('print the help of a command').helpGroup(first!),
+  );
   for (const command of [program, ...descendants(program)]) {
     command
       .exitOverride()
       .configureOutput({ outputError: (text, write) => write(inOneSentence(text)) })
       .configureHelp({ optionDescription: describe })
       .helpOption('-h, --help', 'print this help');
-    if (command.commands.length > 0) command.helpCommand('help [command]', 'print the help of a command');
+    if (command !== program && command.commands.length > 0)
+      command.helpCommand('help [command]', 'print the help of a command');
   }
   return program;
 }
@@ -215,7 +236,7 @@ async function main(): Promise<void> {
     const program = await buildProgram(argv);
     // Of a misspelt command the mistake is worth more than the general help.
     const first = argv.find((word) => !word.startsWith('-'));
-    if (first !== undefined && first !== 'help' && !Object.hasOwn(COMMANDS, first)) {
+    if (first !== undefined && first !== 'help' && !NAMES.has(first)) {
       await program.parseAsync([first], { from: 'user' });
     }
     if (argv.length === 0) {

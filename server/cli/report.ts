@@ -68,7 +68,9 @@ export async function runReport({ since, json, replicates, seed, ...where }: Rep
   const rows = await usageOf(config, request);
   const limited = rows.length >= MAX_USAGE_ROWS;
   const report = summarise(rows, { replicates, seed, limited, sandbox: SANDBOX });
-  process.stdout.write(`${json ? JSON.stringify(report, null, 2) : reportText(report, place)}\n`);
+  process.stdout.write(
+    `${json ? JSON.stringify(report, null, 2) : reportText(report, place, process.stdout.columns)}\n`,
+  );
 }
 
 /** One process owns an embedded database: where a gateway has it open, that is asked. */

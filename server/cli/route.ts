@@ -14,6 +14,7 @@ import { openStore } from '../db/store.ts';
 import { encoderFolder } from '../encoder-folder.ts';
 import { baselineOf, routable, usableModels } from '../models.ts';
 import { providersFrom } from '../providers/index.ts';
+import { filled, shortened } from '../terminal.ts';
 import { number } from './numbers.ts';
 
 type Explained = ReturnType<typeof explain>;
@@ -114,38 +115,82 @@ async function promotedArtifact(config: GatewayConfig): Promise<string | null> {
   }
 }
 
-function readable(decision: Explained, all: boolean): string {
-  const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
+/** @param room characters of a line; ids of models that are too long for it lose their middle; undefined: any number */
+export function readable(decision: Explained, all: boolean, room: number | undefined = process.stdout.columns): string {
+  const { ranked, baseline, certificate, mix } = decision;
+  const shown = all ? ranked : ranked.slice(0, MOST_SHOWN);
+  const longest = Math.max(...shown.map(({ model }) => model.length));
+  const width = room === undefined ? longest : Math.min(longest, Math.max(LEAST_WIDTH, room - BESIDE));
   const saving = decision.baselineCostUsd === 0 ? 0 : decision.estimatedSavingUsd / decision.baselineCostUsd;
-  const shown = all ? decision.ranked : decision.ranked.slice(0, 10);
-  const width = Math.max(...shown.map(({ model }) => model.length));
+  const fact = (name: string, text: string) => filled(`  ${name.padEnd(15)} `, text, room);
   const lines = [
-    `${decision.model}`,
-    `  ${REASONS[decision.reason] ?? decision.reason}`,
+    decision.model,
+    ...filled('  ', REASONS[decision.reason] ?? decision.reason, room),
     '',
-    `  expected cost   ${usd(decision.costUsd)} USD; ${decision.baseline} would cost ${usd(decision.baselineCostUsd)} (${percent(saving)} saved)`,
-    `  quality floor   ${percent(decision.floor)}; tolerance ${tolerances(decision.mix)}`,
-    `  certificate     ${decision.certificate.holds ? '' : 'none that holds: '}${decision.certificate.reason}`,
-    `  difficulty      ${decision.difficulty.toFixed(2)} logits; out of domain ${percent(decision.outOfDomain)}`,
-    `  router          ${decision.artifact.slice(0, 12)}`,
+    ...fact(
+      'expected cost',
+      `${perThousand(decision.costUsd)} USD for 1,000 requests like this; ${baseline} would cost ${perThousand(decision.baselineCostUsd)} (${percent(saving)} saved)`,
+    ),
+    ...fact(
+      'quality',
+      `${percent(ranked[0]?.quality ?? 0)} predicted; ${percent(decision.floor)} is good enough (tolerance ${tolerances(mix)})`,
+    ),
+    ...beaten(ranked).flatMap((text, i) => fact(i === 0 ? 'against' : '', text)),
+    ...fact('certificate', `${certificate.holds ? '' : 'none that holds: '}${certificate.reason}`),
+    ...fact(
+      'prompt',
+      `difficulty ${decision.difficulty.toFixed(2)} logits (0 is middling); unlike the training data: ${percent(decision.outOfDomain)}`,
+    ),
+    ...fact('router', decision.artifact.slice(0, 12)),
     '',
-    `  ${'candidate'.padEnd(width)}   quality    ±       USD          probability`,
+    `  ${'candidate'.padEnd(width)}  quality      ±   USD/1,000   chance`,
     ...shown.map(
       ({ model, quality, qualitySd, costUsd, adequate, probability }) =>
-        `  ${model.padEnd(width)} ${percent(quality).padStart(9)} ${percent(qualitySd).padStart(8)} ${usd(costUsd).padStart(12)} ` +
-        `${percent(probability ?? 0).padStart(10)}${adequate ? '' : '   below the floor'}`,
+        `  ${shortened(model, width).padEnd(width)} ${percent(quality).padStart(8)}${percent(qualitySd).padStart(7)}${perThousand(costUsd).padStart(12)}` +
+        `${percent(probability ?? 0).padStart(9)}${adequate ? '' : '  too low'}`,
     ),
   ];
-  if (shown.length < decision.ranked.length)
-    lines.push(`  … and ${decision.ranked.length - shown.length} more (--all)`);
+  if (shown.length < ranked.length) lines.push(`  … and ${ranked.length - shown.length} more (--all)`);
   for (const { model, reason } of decision.filtered)
     lines.push(`  left out: ${model} (${reason.replaceAll('_', ' ')})`);
   return lines.join('\n');
 }
+
+const MOST_SHOWN = 10;
+/** Of the column of models. */
+const LEAST_WIDTH = 24;
+/** Characters beside it: the other columns and what may be said at their end. */
+const BESIDE = 48;
+
+/** What else would have been good enough, and what the best would have cost. */
+function beaten(ranked: Explained['ranked']): string[] {
+  const [chosen, ...others] = ranked;
+  if (chosen === undefined || others.length === 0) return [];
+  const times = (costUsd: number) =>
+    chosen.costUsd > 0
+      ? `${Number((costUsd / chosen.costUsd).toPrecision(2))} times as much`
+      : `${perThousand(costUsd)} USD for 1,000`;
+  const dearer = others.filter(({ adequate, costUsd }) => adequate && costUsd > chosen.costUsd);
+  const next = dearer.toSorted((a, b) => a.costUsd - b.costUsd)[0];
+  const best = others.reduce((a, b) => (b.quality > a.quality ? b : a));
+  return [
+    ...(next === undefined
+      ? []
+      : [`${next.model}, the next dearer one that is good enough, costs ${times(next.costUsd)}`]),
+    best.quality > chosen.quality
+      ? `${best.model}, predicted the best, is ${(100 * (best.quality - chosen.quality)).toFixed(1)} points better and costs ${times(best.costUsd)}`
+      : 'no other is predicted to be better',
+  ];
+}
+
+const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 
 const tolerances = (mix: Explained['mix']): string =>
   mix
     .map(({ tolerance, share }) => `${tolerance.toFixed(3)}${share < 1 ? ` in ${(share * 100).toFixed(0)} %` : ''}`)
     .join(', ');
 
-const usd = (amount: number): string => (Math.abs(amount) >= 0.01 ? amount.toFixed(4) : amount.toPrecision(3));
+const perThousand = (amountUsd: number): string => {
+  const amount = 1000 * amountUsd;
+  return Math.abs(amount) >= 0.1 ? amount.toFixed(2) : amount.toPrecision(2);
+};

@@ -79,10 +79,12 @@ function App() {
     const out = () => setMe((old) => (old === undefined ? old : null));
     const reach = ({ detail }) => setReached(detail);
     events.addEventListener('signed-out', out);
+    events.addEventListener('signed-in', ask);
     events.addEventListener('reach', reach);
     ask();
     return () => {
       events.removeEventListener('signed-out', out);
+      events.removeEventListener('signed-in', ask);
       events.removeEventListener('reach', reach);
     };
   }, []);
@@ -140,7 +142,7 @@ function Shell({ session, isReached, onSignedOut }) {
         </header>
         ${
           section === undefined
-            ? html`<${Empty} title=${whyNot(asked, allowed)}><p><a href=${hrefOf(place, allowed[0]?.id ?? '')}>${allowed.length > 0 ? 'To the overview' : ''}</a></p><//>`
+            ? html`<${Empty} title=${whyNot(asked, allowed)}>${allowed.length > 0 && html`<p><a href=${hrefOf(place, allowed[0].id)}>To the overview</a></p>`}<//>`
             : html`<${section.of} key=${section.id} place=${place} period=${periodOf(place.query)} />`
         }
       </main>
@@ -199,8 +201,8 @@ function Me({ session, onSignedOut }) {
   };
   const isOpen = kind === 'anybody' || kind === 'operator';
   return html`<div class="me">
-    <p class="me-name" title=${name ?? ''}>${isOpen ? 'No keys are asked for' : (name ?? 'Nameless')}</p>
-    <p class="muted">${role}${team ? ` · ${team}` : ' · all teams'}</p>
+    <p class="me-name" title=${isOpen ? '' : (name ?? '')}>${isOpen ? 'Open to anybody' : (name ?? 'Nameless')}</p>
+    <p class="muted ellipsis" title=${team ?? ''}>${isOpen ? 'No keys are asked for' : `${role} · ${team ?? 'all teams'}`}</p>
     ${!isOpen && html`<button type="button" class="small" onClick=${signOut}>Sign out</button>`}
   </div>`;
 }

@@ -23,6 +23,7 @@ export const OWN_FILES = [
   'sections/budgets.js',
   'sections/decision.js',
   'sections/decisions.js',
+  'sections/first-steps.js',
   'sections/health.js',
   'sections/keys.js',
   'sections/learning.js',

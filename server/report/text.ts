@@ -1,22 +1,26 @@
 /** A report in words, for people who have never seen one. */
 import { interval, percent, signedPercent, usd, whole } from '../../eval/report/format.ts';
+import { shortened } from '../terminal.ts';
 import { ENOUGH, type Estimate, type ObservedFigures, type SavedFigures } from './savings.ts';
 import type { Group, Percentiles, UsageReport } from './summary.ts';
 
 /** Rows of a table before the rest is counted. */
 const MOST_ROWS = 10;
 
-/** @param place where the log lies, for the first line */
-export function reportText(report: UsageReport, place: string): string {
+/**
+ * @param place where the log lies, for the first line
+ * @param room characters of a line of a table, where it has names that are too long for it; undefined: any number
+ */
+export function reportText(report: UsageReport, place: string, room?: number): string {
   const { requests } = report;
   if (requests.total === 0) return nothingYet(place);
   return [
     [`Requests in ${place}, ${day(report.from)} to ${day(report.to)}${report.limited ? ', the newest ones' : ''}`],
     totals(report),
-    table('by model', 'calls', report.by.model),
-    ...(report.by.provider.length > 1 ? [table('by provider', 'calls', report.by.provider)] : []),
-    ...(report.by.tenant.length > 1 ? [table('by tenant', 'requests', report.by.tenant)] : []),
-    ...(report.by.surface.length > 1 ? [table('by API', 'requests', report.by.surface)] : []),
+    table('by model', 'calls', report.by.model, room),
+    ...(report.by.provider.length > 1 ? [table('by provider', 'calls', report.by.provider, room)] : []),
+    ...(report.by.tenant.length > 1 ? [table('by tenant', 'requests', report.by.tenant, room)] : []),
+    ...(report.by.surface.length > 1 ? [table('by API', 'requests', report.by.surface, room)] : []),
     saved(report.auto),
     observed(report.observed, requests.named),
   ]
@@ -67,22 +71,33 @@ const times = ({ n, p50, p99 }: Percentiles): string =>
 
 const ms = (x: number): string => (x < 10_000 ? `${Math.round(x)} ms` : `${(x / 1000).toFixed(1)} s`);
 
-function table(title: string, unit: string, groups: readonly Group[]): string[] {
+/** @param room characters of a line; undefined: any number */
+function table(title: string, unit: string, groups: readonly Group[], room: number | undefined): string[] {
   const shown = groups.slice(0, MOST_ROWS);
-  const width = Math.max(title.length, ...shown.map(({ name }) => name.length));
-  const row = (cells: readonly string[]) => {
-    const [name, ...numbers] = cells;
-    return `${name!.padEnd(width)}${numbers.map((cell) => cell.padStart(13)).join('')}`;
-  };
+  const lines = [
+    [unit, 'failed', 'USD', 'tokens in', 'tokens out'],
+    ...shown.map((g) => [g.count, g.failed, usd(g.costUsd), g.inputTokens, g.outputTokens].map(shownAs)),
+  ];
+  const widths = lines[0]!.map((_, k) => GAP + Math.max(...lines.map((line) => line[k]!.length)));
+  const longest = Math.max(title.length, ...shown.map(({ name }) => name.length));
+  const beside = widths.reduce((a, b) => a + b);
+  const width = room === undefined ? longest : Math.min(longest, Math.max(LEAST_WIDTH, room - beside));
   const rest = groups.length - shown.length;
   return [
-    row([title, unit, 'failed', 'USD', 'tokens in', 'tokens out']),
-    ...shown.map((g) =>
-      row([g.name, whole(g.count), whole(g.failed), usd(g.costUsd), whole(g.inputTokens), whole(g.outputTokens)]),
+    ...[title, ...shown.map(({ name }) => name)].map(
+      (name, i) =>
+        shortened(name, width).padEnd(width) + lines[i]!.map((cell, k) => cell.padStart(widths[k]!)).join(''),
     ),
     ...(rest > 0 ? [`and ${rest} more (--json has all)`] : []),
   ];
 }
+
+const shownAs = (cell: number | string): string => (typeof cell === 'string' ? cell : whole(cell));
+
+/** Between columns. */
+const GAP = 3;
+/** Of names, however narrow the terminal. */
+const LEAST_WIDTH = 24;
 
 function saved(figures: SavedFigures): string[] {
   const { requests, baselines, paidUsd, auditUsd, baselineUsd, savedUsd, savedShare, unpriced } = figures;

@@ -5,6 +5,7 @@ import { AVERAGE_MODEL, type RankedCandidate } from '../../router/decision.ts';
 import { type Mix, mixForCost, mixForQuality, mixOf, type Point } from '../../router/policy/mix.ts';
 import { dialTolerance, type Policy } from '../../router/policy/policy.ts';
 import { KNOWN, type Newcomers, oddsOf, UNTRIED } from '../../router/policy/rule.ts';
+import { withCandidates } from '../db/candidate-lists.ts';
 import { asked } from '../db/connection.ts';
 import { decisions } from '../db/schema.ts';
 import type { SqlStore } from '../db/store.ts';
@@ -40,6 +41,9 @@ export async function newestChoices({ db }: Pick<SqlStore, 'db'>, team: string |
     db
       .select({
         ranked: newest.ranked,
+        distribution: sql<null>`null`,
+        candidates: newest.candidates,
+        candidateList: newest.candidateList,
         reason: newest.reason,
         outOfDomain: newest.outOfDomain,
         explorable: newest.explorable,
@@ -49,10 +53,10 @@ export async function newestChoices({ db }: Pick<SqlStore, 'db'>, team: string |
       .where(eq(newest.routed, true))
       .limit(most),
   );
-  return rows.flatMap((row): ChoiceRow[] => {
-    const ranked = row.ranked as ChoiceRow['ranked'] | null;
-    return Array.isArray(ranked) && ranked.length > 0 ? [{ ...row, ranked }] : [];
-  });
+  // Of a row that cannot be read nobody knows what there was to choose from.
+  return (await withCandidates(db, rows)).filter(
+    ({ ranked, damage }): boolean => ranked.length > 0 && damage === undefined,
+  );
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What a request adds to the sums, in SQL: one row a decision, from it, its calls and what was said of its answer. */
 import { type SQL, sql } from 'drizzle-orm';
+import { forecastOfAnswer } from '../db/candidate-lists.ts';
 import { SANDBOX } from '../learning/learnable.ts';
 import { binColumns, binSql } from './histogram.ts';
 
@@ -64,9 +65,7 @@ export const CALLS_OF = (since: SQL): SQL => sql`
 const ANSWERS = sql.raw(`a.model = d.executed_model and a.status <> 'error' and a.purpose not in ('check', 'audit')`);
 
 /** What was forecast of the model that answered, where that is asked for. */
-const PREDICTED = `case when o.decision_id is not null and jsonb_typeof(d.ranked) = 'array' then (
-  select (r->>'quality')::double precision from jsonb_array_elements(d.ranked) r
-  where r->>'model' = d.executed_model limit 1) end`;
+const PREDICTED = `case when o.decision_id is not null then ${forecastOfAnswer('quality', 'd')} end`;
 
 /**
  * Select from it as a materialized `with`: its columns are named by tens of sums, each of which would compute them again.

@@ -11,7 +11,7 @@ export class ApiError extends Error {
   }
 }
 
-/** Told when the gateway no longer knows who asks, and whether it can be reached. */
+/** Told when the gateway no longer knows who asks (`signed-out`), when it knows somebody else (`signed-in`), and whether it can be reached. */
 export const events = new EventTarget();
 
 const TIMEOUT_MS = 30_000;

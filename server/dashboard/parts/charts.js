@@ -57,7 +57,7 @@ export function Reliability({ title, bins }) {
   </figure>`;
 }
 
-const ROOM = { left: 58, right: 18, top: 18, bottom: 42 };
+const ROOM = { left: 58, right: 18, top: 28, bottom: 42 };
 
 /** Mean cost of a request against mean predicted quality, a point for each setting. @param chosen  the point that is looked at */
 export function Curve({ points: all, current, chosen, onChoose }) {
@@ -92,7 +92,7 @@ export function Curve({ points: all, current, chosen, onChoose }) {
         (
           p,
         ) => html`<circle key=${p.dial} class="setting" cx=${x(p.costUsd)} cy=${y(p.quality)} r="3.5" onClick=${() => onChoose(p.dial)}>
-          <title>dial ${p.dial}: ${usd(p.costUsd)}, ${percent(p.quality)}</title>
+          <title>Dial ${p.dial}: ${usd(p.costUsd)}, ${percent(p.quality)}</title>
         </circle>`,
       )}
       <line class="guide" x1=${x(chosen.costUsd)} x2=${x(chosen.costUsd)} y1=${y(chosen.quality)} y2=${WIDE.height - WIDE.bottom} />
@@ -102,6 +102,7 @@ export function Curve({ points: all, current, chosen, onChoose }) {
       <text class="axis" x=${(WIDE.left + WIDE.width - WIDE.right) / 2} y=${WIDE.height - 6} text-anchor="middle">
         mean predicted cost of a request
       </text>
+      <text class="axis" x="2" y="11">mean predicted quality</text>
     </svg>
     <p class="legend">
       <span class="legend-item"><i class="ring now"></i>in force</span>

@@ -27,6 +27,20 @@ export function usd(x) {
   return `${signOf(x)}$${size.toFixed(digits)}`;
 }
 
+/** Amounts of one column: below a dollar all with as many decimals, so that the eye can compare them. @returns amount → text */
+export function usdAlike(values) {
+  const sizes = values.filter((x) => known(x) && x !== 0).map(Math.abs);
+  if (sizes.length === 0 || Math.max(...sizes) >= 1) return usd;
+  const digits = Math.min(7, Math.max(2, 1 - Math.floor(Math.log10(Math.min(...sizes)))));
+  const least = 10 ** -digits;
+  return (x) => {
+    if (!known(x) || x === 0) return usd(x);
+    return Math.abs(x) < least / 2
+      ? `${signOf(x)}<$${least.toFixed(digits)}`
+      : `${signOf(x)}$${Math.abs(x).toFixed(digits)}`;
+  };
+}
+
 export const signedUsd = (x) => (known(x) && x > 0 ? `+${usd(x)}` : usd(x));
 
 /** 1,234 · 12.3K · 4.56M */
@@ -49,6 +63,12 @@ export const signedPercent = (x, digits = 1) => (known(x) && x > 0 ? `+${percent
 export function points(x) {
   if (!known(x)) return NONE;
   return `${x > 0 ? '+' : signOf(x)}${Math.abs(100 * x).toFixed(1)} points`;
+}
+
+/** How many times as much: 1.2 ×, 15 ×, 0.4 ×; the same is 1 ×. */
+export function times(x) {
+  if (!known(x)) return NONE;
+  return `${Math.abs(x - 1) < 0.005 ? '1' : x >= 10 ? WHOLE.format(x) : x >= 0.1 ? x.toFixed(1) : x.toPrecision(1)} ×`;
 }
 
 /** A number in [0, 1] as it is. */
@@ -90,6 +110,3 @@ export function ago(date, now = Date.now()) {
 
 /** The first letters of a hash; the base router has none. */
 export const shortHash = (hash) => (hash === null || hash === undefined ? 'base' : String(hash).slice(0, 12));
-
-/** An id of a model without its provider, where there is little room. */
-export const bareModel = (id) => String(id).slice(String(id).indexOf('/') + 1);

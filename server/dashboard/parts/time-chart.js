@@ -29,7 +29,22 @@ function tickText(seconds, step) {
   return date.getHours() === 0 && date.getMinutes() === 0 ? DATE.format(date) : CLOCK.format(date);
 }
 
-const momentText = (at, step) => (step === 'hour' ? localTime(new Date(at)) : `${UTC_DAY.format(new Date(at))} UTC`);
+/** The hour or day that runs is not over: its sums are to grow yet. */
+function momentText(at, step, now = Date.now()) {
+  const date = new Date(at);
+  const ends = date.getTime() + SPANS[step] * 1000;
+  return `${step === 'hour' ? localTime(date) : `${UTC_DAY.format(date)} UTC`}${ends > now ? ', so far' : ''}`;
+}
+
+/** In seconds. */
+const SPANS = { hour: 3600, day: 86_400 };
+
+/** Whole dollars where all of an axis are. */
+function tickTexts(ticks, format) {
+  const texts = ticks.map((tick) => format(tick));
+  const areWhole = texts.every((text) => text.endsWith('.00') || !text.includes('.'));
+  return areWhole ? texts.map((text) => text.replace(/\.00$/, '')) : texts;
+}
 
 /**
  * @param at      n moments, ISO 8601, in order
@@ -99,7 +114,7 @@ function plotIn(element, { at, step, series, format, stacked, height, onPoint })
   const line = colour('line', element);
   const surface = colour('surface', element);
   const x = at.map((moment) => Date.parse(moment) / 1000);
-  const span = step === 'hour' ? 3600 : 86_400;
+  const span = SPANS[step];
   // The topmost is drawn first, and each one below it over that.
   const shown = (stacked ? stackedUp(series) : series).map(({ values, tone, dash, fill }) => {
     const stroke = colour(tone, element);
@@ -153,7 +168,8 @@ function plotIn(element, { at, step, series, format, stacked, height, onPoint })
         {
           ...axis,
           space: 70,
-          size: 28,
+          size: 32,
+          gap: 9,
           values: (_, ticks) => ticks.map((tick) => tickText(tick, step)),
           incrs: step === 'hour' ? HOURS : DAYS,
         },
@@ -162,7 +178,7 @@ function plotIn(element, { at, step, series, format, stacked, height, onPoint })
           size: 62,
           space: 42,
           grid: { show: true, stroke: line, width: 1 },
-          values: (_, ticks) => ticks.map((tick) => format(tick)),
+          values: (_, ticks) => tickTexts(ticks, format),
         },
       ],
       series: [{}, ...shown.map(({ options }) => options)],

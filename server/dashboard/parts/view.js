@@ -4,7 +4,7 @@ import { useCallback, useEffect, useId, useRef, useState } from '../vendor/hooks
 import htm from '../vendor/htm.js';
 import { cloneElement, h } from '../vendor/preact.js';
 import { call } from './api.js';
-import { ago, localTime, utcTime } from './format.js';
+import { ago, exact, localTime, percent, utcTime } from './format.js';
 
 /** Templates: what is put in with ${…} is text, never markup. */
 export const html = htm.bind(h);
@@ -104,33 +104,36 @@ export function Moment({ at, relative = false }) {
 }
 
 /**
- * A table. A column is `{ name, cell(row), number?, grow?, label? }`.
+ * A table. A column is `{ name, cell(row), number?, grow?, hidden? }`; `hidden`: its name is not shown. On a small screen
+ * each row is a card: the column that grows on top, the others below it, each with its name. Dense ones stay tables.
+ * Roles are named since a browser takes them away with the layout of a table.
  * @param caption  said to those who do not see the heading above it
  */
 export function Table({ caption, columns, rows, keyOf, onRow, rowLabel, dense }) {
   return html`<div class="table-wrap" tabindex="0" role="group" aria-label=${caption}>
-    <table class=${dense ? 'dense' : ''}>
+    <table role="table" class=${dense ? 'dense' : 'cards'}>
       <caption class="visually-hidden">${caption}</caption>
-      <thead>
-        <tr>
+      <thead role="rowgroup">
+        <tr role="row">
           ${columns.map(
             ({ name, number, grow, hidden }) =>
-              html`<th scope="col" class=${`${number ? 'number' : ''} ${grow ? 'grow' : ''}`}>
+              html`<th role="columnheader" scope="col" class=${`${number ? 'number' : ''} ${grow ? 'grow' : ''}`}>
                 ${hidden ? html`<span class="visually-hidden">${name}</span>` : name}
               </th>`,
           )}
         </tr>
       </thead>
-      <tbody>
+      <tbody role="rowgroup">
         ${rows.map(
           (row, i) => html`<tr
+            role="row"
             key=${keyOf?.(row) ?? i}
             class=${onRow ? 'opens' : ''}
             onClick=${onRow && ((event) => !event.target.closest('a,button,summary') && onRow(row))}
           >
             ${columns.map(
-              ({ cell, number, grow }, c) =>
-                html`<td class=${`${number ? 'number' : ''} ${grow ? 'grow' : ''}`}>
+              ({ cell, name, number, grow, hidden }, c) =>
+                html`<td role="cell" data-name=${hidden ? undefined : name} class=${`${number ? 'number' : ''} ${grow ? 'grow' : ''} ${hidden ? 'unnamed' : ''}`}>
                   ${
                     c === 0 && onRow
                       ? html`<button type="button" class="link" onClick=${() => onRow(row)}>
@@ -159,11 +162,19 @@ export function Segments({ label, options, value, onChange }) {
   </div>`;
 }
 
-/** A share as a bar; what it says is beside it as text. */
-export const Bar = ({ share, tone = 'accent' }) =>
+/** Errors of a row of usage; more than one in fifty is said in red. */
+export const ErrorShare = ({ of }) =>
+  of.requests > 0
+    ? html`<span class=${of.errors / of.requests > 0.02 ? 'bad' : ''} title=${`${exact(of.errors)} of ${exact(of.requests)}`}>${percent(of.errors / of.requests)}</span>`
+    : '–';
+
+/** A share as a bar; what it says is beside it as text. @param mark  a share that is marked on it; 0: none */
+export const Bar = ({ share, tone = 'accent', mark = 0 }) =>
   html`<span class=${`bar ${tone}`} aria-hidden="true"
-    ><span style=${{ width: `${Math.max(0, Math.min(1, share || 0)) * 100}%` }}></span
-  ></span>`;
+    ><span style=${{ width: within(share) }}></span>${mark > 0 && html`<i style=${{ left: within(mark) }}></i>`}</span
+  >`;
+
+const within = (share) => `${Math.max(0, Math.min(1, share || 0)) * 100}%`;
 
 /** One input or select with its name, and what else is to be known of it. */
 export function Field({ label, hint, children }) {

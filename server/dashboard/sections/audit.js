@@ -50,7 +50,7 @@ export function Audit({ place }) {
               {
                 name: 'On',
                 grow: true,
-                cell: (row) => html`<span class="ellipsis" title=${row.subject}>${row.subject}</span>`,
+                cell: (row) => html`<${Subject} of=${row} />`,
               },
               {
                 name: 'Team',
@@ -62,6 +62,15 @@ export function Audit({ place }) {
     }
     ${next !== null && html`<p class="more"><button type="button" disabled=${isLoading} onClick=${() => load(next)}>Older ones</button></p>`}
   <//>`;
+}
+
+/** What is told by an id is called by its name, too, where the row has it. */
+function Subject({ of: { subject, details } }) {
+  const name = typeof details?.name === 'string' && details.name !== subject ? details.name : null;
+  return html`<span class="two-lines">
+    <span class="ellipsis" title=${name ?? subject}>${name ?? subject}</span>
+    ${name !== null && html`<span class="muted ellipsis" title=${subject}>${subject}</span>`}
+  </span>`;
 }
 
 function Details({ of }) {

@@ -17,13 +17,13 @@ export function Budgets({ place }) {
   };
   const of = (kind) => (data) => data.limits.filter((limit) => limit.kind === kind);
   return html`
-    <${Panel} title="Budgets" note="Set aside before each call, settled after it, over all replicas together." aside=${html`<button type="button" class="primary" onClick=${() => setAsks({ what: 'limit', kind: 'budget', team: place.query.team })}>New budget</button>`}>
-      <${Loaded} of=${limits} height=${200} empty=${(data) => of('budget')(data).length === 0 && html`<${Empty} title="No budgets: nothing bounds what is spent."><p>Begin with one for all requests together, or one for each team.</p><//>`}>
+    <${Panel} title="Budgets" note="Set aside before each call, settled after it, over all replicas together. Near its end, from the tall mark on, auto chooses cheaper models; at it, requests are refused." aside=${html`<button type="button" class="primary" onClick=${() => setAsks({ what: 'limit', kind: 'budget', team: place.query.team })}>New budget</button>`}>
+      <${Loaded} of=${limits} height=${200} empty=${(data) => of('budget')(data).length === 0 && html`<${Empty} title="No budgets: nothing bounds what is spent."><p>Begin with one for all requests together, or one for each team: <b>New budget</b>, and the team <code>*</code>.</p><//>`}>
         ${(data) => html`<ul class="rows">${of('budget')(data).map((limit) => html`<${Limit} key=${limit.id} of=${limit} onAsk=${setAsks} />`)}</ul>`}
       <//>
     <//>
     <${Panel} title="Rates" note="Requests and tokens a minute." aside=${html`<button type="button" onClick=${() => setAsks({ what: 'limit', kind: 'rate', team: place.query.team })}>New rate</button>`}>
-      <${Loaded} of=${limits} height=${80} empty=${(data) => of('rate')(data).length === 0 && html`<${Empty} title="No rate limits." />`}>
+      <${Loaded} of=${limits} height=${80} empty=${(data) => of('rate')(data).length === 0 && html`<${Empty} title="No rate limits."><p>They keep one client from crowding out the others; providers’ own limits hold without them.</p><//>`}>
         ${(data) => html`<ul class="rows">${of('rate')(data).map((limit) => html`<${Limit} key=${limit.id} of=${limit} onAsk=${setAsks} />`)}</ul>`}
       <//>
     <//>
@@ -74,7 +74,7 @@ function Limit({ of, onAsk }) {
     ${(of.warnings ?? []).map((warning) => html`<p class="warn" key=${warning}>It bounds nobody: ${warning}.</p>`)}
     ${
       uses.length === 0
-        ? html`<p class="muted">${isBudget ? `${usd(of.usd)} a ${of.period}` : ratesOf(of)}; nothing used in this period</p>`
+        ? html`<p class="muted">${isBudget ? `${usd(of.usd)} a ${of.period}: nothing of it is used` : `${ratesOf(of)}: nobody came in the last one`}</p>`
         : uses.map((use, i) => html`<${Use} key=${i} of=${use} limit=${of} />`)
     }
   </li>`;
@@ -87,22 +87,34 @@ const ratesOf = ({ requestsPerMinute, tokensPerMinute }) =>
 
 function Use({ of, limit }) {
   const show = MEASURES[of.measure] ?? count;
-  const share = of.cap > 0 ? (of.used + (of.reserved ?? 0)) / of.cap : 0;
-  const tone = share >= 1 ? 'bad' : limit.kind === 'budget' && share >= limit.softShare ? 'warn' : 'accent';
-  const left = Math.max(0, of.cap - of.used - (of.reserved ?? 0));
+  const reserved = of.reserved ?? 0;
+  const share = of.cap > 0 ? (of.used + reserved) / of.cap : 0;
+  const isBudget = limit.kind === 'budget';
+  const tone = share >= 1 ? 'bad' : isBudget && share >= limit.softShare ? 'warn' : 'accent';
+  const left = Math.max(0, of.cap - of.used - reserved);
+  const state = { bad: isBudget ? 'refuses' : 'full', warn: 'auto chooses cheaper' }[tone];
   const subject = of.subject ?? (limit.kind === 'rate' ? of.measure : null);
   return html`<div class=${subject === null ? 'use' : 'use named-use'}>
     ${subject !== null && html`<span class="use-subject ellipsis" title=${subject}>${subject}</span>`}
-    <${Meter} share=${share} tone=${tone} marks=${limit.kind === 'budget' ? [limit.softShare, ...(limit.notifyAt ?? []).map((p) => p / 100)] : []} label=${`${show(of.used)} of ${show(of.cap)} used`} />
-    <span class="use-text"><b>${show(of.used)}</b> of ${show(of.cap)} <span class=${tone === 'accent' ? 'muted' : tone}>${percent(share, 0)}</span>
-      <span class="muted"> · ${left === 0 ? 'used up' : `${show(left)} left`}${of.endsAt ? html`, anew <${Moment} at=${of.endsAt} relative />` : ''}</span></span>
+    <${Meter} share=${share} tone=${tone} soft=${isBudget ? limit.softShare : 0} marks=${isBudget ? (limit.notifyAt ?? []).map((p) => p / 100) : []} label=${`${show(of.used)} of ${show(of.cap)} used`} />
+    <span class="use-text">
+      <span><b>${show(of.used)}</b> of ${show(of.cap)} <span class=${tone === 'accent' ? 'muted' : tone}>${percent(share, 0)}</span>${state && html` <${Pill} kind=${tone}>${state}<//>`}</span>
+      <span class="muted">${left === 0 ? 'used up' : `${show(left)} left`}${reserved > 0 ? `, ${show(reserved)} set aside` : ''}${isBudget && of.endsAt ? html`; starts again <${Moment} at=${of.endsAt} relative />` : ''}</span>
+    </span>
   </div>`;
 }
 
-/** A bar with marks where something happens. */
-const Meter = ({ share, tone, marks, label }) => html`<span class=${`meter ${tone}`} role="img" aria-label=${label}>
+/** A bar with marks where something happens: a tall one where auto begins to save, short ones where the webhook is told. */
+const Meter = ({
+  share,
+  tone,
+  soft,
+  marks,
+  label,
+}) => html`<span class=${`meter ${tone}`} role="img" aria-label=${label}>
   <span class="meter-fill" style=${{ width: `${Math.min(1, share) * 100}%` }}></span>
-  ${marks.filter((mark) => mark > 0 && mark < 1).map((mark, i) => html`<i key=${i} style=${{ left: `${mark * 100}%` }} title=${percent(mark, 0)}></i>`)}
+  ${marks.filter((mark) => mark > 0 && mark < 1 && mark !== soft).map((mark, i) => html`<i key=${i} style=${{ left: `${mark * 100}%` }} title=${`${percent(mark, 0)}: the webhook is told`}></i>`)}
+  ${soft > 0 && soft < 1 && html`<i class="soft" style=${{ left: `${soft * 100}%` }} title=${`${percent(soft, 0)}: auto chooses cheaper`}></i>`}
 </span>`;
 
 function Edit({ kind, limit, team, session, onClose, onDone }) {
@@ -180,7 +192,11 @@ const Teams = ({ rows }) => html`<${Table}
       cell: (row) =>
         html`<span class="ellipsis short" title=${row.projects.join(', ')}>${row.projects.length === 0 ? '–' : row.projects.join(', ')}</span>`,
     },
-    { name: 'Explores', cell: (row) => (row.settings?.exploration ? 'yes' : 'no') },
+    {
+      name: 'Explores',
+      cell: (row) =>
+        html`<span title="Whether auto now and then tries another model, to learn how it does. A team’s own choice.">${row.settings?.exploration ? 'yes' : 'no'}</span>`,
+    },
     {
       name: 'Made',
       cell: (row) =>

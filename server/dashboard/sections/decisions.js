@@ -1,8 +1,8 @@
 // Decisions: the newest requests, what was chosen for them, and each one opened.
 import { call, withQuery } from '../parts/api.js';
 import { Dialog } from '../parts/dialog.js';
-import { duration, usd } from '../parts/format.js';
-import { change, hashOf } from '../parts/place.js';
+import { duration, usdAlike } from '../parts/format.js';
+import { change, hashOf, hrefOf } from '../parts/place.js';
 import {
   Empty,
   Failure,
@@ -46,7 +46,7 @@ export function Decisions({ place, period }) {
   };
   return html`
     <${Panel} title="Newest first" aside=${html`<form class="controls" onSubmit=${filter}>
-      <label class="inline"><span>Model</span><input name="model" defaultValue=${model} placeholder="provider/model" spellcheck="false" /></label>
+      <label class="inline"><span>Model</span><input name="model" type="search" defaultValue=${model} placeholder="provider/model" spellcheck="false" /></label>
       <label class="inline"><span>Status</span><select name="status">
         <option value="">Any</option>
         ${Object.keys(STATUS_KINDS).map((one) => html`<option key=${one} value=${one} selected=${one === status}>${one}</option>`)}
@@ -56,7 +56,11 @@ export function Decisions({ place, period }) {
       ${pages.error !== null && html`<${Failure} error=${pages.error} retry=${pages.more} />`}
       ${
         pages.rows.length === 0 && !pages.isLoading && pages.error === null
-          ? html`<${Empty} title="No requests like that in this period.">${(model || status) && html`<p><button type="button" class="small" onClick=${() => change(place, { model: '', status: '' })}>Show all</button></p>`}<//>`
+          ? html`<${Empty} title=${model || status ? 'No requests like that in this period.' : 'No requests in this period.'}>${
+              model || status
+                ? html`<p><button type="button" class="small" onClick=${() => change(place, { model: '', status: '' })}>Show all</button></p>`
+                : html`<p>Choose a longer one above, or send one: the <a href=${hrefOf(place, 'overview')}>overview</a> says how.</p>`
+            }<//>`
           : pages.rows.length === 0
             ? html`<div class="placeholder tall" role="status"><span class="visually-hidden">Loading</span></div>`
             : html`<div class=${pages.isLoading ? 'loaded stale' : 'loaded'} aria-busy=${pages.isLoading}><${List} rows=${pages.rows} onOpen=${open} /></div>`
@@ -70,32 +74,55 @@ export function Decisions({ place, period }) {
   `;
 }
 
-const List = ({ rows, onOpen }) => html`<${Table}
-  caption="Decisions, newest first"
-  rows=${rows}
-  keyOf=${(row) => row.id}
-  onRow=${onOpen}
-  rowLabel=${(row) => `: open the decision, ${row.executedModel ?? row.model}`}
-  columns=${[
-    { name: 'When', cell: (row) => html`<${Moment} at=${row.createdAt} relative />` },
-    {
-      name: 'Asked for',
-      cell: (row) => html`<span class="ellipsis short" title=${row.requestedModel}>${row.requestedModel}</span>`,
-    },
-    {
-      name: 'Answered by',
-      grow: true,
-      cell: (row) =>
-        html`<span class="ellipsis" title=${row.executedModel ?? row.model}>${row.executedModel ?? row.model}</span>`,
-    },
-    { name: 'Why', cell: (row) => html`<span class="muted nowrap">${words(row.reason)}</span>` },
-    { name: 'Team', cell: (row) => html`<span class="ellipsis short" title=${row.team}>${row.team}</span>` },
-    { name: 'Status', cell: (row) => html`<${Pill} kind=${STATUS_KINDS[row.status] ?? 'plain'}>${row.status}<//>` },
-    { name: 'Cost', number: true, cell: (row) => usd(row.costUsd) },
-    { name: 'Baseline', number: true, cell: (row) => usd(row.baselineCostUsd) },
-    { name: 'Took', number: true, cell: (row) => duration(row.totalMs) },
-  ]}
-/>`;
+/** Codes of reasons in few words; the decision itself says them in a sentence. */
+const SHORT_WHY = {
+  cheapest_adequate: 'cheapest good enough',
+  best_effort: 'likeliest to succeed',
+  abstained: 'unfamiliar prompt',
+  explored: 'to learn of it',
+  only_candidate: 'the only one left',
+  sticky: 'prompt cached there',
+  pinned: 'conversation keeps it',
+  fallback: 'the first one failed',
+  escalated: 'a check failed',
+  checked: 'passed its check',
+  requested: 'named by the client',
+};
+
+function List({ rows, onOpen }) {
+  const show = usdAlike(rows.flatMap(({ costUsd, baselineCostUsd }) => [costUsd, baselineCostUsd]));
+  return html`<${Table}
+    caption="Decisions, newest first"
+    rows=${rows}
+    keyOf=${(row) => row.id}
+    onRow=${onOpen}
+    rowLabel=${(row) => `: open the decision, ${row.executedModel ?? row.model}`}
+    columns=${[
+      { name: 'When', cell: (row) => html`<${Moment} at=${row.createdAt} relative />` },
+      {
+        name: 'Answered by',
+        grow: true,
+        cell: (row) => html`<span class="two-lines">
+          <b class="ellipsis" title=${row.executedModel ?? row.model}>${row.executedModel ?? row.model}</b>
+          <span class="muted ellipsis" title=${row.requestedModel}>${row.requestedModel === row.model ? 'as asked for' : `asked for ${row.requestedModel}`}</span>
+        </span>`,
+      },
+      {
+        name: 'Why',
+        cell: (row) => html`<span title=${words(row.reason)}>${SHORT_WHY[row.reason] ?? words(row.reason)}</span>`,
+      },
+      {
+        name: 'Team',
+        cell: (row) =>
+          html`<span class="two-lines"><span class="ellipsis" title=${row.team}>${row.team}</span><span class="muted ellipsis" title=${row.key ?? ''}>${row.key ?? 'no key'}</span></span>`,
+      },
+      { name: 'Status', cell: (row) => html`<${Pill} kind=${STATUS_KINDS[row.status] ?? 'plain'}>${row.status}<//>` },
+      { name: 'Cost', number: true, cell: (row) => show(row.costUsd) },
+      { name: 'Baseline', number: true, cell: (row) => show(row.baselineCostUsd) },
+      { name: 'Took', number: true, cell: (row) => duration(row.totalMs) },
+    ]}
+  />`;
+}
 
 export const words = (code) => String(code).replaceAll('_', ' ');
 

@@ -2,15 +2,22 @@
 
 import { withQuery } from '../parts/api.js';
 import { count, duration, exact, percent, usd } from '../parts/format.js';
+import { hrefOf } from '../parts/place.js';
 import { TimeChart } from '../parts/time-chart.js';
-import { Empty, html, Loaded, Moment, Panel, Pill, Table, useData, useState } from '../parts/view.js';
+import { Empty, ErrorShare, html, Loaded, Moment, Panel, Pill, Table, useData, useState } from '../parts/view.js';
 import { useMemo } from '../vendor/hooks.js';
 
-export function Health({ period }) {
+export function Health({ place, period }) {
   const { query, step } = period;
   const series = useData(withQuery('/v1/usage/series', { ...query, step }), { everyMs: 60_000 });
   const models = useData(withQuery('/v1/usage/breakdown', { ...query, by: 'model', limit: 100 }), { everyMs: 60_000 });
   const health = useData(withQuery('/v1/usage/health', { team: query.team }), { everyMs: 10_000 });
+  if (series.data?.points.length === 0 && models.data?.rows.length === 0) {
+    return html`<${Panel} title="No requests in this period">
+        <p>How long answers take and what fails is shown here once there are some: the <a href=${hrefOf(place, 'overview')}>overview</a> says how to send one.</p>
+      <//>
+      <${Places} of=${health} />`;
+  }
   return html`
     <${Panel} title="Latency" note="Answers, from the first call to a provider to the last byte. Receiving an upload and looking into it come before that.">
       <${Loaded} of=${series} height=${300}>${(data) => html`<${Latency} points=${data.points} step=${data.step} />`}<//>
@@ -23,31 +30,36 @@ export function Health({ period }) {
         ${(data) => html`<${Models} rows=${data.rows} />`}
       <//>
     <//>
-    <${Panel}
-      title="Deployments"
-      note="Places where models are called, over the last hour. One that fails three times in a row rests, and auto goes past it."
-    >
-      <${Loaded} of=${health} height=${200} empty=${(data) => data.deployments.length === 0 && html`<${Empty} title="No provider is set up: the sandbox answers." />`}>
-        ${(data) => html`<${Deployments} all=${data.deployments} />`}
-      <//>
-    <//>
-    <${Panel}
-      title="Refused"
-      note="Requests that nobody was asked for: the key may not, or not now. Of this replica alone, since it began."
-    >
-      <${Loaded} of=${health} height=${120} empty=${(data) => (data.refusals?.counts ?? []).length === 0 && html`<${Empty} title="Nobody was refused." />`}>
-        ${(data) => html`<${Refusals} of=${data.refusals} />`}
-      <//>
-    <//>
+    <${Places} of=${health} />
   `;
 }
 
+/** What is known of now, whatever the period: where models are called, and who was refused. */
+const Places = ({ of }) => html`
+  <${Panel}
+    title="Deployments"
+    note="Places where models are called, over the last hour. One that fails three times in a row rests, and auto goes past it."
+  >
+    <${Loaded} of=${of} height=${200} empty=${(data) => data.deployments.length === 0 && html`<${Empty} title="No provider is set up: the sandbox answers." />`}>
+      ${(data) => html`<${Deployments} all=${data.deployments} />`}
+    <//>
+  <//>
+  <${Panel}
+    title="Refused"
+    note="Requests that were turned away before any model was called. Of this replica alone, since it began."
+  >
+    <${Loaded} of=${of} height=${120} empty=${(data) => (data.refusals?.counts ?? []).length === 0 && html`<${Empty} title="Nobody was refused." />`}>
+      ${(data) => html`<${Refusals} of=${data.refusals} />`}
+    <//>
+  <//>
+`;
+
 const REASONS = {
-  policy: 'the policy',
-  model: 'not among its models',
-  budget: 'a budget',
-  rate: 'a rate',
-  guardrail: 'a guardrail',
+  policy: 'the policy forbids it',
+  model: 'not among the key’s models',
+  budget: 'a budget is used up',
+  rate: 'too many a minute',
+  guardrail: 'a guardrail blocked it',
 };
 
 const Refusals = ({ of }) => html`
@@ -64,9 +76,10 @@ const Refusals = ({ of }) => html`
           html`<span class="two-lines"><b class="ellipsis" title=${row.key ?? ''}>${row.key ?? 'no key'}</b><span class="muted ellipsis" title=${row.team}>${row.team}</span></span>`,
       },
       {
-        name: 'Refused by',
+        name: 'Why',
+        grow: true,
         cell: (row) =>
-          html`<span class="two-lines"><span>${REASONS[row.reason] ?? row.reason}</span>${row.by && html`<span class="muted ellipsis short" title=${row.by}>${row.by}</span>`}</span>`,
+          html`<span class="two-lines"><span>${REASONS[row.reason] ?? row.reason}</span>${row.by && html`<span class="muted ellipsis" title=${row.by}>${row.by}</span>`}</span>`,
       },
       { name: 'Requests', number: true, cell: (row) => exact(row.requests) },
       { name: 'Last', cell: (row) => html`<${Moment} at=${row.lastAt} relative />` },
@@ -97,7 +110,11 @@ function Errors({ points, step }) {
     [points],
   );
   if (at.length === 0) return html`<${Empty} title="Nothing in this period." />`;
-  const total = (values) => count(values.reduce((sum, value) => sum + (value ?? 0), 0));
+  const requests = points.reduce((sum, point) => sum + point.requests, 0);
+  const total = (values) => {
+    const errors = values.reduce((sum, value) => sum + (value ?? 0), 0);
+    return `${count(errors)}${requests > 0 ? ` (${percent(errors / requests)})` : ''}`;
+  };
   return html`<${TimeChart} title="Errors" stacked height=${150} ...${{ at, step, series, format: count, total }} />`;
 }
 
@@ -112,12 +129,16 @@ const Models = ({ rows }) => html`<${Table}
       cell: (row) => html`<span class="ellipsis" title=${row.group ?? ''}>${row.group ?? 'others'}</span>`,
     },
     { name: 'Requests', number: true, cell: (row) => exact(row.requests) },
-    { name: 'Errors', number: true, cell: (row) => (row.requests > 0 ? percent(row.errors / row.requests) : '–') },
+    { name: 'Errors', number: true, cell: (row) => html`<${ErrorShare} of=${row} />` },
     { name: 'p50', number: true, cell: (row) => duration(row.p50Ms) },
     { name: 'p95', number: true, cell: (row) => duration(row.p95Ms) },
     { name: 'p99', number: true, cell: (row) => duration(row.p99Ms) },
     // What was blocked, came from the cache or nobody answered cost nothing, and says nothing of what the model costs.
-    { name: 'USD an answer', number: true, cell: (row) => (row.answered > 0 ? usd(row.costUsd / row.answered) : '–') },
+    {
+      name: 'Cost of an answer',
+      number: true,
+      cell: (row) => (row.answered > 0 ? usd(row.costUsd / row.answered) : '–'),
+    },
     { name: 'Quality', number: true, cell: (row) => percent(row.quality) },
   ]}
 />`;
@@ -125,17 +146,21 @@ const Models = ({ rows }) => html`<${Table}
 function Deployments({ all }) {
   const [isWhole, setWhole] = useState(false);
   const used = all.filter(({ requests, rests }) => requests > 0 || rests);
-  const shown = isWhole || used.length === 0 ? all : used;
+  const shown = isWhole ? all : used;
   const resting = all.filter(({ rests }) => rests).length;
   return html`
     <p class="status-line" role="status">
       ${
         resting === 0
-          ? html`<${Pill} kind="good">All well<//> nothing rests`
+          ? used.length === 0
+            ? html`<${Pill}>idle<//> none of ${exact(all.length)} was called in the last hour`
+            : html`<${Pill} kind="good">All well<//> nothing rests`
           : html`<${Pill} kind="bad">${resting} resting<//> of ${all.length}`
       }
     </p>
-    <${Table}
+    ${
+      shown.length > 0 &&
+      html`<${Table}
       caption="Deployments"
       rows=${shown.slice(0, 200)}
       keyOf=${(row) => row.deployment}
@@ -150,7 +175,7 @@ function Deployments({ all }) {
           name: 'State',
           cell: (row) =>
             row.rests
-              ? html`<${Pill} kind="bad">rests ${duration(row.restsForMs)}<//>`
+              ? html`<${Pill} kind="bad">rests for ${duration(row.restsForMs)}<//>`
               : row.requests === 0
                 ? html`<${Pill}>idle<//>`
                 : html`<${Pill} kind=${row.errors / row.requests > 0.1 ? 'warn' : 'good'}>${row.errors / row.requests > 0.1 ? 'failing' : 'ok'}<//>`,
@@ -159,12 +184,12 @@ function Deployments({ all }) {
         { name: 'Failed', number: true, cell: (row) => exact(row.errors) },
         { name: 'p95', number: true, cell: (row) => duration(row.p95Ms) },
       ]}
-    />
+    />`
+    }
     ${
-      used.length > 0 &&
       used.length < all.length &&
       html`<button type="button" class="small start" aria-expanded=${isWhole ? 'true' : 'false'} onClick=${() => setWhole(!isWhole)}>
-        ${isWhole ? 'Only those in use' : `And ${all.length - used.length} that nobody called`}
+        ${isWhole ? 'Only those in use' : used.length === 0 ? `Show all ${exact(all.length)}` : `And ${exact(all.length - used.length)} that nobody called`}
       </button>`
     }
   `;

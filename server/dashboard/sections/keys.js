@@ -1,6 +1,7 @@
 // Keys: who may call, what each may do; made, rotated and revoked. A secret is shown once and kept nowhere here.
-import { call, withQuery } from '../parts/api.js';
+import { call, events, withQuery } from '../parts/api.js';
 import { Dialog, FormDialog } from '../parts/dialog.js';
+import { exact } from '../parts/format.js';
 import { useSession } from '../parts/session.js';
 import {
   Copyable,
@@ -17,7 +18,12 @@ import {
   useState,
 } from '../parts/view.js';
 
-const ROLES = ['member', 'read-only', 'manager', 'admin'];
+const ROLES = {
+  member: 'member: calls models, gives feedback, sees its team’s usage',
+  'read-only': 'read-only: sees its team’s usage',
+  manager: 'manager: also makes keys and budgets of its team',
+  admin: 'admin: everything, of all teams',
+};
 const STATES = { active: 'good', expired: 'plain', revoked: 'bad', archived: 'plain' };
 const SHOWN = [
   { id: 'active', name: 'Active' },
@@ -29,22 +35,41 @@ export function Keys({ place }) {
   const [asks, setAsks] = useState(null);
   const [secret, setSecret] = useState(null);
   const [shown, setShown] = useState('active');
+  const [wanted, setWanted] = useState('');
   const keys = useData(withQuery('/v1/admin/keys', { team: place.query.team }));
   const close = () => setAsks(null);
+  const isOpen = session.kind === 'anybody';
+  const isFirst = isOpen && keys.data !== null && !keys.data.keys.some(({ state }) => state === 'active');
   const revealed = async ({ key, secret: text }) => {
     close();
     setSecret({ key, text });
+    // From the first key on everybody is asked for one. Whoever has just made it goes on with it; and asking for the list
+    // waits until it was copied, since a refusal would end in the form to sign in, and the key would be gone.
+    if (isOpen) await call('POST', '/auth/key', { key: text }).catch(() => {});
+    else await keys.reload();
+  };
+  const copied = async () => {
+    setSecret(null);
+    if (!isOpen) return;
+    events.dispatchEvent(new Event('signed-in'));
     await keys.reload();
   };
-  const aside = html`<${Segments} label="Keys shown" options=${SHOWN} value=${shown} onChange=${setShown} />
+  const isWanted = ({ name, team, project, prefix }) =>
+    [name, team, project, prefix].some((text) => text?.toLowerCase().includes(wanted.trim().toLowerCase()));
+  const aside = html`${
+    (keys.data?.keys.length ?? 0) > 8 &&
+    html`<label class="inline"><span>Find</span><input type="search" value=${wanted} placeholder="name, team, prefix" spellcheck="false" onInput=${(event) => setWanted(event.target.value)} /></label>`
+  }
+    <${Segments} label="Keys shown" options=${SHOWN} value=${shown} onChange=${setShown} />
     <button type="button" class="primary" onClick=${() => setAsks({ what: 'create' })}>New key</button>`;
   return html`
-    <${Panel} title="Client keys" note="Kept as a keyed hash: the key itself is nowhere, and is told by its first characters." aside=${aside}>
+    ${isOpen && html`<div class="notice warn"><p><b>Nobody is asked for a key:</b> whoever reaches this address may do everything. From the first key on, everybody is asked for one; so the first is an admin’s, and yours.</p></div>`}
+    <${Panel} title="Client keys" note="What is kept is a keyed hash: a key is shown when it is made, and after that told by its first characters." aside=${aside}>
       <${Loaded} of=${keys} height=${240} empty=${(data) => data.keys.length === 0 && html`<${Empty} title="No keys yet."><p>Make one for each client: it says whose requests are whose, and what they may cost.</p><//>`}>
-        ${(data) => html`<${List} rows=${data.keys.filter(({ state }) => shown === 'all' || state === 'active')} onAsk=${setAsks} />`}
+        ${(data) => html`<${List} rows=${data.keys.filter((key) => (shown === 'all' || key.state === 'active') && isWanted(key))} isAll=${shown === 'all' && wanted.trim() === ''} onAsk=${setAsks} />`}
       <//>
     <//>
-    ${asks?.what === 'create' && html`<${Create} ...${{ session, team: place.query.team, onClose: close, onDone: revealed }} />`}
+    ${asks?.what === 'create' && html`<${Create} ...${{ session, isFirst, team: place.query.team, onClose: close, onDone: revealed }} />`}
     ${
       asks?.what === 'rotate' &&
       html`<${FormDialog} title=${`Rotate ${asks.key.name}?`} submit="Make a new key" onClose=${close} onSubmit=${async ({
@@ -69,11 +94,22 @@ export function Keys({ place }) {
         <p>Whoever calls with <code>${asks.key.prefix}…</code> is refused from now on, on every replica within two seconds. This cannot be undone.</p>
       <//>`
     }
-    ${secret !== null && html`<${Secret} of=${secret} onClose=${() => setSecret(null)} />`}
+    ${secret !== null && html`<${Secret} of=${secret} onClose=${copied} />`}
   `;
 }
 
-const List = ({ rows, onAsk }) => html`<${Table}
+/** More are found by name: a page of thousands of buttons helps nobody. */
+const MOST = 200;
+
+function List({ rows, isAll, onAsk }) {
+  if (rows.length === 0) {
+    return html`<${Empty} title="No key like that.">${!isAll && html`<p>There are others: look for another name, or among all.</p>`}<//>`;
+  }
+  return html`<${Rows} rows=${rows.slice(0, MOST)} onAsk=${onAsk} />
+    ${rows.length > MOST && html`<p class="muted">The first ${exact(MOST)} of ${exact(rows.length)}; the others are found by name.</p>`}`;
+}
+
+const Rows = ({ rows, onAsk }) => html`<${Table}
   caption="Client keys"
   rows=${rows}
   keyOf=${(row) => row.id}
@@ -82,14 +118,13 @@ const List = ({ rows, onAsk }) => html`<${Table}
       name: 'Name',
       grow: true,
       cell: (row) =>
-        html`<span class="two-lines"><b class="ellipsis" title=${row.name}>${row.name}</b><code class="muted">${row.prefix}…</code></span>`,
+        html`<span class="two-lines"><b class="ellipsis" title=${row.name}>${row.name}</b><span class="muted ellipsis"><code>${row.prefix}…</code> · ${row.role}</span></span>`,
     },
     {
       name: 'Team',
       cell: (row) =>
         html`<span class="two-lines"><span class="ellipsis short" title=${row.team}>${row.team}</span>${row.project && html`<span class="muted ellipsis short" title=${row.project}>${row.project}</span>`}</span>`,
     },
-    { name: 'Role', cell: (row) => row.role },
     {
       name: 'Models',
       cell: (row) =>
@@ -98,10 +133,15 @@ const List = ({ rows, onAsk }) => html`<${Table}
     {
       name: 'State',
       cell: (row) =>
-        html`<${Pill} kind=${STATES[row.state] ?? 'plain'}>${row.replacedBy && row.state === 'active' ? 'being replaced' : row.state}<//>`,
+        row.replacedBy && row.state === 'active'
+          ? html`<${Pill} kind="warn">being replaced<//>`
+          : html`<${Pill} kind=${STATES[row.state] ?? 'plain'}>${row.state}<//>`,
     },
-    { name: 'Last used', cell: (row) => html`<${Moment} at=${row.lastUsedAt} relative />` },
-    { name: 'Expires', cell: (row) => html`<${Moment} at=${row.expiresAt} relative />` },
+    {
+      name: 'Last used',
+      cell: (row) =>
+        html`<span class="two-lines"><${Moment} at=${row.lastUsedAt} relative />${row.expiresAt && html`<span class="muted">${row.state === 'expired' ? 'expired' : 'expires'} <${Moment} at=${row.expiresAt} relative /></span>`}</span>`,
+    },
     {
       name: 'Actions',
       hidden: true,
@@ -115,9 +155,9 @@ const List = ({ rows, onAsk }) => html`<${Table}
   ]}
 />`;
 
-function Create({ session, team, onClose, onDone }) {
+function Create({ session, isFirst, team, onClose, onDone }) {
   const isAdmin = session.may('admin');
-  const send = async ({ name, team: whose, project, role, models, expires }) => {
+  const send = async ({ name, team: whose, project, role, models = '', expires }) => {
     const patterns = models.split(/[\s,]+/).filter((one) => one !== '');
     await onDone(
       await call('POST', '/v1/admin/keys', {
@@ -130,23 +170,27 @@ function Create({ session, team, onClose, onDone }) {
       }),
     );
   };
-  return html`<${FormDialog} title="New key" submit="Make it" onClose=${onClose} onSubmit=${send}>
-    <${Field} label="Name" hint="What records and this page call it."><input name="name" required maxlength="100" autocomplete="off" /><//>
+  const roles = Object.entries(ROLES).filter(([role]) => (isFirst ? role === 'admin' : isAdmin || role !== 'admin'));
+  return html`<${FormDialog} title=${isFirst ? 'The first key: yours' : 'New key'} submit="Make it" onClose=${onClose} onSubmit=${send}>
+    ${isFirst && html`<p>An admin’s, without an end: once it is made everybody is asked for a key, and you go on here with this one.</p>`}
+    <${Field} label="Name" hint="What records and this page call it."><input name="name" required maxlength="100" autocomplete="off" defaultValue=${isFirst ? 'me' : ''} /><//>
     <div class="two">
       ${isAdmin && html`<${Field} label="Team"><input name="team" defaultValue=${team ?? ''} maxlength="100" placeholder="default" autocomplete="off" /><//>`}
       <${Field} label="Project"><input name="project" maxlength="100" placeholder="none" autocomplete="off" /><//>
     </div>
-    <div class="two">
-      <${Field} label="Role"><select name="role">${ROLES.filter((role) => isAdmin || role !== 'admin').map((role) => html`<option key=${role} value=${role}>${role}</option>`)}</select><//>
-      <${Field} label="Expires"><input name="expires" type="date" /><//>
-    </div>
-    <${Field} label="Models" hint="Patterns such as openai/*, with spaces between; empty: all."><input name="models" autocomplete="off" spellcheck="false" /><//>
+    <${Field} label="Role"><select name="role">${roles.map(([role, text]) => html`<option key=${role} value=${role}>${text}</option>`)}</select><//>
+    ${
+      !isFirst &&
+      html`<${Field} label="Models" hint="Patterns such as openai/*, with spaces between; empty: all."><input name="models" autocomplete="off" spellcheck="false" placeholder="all" /><//>
+        <${Field} label="Expires" hint="At the end of that day, your time; empty: never."><input name="expires" type="date" /><//>`
+    }
   <//>`;
 }
 
 const Secret = ({ of, onClose }) => html`<${Dialog} title="The new key" onClose=${onClose}>
   <div class="stack">
     <p>Copy the key of <b>${of.key.name}</b> now. It is shown this once, and nobody can read it again.</p>
+    <p class="muted">A client sends it as its API key: <code>authorization: Bearer …</code></p>
     <${Copyable} text=${of.text} block />
     <footer class="dialog-foot"><button type="button" class="primary" onClick=${onClose}>I have it</button></footer>
   </div>

@@ -11,12 +11,12 @@ export function Learning() {
   const again = () => Promise.all([history.reload(), jobs.reload(), alarms.reload()]);
   return html`
     <${Loaded} of=${history} height=${140}>${(data) => html`<${InForce} of=${data} onChange=${again} />`}<//>
-    <${Panel} title="Jobs">
-      <${Loaded} of=${jobs} height=${100} empty=${(data) => data.jobs.length === 0 && html`<${Empty} title="No retraining was asked for yet."><p>It begins by hand, by a schedule, or once enough answers were judged: <code>learning</code> in <code>pointsman.yaml</code>.</p><//>`}>
+    <${Panel} title="Retrainings" note="A router is fitted to the judged answers, compared with the one in force on the same log, and takes its place only if it is not worse.">
+      <${Loaded} of=${jobs} height=${100} empty=${(data) => data.jobs.length === 0 && html`<${Empty} title="No retraining was asked for yet."><p>It begins by hand, by a schedule, or once enough answers were judged: <code>learning</code> in <code>pointsman.yaml</code>. It learns from verdicts on answers; <a href="#/quality">Quality</a> says how to give them.</p><//>`}>
         ${(data) => html`<ul class="rows">${data.jobs.map((job) => html`<${Job} key=${job.id} of=${job} />`)}</ul>`}
       <//>
     <//>
-    <${Panel} title="History" note="Every verdict on a new router, the latest first.">
+    <${Panel} title="Verdicts" note="What came of every new router, the latest first.">
       <${Loaded} of=${history} height=${200} empty=${(data) => data.history.length === 0 && html`<${Empty} title="Nothing was promoted or refused yet.">The router that the gateway was installed with is in force.<//>`}>
         ${(data) => html`<ol class="rows">${data.history.map((row) => html`<${Verdict} key=${row.ordinal} of=${row} />`)}</ol>`}
       <//>
@@ -89,12 +89,30 @@ function Trial({ of }) {
 
 const KINDS = {
   promoted: { tone: 'good', word: 'Promoted' },
-  refused: { tone: 'bad', word: 'Refused' },
+  // Nothing is broken: it is what the gate is for.
+  refused: { tone: 'warn', word: 'Refused' },
   'rolled-back': { tone: 'warn', word: 'Rolled back' },
   shadow: { tone: 'info', word: 'Shadow' },
   canary: { tone: 'info', word: 'Canary' },
   stopped: { tone: 'warn', word: 'Stopped' },
 };
+
+/** What came of it, in a sentence. */
+function effectOf({ kind, artifact, previous, trial }, isThin) {
+  const code = (hash) =>
+    html`<code title=${hash ?? ''}>${hash === null || hash === undefined ? 'the base router' : shortHash(hash)}</code>`;
+  if (kind === 'promoted') return html`Decides from then on, in place of ${code(previous)}.`;
+  if (kind === 'refused')
+    return isThin ? 'The router in force stays until more answers are judged.' : 'The router in force stays.';
+  if (kind === 'rolled-back') return html`${code(artifact)} decides again, in place of ${code(previous)}.`;
+  if (kind === 'shadow') return html`Decides beside ${code(previous)}, without acting, to be compared with it.`;
+  if (kind === 'canary')
+    return html`Decides ${trial ? percent(trial.share, 0) : 'a part'} of the requests, to be compared with ${code(previous)}.`;
+  if (kind === 'stopped') return html`Its trial ended; ${code(artifact)} stays in force.`;
+  return null;
+}
+
+const THIN = /^insufficient evidence: /;
 
 const CHECKS = { passed: 'good', failed: 'bad', unknown: 'plain' };
 
@@ -102,11 +120,15 @@ function Verdict({ of }) {
   const verdict = of.verdict ?? {};
   const reasons = Array.isArray(verdict.reasons) ? verdict.reasons.map(String) : [];
   const checks = Array.isArray(verdict.checks) ? verdict.checks : [];
-  const isThin = of.kind === 'refused' && reasons.some((reason) => reason.startsWith('insufficient evidence'));
-  const { tone, word } =
-    isThin && !checks.some(({ result }) => result === 'failed')
-      ? { tone: 'plain', word: 'Not enough evidence' }
-      : (KINDS[of.kind] ?? { tone: 'plain', word: of.kind });
+  const isThin =
+    of.kind === 'refused' &&
+    reasons.some((reason) => THIN.test(reason)) &&
+    !checks.some(({ result }) => result === 'failed');
+  const { tone, word } = isThin
+    ? { tone: 'plain', word: 'Not enough evidence' }
+    : (KINDS[of.kind] ?? { tone: 'plain', word: of.kind });
+  // Where that is the verdict it is not said again.
+  const told = reasons.map((reason) => reason.replace(THIN, isThin ? '' : 'cannot tell: '));
   const about = of.kind === 'stopped' ? (verdict.onTrial ?? of.artifact) : (of.trial?.artifact ?? of.artifact);
   return html`<li class="row">
     <div class="row-head">
@@ -115,11 +137,12 @@ function Verdict({ of }) {
       ${verdict.samples !== undefined && html`<span class="muted">${exact(verdict.samples)} judged answer${verdict.samples === 1 ? '' : 's'}${verdict.hints > 0 && ` and ${exact(verdict.hints)} hint${verdict.hints === 1 ? '' : 's'}`}, ${exact(verdict.unseen)} new</span>`}
       <span class="row-when muted"><${Moment} at=${of.createdAt} relative /></span>
     </div>
-    ${reasons.length > 0 && html`<ul class="reasons">${reasons.slice(0, 3).map((reason, i) => html`<li key=${i}>${reason}</li>`)}</ul>`}
+    <p>${effectOf(of, isThin)}</p>
+    ${told.length > 0 && html`<ul class="reasons">${told.slice(0, 3).map((reason, i) => html`<li key=${i}>${reason}</li>`)}</ul>`}
     ${
-      (checks.length > 0 || reasons.length > 3) &&
+      (checks.length > 0 || told.length > 3) &&
       html`<details><summary>What was asked of it</summary>
-        ${reasons.length > 3 && html`<ul class="reasons">${reasons.slice(3).map((reason, i) => html`<li key=${i}>${reason}</li>`)}</ul>`}
+        ${told.length > 3 && html`<ul class="reasons">${told.slice(3).map((reason, i) => html`<li key=${i}>${reason}</li>`)}</ul>`}
         <ul class="lines">${checks.map((check, i) => html`<li key=${i}><${Pill} kind=${CHECKS[check.result] ?? 'plain'}>${check.result === 'unknown' ? 'cannot tell' : check.result}<//> <b>${check.name}</b> <span class="muted">${check.detail}</span></li>`)}</ul>
       </details>`
     }

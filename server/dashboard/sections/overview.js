@@ -5,8 +5,8 @@ import { count, duration, exact, percent, points, signedUsd, usd } from '../part
 import { TimeChart } from '../parts/time-chart.js';
 import {
   Bar,
-  Copyable,
   Empty,
+  ErrorShare,
   html,
   Loaded,
   Moment,
@@ -17,14 +17,15 @@ import {
   useState,
 } from '../parts/view.js';
 import { useMemo } from '../vendor/hooks.js';
+import { FirstSteps } from './first-steps.js';
 
 const EVERY_MS = 60_000;
 
-export function Overview({ period }) {
+export function Overview({ place, period }) {
   const { query, step } = period;
   const summary = useData(withQuery('/v1/usage/summary', query), { everyMs: EVERY_MS });
   const series = useData(withQuery('/v1/usage/series', { ...query, step }), { everyMs: EVERY_MS });
-  if (summary.data?.requests === 0 && series.data !== null) return html`<${Nothing} />`;
+  if (summary.data?.requests === 0 && series.data !== null) return html`<${FirstSteps} place=${place} />`;
   return html`
     <section class="panel figures-panel" aria-label="Key figures">
       <${Loaded} of=${summary} height=${104}>${(data) => html`<${Figures} of=${data} />`}<//>
@@ -42,39 +43,40 @@ export function Overview({ period }) {
 
 function Figures({ of }) {
   return html`<dl class="figures">
-    <${Figure} name="Spend" value=${usd(of.costUsd)} note=${`${count(of.inputTokens)} tokens in, ${count(of.outputTokens)} out`} />
+    <${Figure} name="Spend" value=${usd(of.costUsd)} notes=${[`${count(of.inputTokens)} tokens in,`, `${count(of.outputTokens)} out`]} />
     <${Figure}
       name="Saved"
       value=${of.comparedRequests === 0 ? '–' : usd(of.savingUsd)}
       tone=${of.comparedRequests === 0 ? '' : of.savingUsd < 0 ? 'bad' : 'good'}
-      note=${savingNote(of)}
+      notes=${savingNotes(of)}
     />
-    <${Figure} name="Requests" value=${count(of.requests)} note=${`${count(of.routed)} routed${of.cached > 0 ? `, ${count(of.cached)} from the cache` : ''}`} />
+    <${Figure} name="Requests" value=${count(of.requests)} notes=${[`${count(of.routed)} routed${of.cached > 0 ? ',' : ''}`, of.cached > 0 && `${count(of.cached)} from the cache`]} />
     <${Figure}
       name="Errors"
       value=${of.requests > 0 ? percent(of.errors / of.requests, of.errors / of.requests < 0.01 ? 2 : 1) : '–'}
       tone=${of.requests > 0 && of.errors / of.requests > 0.02 ? 'bad' : ''}
-      note=${`${exact(of.errors)} unanswered${of.blocked > 0 ? `, ${exact(of.blocked)} blocked` : ''}`}
+      notes=${[`${exact(of.errors)} unanswered${of.blocked > 0 ? ',' : ''}`, of.blocked > 0 && `${exact(of.blocked)} blocked`]}
     />
     <${Figure}
       name="Judged quality"
       value=${percent(of.quality)}
-      note=${of.judged === 0 ? 'Nothing judged yet' : `${exact(of.judged)} judged${of.predictedQuality === null ? '' : `, ${percent(of.predictedQuality)} predicted`}`}
+      notes=${of.judged === 0 ? ['Nothing judged yet'] : [`${exact(of.judged)} judged${of.predictedQuality === null ? '' : ','}`, of.predictedQuality !== null && `${percent(of.predictedQuality)} predicted`]}
     />
-    <${Figure} name="Latency p95" value=${duration(of.p95Ms)} note=${`p50 ${duration(of.p50Ms)} · p99 ${duration(of.p99Ms)}`} />
+    <${Figure} name="Latency p95" value=${duration(of.p95Ms)} notes=${[`p50 ${duration(of.p50Ms)},`, `p99 ${duration(of.p99Ms)}`]} />
   </dl>`;
 }
 
-function savingNote({ comparedRequests, baselineCostUsd, savingUsd, savingLowUsd, savingHighUsd }) {
-  if (comparedRequests === 0) return 'No routed requests to compare';
-  const share = baselineCostUsd > 0 ? html`<b>${percent(savingUsd / baselineCostUsd)}</b> of the baseline` : '';
-  if (savingLowUsd === null || savingHighUsd === null) return html`${share}; an interval needs three days`;
-  return html`${share}; 95 %: ${usd(savingLowUsd)} to ${usd(savingHighUsd)}`;
+function savingNotes({ comparedRequests, baselineCostUsd, savingUsd, savingLowUsd, savingHighUsd }) {
+  if (comparedRequests === 0) return ['No routed requests to compare'];
+  const share = baselineCostUsd > 0 && html`<b>${percent(savingUsd / baselineCostUsd)}</b> of the baseline`;
+  if (savingLowUsd === null || savingHighUsd === null) return [share, 'an interval needs three days'];
+  return [share, `95 %: ${usd(savingLowUsd)} to ${usd(savingHighUsd)}`];
 }
 
-const Figure = ({ name, value, note, tone = '' }) => html`<div class="figure">
+/** @param notes  each is kept on one line where it can be: a number is not parted from its unit */
+const Figure = ({ name, value, notes, tone = '' }) => html`<div class="figure">
   <dt>${name}</dt>
-  <dd><span class=${`figure-value ${tone}`}>${value}</span><span class="figure-note">${note}</span></dd>
+  <dd><span class=${`figure-value ${tone}`}>${value}</span><span class="figure-note">${notes.filter(Boolean).map((note, i) => html`<span key=${i}>${note}</span> `)}</span></dd>
 </div>`;
 
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
@@ -170,7 +172,7 @@ function Breakdown({ rows, by, measure }) {
       { name: 'Requests', number: true, cell: (row) => exact(row.requests) },
       { name: 'Spend', number: true, cell: (row) => usd(row.costUsd) },
       { name: 'Saved', number: true, cell: (row) => (row.comparedRequests > 0 ? signedUsd(row.savingUsd) : '–') },
-      { name: 'Errors', number: true, cell: (row) => (row.requests > 0 ? percent(row.errors / row.requests) : '–') },
+      { name: 'Errors', number: true, cell: (row) => html`<${ErrorShare} of=${row} />` },
       {
         name: 'Quality',
         number: true,
@@ -180,19 +182,4 @@ function Breakdown({ rows, by, measure }) {
       { name: 'p95', number: true, cell: (row) => duration(row.p95Ms) },
     ]}
   />`;
-}
-
-function Nothing() {
-  const line = `curl ${location.origin}/v1/chat/completions \\
-  -H "authorization: Bearer $POINTSMAN_KEY" \\
-  -H 'content-type: application/json' \\
-  -d '{"model": "auto",
-       "messages": [{"role": "user", "content": "What is 12 x 12?"}]}'`;
-  return html`<${Panel} title="No requests in this period">
-    <div class="empty">
-      <p>Send one, and this page fills within a minute or two. <code>POINTSMAN_KEY</code> is a key of yours: make one under <a href="#/keys">Keys</a>, or with <code>pointsman keys create NAME</code>. Where nobody is asked for one, leave the line with <code>authorization</code> out.</p>
-      <${Copyable} text=${line} block />
-      <p class="muted">Clients of OpenAI and Anthropic need no change but their base URL: <code>${location.origin}/v1</code>.</p>
-    </div>
-  <//>`;
 }

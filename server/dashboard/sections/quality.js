@@ -17,7 +17,7 @@ export function Quality({ period }) {
   return html`
     <${Panel}
       title="Calibration"
-      note="Judged quality against what had been predicted of the same answers, by version of the router. On the dashed line a forecast of 0.8 comes true eight times in ten; the larger the dot, the more answers."
+      note="Judged quality against what had been predicted of the same answers, by version of the router, the newest first. On the dashed line a forecast of 0.8 comes true eight times in ten; the larger the dot, the more answers. How far off they are on average is said beside the version."
     >
       <${Loaded} of=${calibration} height=${320} empty=${(data) => data.versions.length === 0 && html`<${NothingJudged} />`}>
         ${(data) => html`<div class="multiples">
@@ -25,7 +25,7 @@ export function Quality({ period }) {
             (version) => html`<article class="multiple" key=${version.artifact}>
               <header>
                 <h3><code title=${version.artifact}>${shortHash(version.artifact)}</code></h3>
-                <${Pill} kind=${version.judged < 100 ? 'plain' : version.ece <= 0.05 ? 'good' : version.ece <= 0.1 ? 'warn' : 'bad'}>ECE ${ratio(version.ece, 3)}<//>
+                <span title=${`Expected calibration error ${ratio(version.ece, 3)}`}><${Pill} kind=${version.judged < 100 ? 'plain' : version.ece <= 0.05 ? 'good' : version.ece <= 0.1 ? 'warn' : 'bad'}>off by ${(100 * version.ece).toFixed(1)} points<//></span>
               </header>
               <${Reliability} title=${`Calibration of ${shortHash(version.artifact)}`} bins=${version.bins} />
               <p class="muted">${exact(version.judged)} judged answer${version.judged === 1 ? '' : 's'}${version.judged < 100 ? ': too few to say much' : ''}</p>
@@ -54,7 +54,7 @@ const Judged = ({ rows, by }) => html`<${Table}
         html`<span class="ellipsis" title=${row.group ?? ''}>${by === 'artifact' ? shortHash(row.group) : (row.group ?? 'others')}</span>`,
     },
     { name: 'Judged', number: true, cell: (row) => exact(row.judged) },
-    { name: 'of requests', number: true, cell: (row) => (row.requests > 0 ? percent(row.judged / row.requests) : '–') },
+    { name: 'Of requests', number: true, cell: (row) => (row.requests > 0 ? percent(row.judged / row.requests) : '–') },
     { name: 'Quality', number: true, cell: (row) => percent(row.quality) },
     { name: 'Predicted', number: true, cell: (row) => percent(row.predictedQuality) },
     {

@@ -23,6 +23,9 @@ function Settings({ curve }) {
   const nearest = (wanted) => all.reduce((a, b) => (Math.abs(b.dial - wanted) < Math.abs(a.dial - wanted) ? b : a));
   const chosen = nearest(dial);
   const change = current.costUsd > 0 ? chosen.costUsd / current.costUsd - 1 : null;
+  // The shares at the setting in force, where it is one of the dial's.
+  const now = current.dial === null ? null : nearest(current.dial).models;
+  const isNow = chosen.dial === current.dial;
   const said = `Dial ${chosen.dial}: ${usd(chosen.costUsd)} a request, predicted quality ${percent(chosen.quality)}`;
   return html`<div class="trade-off">
     <div>
@@ -44,10 +47,11 @@ function Settings({ curve }) {
         <div class="slider-ends" aria-hidden="true"><span>0 cheapest</span><span>10 best</span></div>
       </div>
       <${Table}
+        dense
         caption="What is in force against the setting looked at"
         rows=${[
           {
-            name: '1 000 requests',
+            name: '1,000 requests',
             now: usd(1000 * current.costUsd),
             there: usd(1000 * chosen.costUsd),
             change: signedPercent(change),
@@ -78,7 +82,7 @@ function Settings({ curve }) {
         caption=${`Share of the requests by model at dial ${chosen.dial}`}
         rows=${Object.entries(chosen.models)
           .sort((a, b) => b[1] - a[1])
-          .slice(0, 8)}
+          .slice(0, MOST_MODELS)}
         keyOf=${([model]) => model}
         columns=${[
           {
@@ -87,19 +91,29 @@ function Settings({ curve }) {
             cell: ([model, share]) =>
               html`<span class="named"><span class="ellipsis" title=${model}>${model}</span><${Bar} share=${share} /></span>`,
           },
-          { name: 'Share', number: true, cell: ([, share]) => percent(share) },
+          ...(now === null || isNow
+            ? []
+            : [{ name: 'Now', number: true, cell: ([model]) => percent(now[model] ?? 0) }]),
+          {
+            name: isNow ? 'Now' : `At ${chosen.dial}`,
+            number: true,
+            cell: ([, share]) => html`<b>${percent(share)}</b>`,
+          },
         ]}
       />
     </div>
     <div class="trade-off-todo">
-      <h3>To have it so</h3>
-      <p class="muted">For everybody in <code>pointsman.yaml</code>, or for one request by a header:</p>
+      <h3>${isNow ? 'This is in force' : `To have it so: dial ${chosen.dial}`}</h3>
+      <p class="muted">${isNow ? 'Move the dial to see another setting. It is set for everybody in' : 'For everybody in'} <code>pointsman.yaml</code>, or for one request by a header:</p>
       <${Copyable} text=${`policy: {dial: ${chosen.dial}}`} />
       <${Copyable} text=${`x-pointsman-dial: ${chosen.dial}`} />
       <p class="muted small-print">Over the newest ${exact(sample)} routed requests. What single requests asked for themselves is left out; conversations that could not change their model keep it.</p>
     </div>
   </div>`;
 }
+
+/** Shown; the shares of others are small. */
+const MOST_MODELS = 8;
 
 const Nothing = () => html`<${Empty} title="No routed requests yet.">
   <p>Send some with <code>"model": "auto"</code>: the curve is reckoned from what was predicted of them. <code>pointsman demo</code> shows one without keys.</p>

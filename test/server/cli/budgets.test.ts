@@ -29,8 +29,10 @@ test('a budget and a rate of one name are two things, and each is changed by wha
   expect((await budgets('list')).out).toMatch(/^web +key web +7\.50 USD a day/m);
   await expect(budgets('remove', 'web')).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
   expect((await budgets('list')).out).toContain('warning: web bounds nobody: no key that works is called "web"');
+  // Of one budget that nobody has used all is left; what a rate leaves is told from minute to minute.
+  expect((await budgets('list')).out).toMatch(/7\.50 USD a day +0\.00 USD \(0 %\) +7\.50 USD/);
   for (const { id } of await listed()) await budgets('remove', String(id));
-  expect((await budgets('list')).out).toContain('There is no limit');
+  expect((await budgets('list')).out).toContain('nothing bounds what is spent');
 });
 
 test('one for a team or a key that there is not is most likely a slip, and says so', async () => {

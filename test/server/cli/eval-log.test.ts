@@ -159,7 +159,7 @@ test('a running gateway is asked, goes on answering, and the result is the one a
   } finally {
     await store.close();
   }
-}, 60_000);
+}, 180_000);
 
 test('a folder held by a process that answers no requests is left to it', async () => {
   const store = await openStore({ dataDir });

@@ -10,7 +10,7 @@ import { planOf } from '../../../server/cli/import-litellm/access-plan.ts';
 import { accessInDatabase, accessInFile, LiteLlmKey } from '../../../server/cli/import-litellm/access-source.ts';
 import { GatewayConfig } from '../../../server/config/index.ts';
 import { openStore } from '../../../server/db/store.ts';
-import { type PostgresServer, startPostgres, tempDir } from '../db/stores.ts';
+import { type Databases, tempDir, useDatabases } from '../db/stores.ts';
 import { candidate, catalogOf, fakeRouter } from '../fakes.ts';
 
 const KEYS = {
@@ -37,13 +37,13 @@ const TABLES = `
     "rpm_limit" bigint, "max_budget" double precision, "budget_duration" text, "model_max_budget" jsonb not null default '{}',
     "budget_id" text, "created_at" timestamp(3) default current_timestamp);`;
 
-let server: PostgresServer;
+let server: Databases;
 let theirs: string;
 let ours: string;
 let dataDir: string;
 let client: pg.Client;
 beforeAll(async () => {
-  server = await startPostgres();
+  server = useDatabases();
   [theirs, ours, dataDir] = [await server.createDatabase(), await server.createDatabase(), await tempDir()];
   client = new pg.Client({ connectionString: theirs });
   await client.connect();

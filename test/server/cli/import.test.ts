@@ -3,13 +3,15 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { RoutingError } from '../../../datasets/index.ts';
 import { importLiteLlm } from '../../../server/cli/import-litellm/index.ts';
 import { parseConfig } from '../../../server/config/index.ts';
+import { programFile } from '../../run/shared.ts';
+
+const PROGRAM = await programFile();
 
 /** Imports a file, checks that the result is a configuration once its variables are set, and gives both. */
 function imported(text: string) {
@@ -565,16 +567,11 @@ describe('pointsman import litellm', () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, 'config.yaml');
   writeFileSync(file, COMPANY);
-  const root = fileURLToPath(new URL('../../..', import.meta.url));
   const run = (...args: string[]) =>
-    spawnSync(
-      process.execPath,
-      ['--import', import.meta.resolve('tsx'), join(root, 'server/cli/main.ts'), 'import', 'litellm', ...args],
-      {
-        encoding: 'utf8',
-        cwd: folder,
-      },
-    );
+    spawnSync(process.execPath, [PROGRAM, 'import', 'litellm', ...args], {
+      encoding: 'utf8',
+      cwd: folder,
+    });
 
   test('prints the result, and what was left to stderr, one line each', () => {
     const { status, stdout, stderr } = run(file);

@@ -5,15 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { counted } from '../../../server/counted.ts';
 import { folderOf } from '../../datasets/fixtures.ts';
+import { programFile } from '../../run/shared.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
+const PROGRAM = await programFile();
 
 function pointsman(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), join(root, 'server/cli/main.ts'), ...args],
-    { encoding: 'utf8', cwd: root },
-  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], { encoding: 'utf8', cwd: root });
   return { status, stdout, stderr };
 }
 

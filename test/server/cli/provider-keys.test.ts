@@ -3,14 +3,14 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { acquireLock } from '../../../server/db/lock.ts';
 import { openProviderKeys, removeProviderKey } from '../../../server/db/provider-keys.ts';
 import { openStore } from '../../../server/db/store.ts';
+import { programFile } from '../../run/shared.ts';
 import { type OpenedStore, storeKinds, tempDir } from '../db/stores.ts';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
+const PROGRAM = await programFile();
 const SECRET = 'planted-operator-secret-of-32-letters';
 const KEY = 'sk-planted-0123456789';
 
@@ -27,21 +27,17 @@ afterAll(async () => {
 });
 
 function run(args: readonly string[], { input = '', secret = SECRET, database = true } = {}) {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), join(root, 'server/cli/main.ts'), 'provider-keys', ...args],
-    {
-      input,
-      encoding: 'utf8',
-      cwd: folder,
-      env: {
-        PATH: process.env.PATH,
-        HOME: folder,
-        ...(secret !== '' && { POINTSMAN_SECRET_KEY: secret }),
-        ...(database && { DATABASE_URL: opened.options.databaseUrl }),
-      } as NodeJS.ProcessEnv,
-    },
-  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, 'provider-keys', ...args], {
+    input,
+    encoding: 'utf8',
+    cwd: folder,
+    env: {
+      PATH: process.env.PATH,
+      HOME: folder,
+      ...(secret !== '' && { POINTSMAN_SECRET_KEY: secret }),
+      ...(database && { DATABASE_URL: opened.options.databaseUrl }),
+    } as NodeJS.ProcessEnv,
+  });
   expect(stdout + stderr).not.toContain(KEY);
   return { status, stdout, stderr };
 }

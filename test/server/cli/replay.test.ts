@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CHEAP, DEAR, lengthWorld } from '../../eval/replay/worlds.ts';
+import { programFile } from '../../run/shared.ts';
 
-const root = join(import.meta.dirname, '../../..');
+const PROGRAM = await programFile();
 let dir: string;
 
 beforeAll(() => {
@@ -21,11 +22,11 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 function pointsman(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), join(root, 'server/cli/main.ts'), 'replay', ...args],
-    { encoding: 'utf8', cwd: dir, timeout: 50_000 },
-  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, 'replay', ...args], {
+    encoding: 'utf8',
+    cwd: dir,
+    timeout: 110_000,
+  });
   return { status, stdout, stderr };
 }
 

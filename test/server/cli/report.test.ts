@@ -350,7 +350,7 @@ describe.each(storeKinds)('on $name', ({ open }) => {
     } finally {
       await close();
     }
-  }, 60_000);
+  });
 });
 
 describe('the command', () => {
@@ -434,7 +434,7 @@ describe('the command', () => {
     } finally {
       await gateway.close();
     }
-  }, 60_000);
+  });
 
   test('refuses a folder that no gateway has used, and makes no database there', async () => {
     const empty = join(folder, 'empty');

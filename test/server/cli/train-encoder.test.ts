@@ -2,13 +2,13 @@
 import { spawn } from 'node:child_process';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { startGateway } from '../../../server/main.ts';
 import { folderOf, temporaryFolder } from '../../datasets/fixtures.ts';
 import { tinyDataset, writeTinyModel } from '../../router/encoder/transformer/tiny-model.ts';
+import { programFile } from '../../run/shared.ts';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
+const PROGRAM = await programFile();
 
 interface Ended {
   readonly status: number | null;
@@ -18,11 +18,7 @@ interface Ended {
 
 /** Runs the program in a folder of its own; it must end by itself, whatever threads it has. */
 function pointsman(cwd: string, args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  const child = spawn(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), join(root, 'server/cli/main.ts'), ...args],
-    { cwd, env: { ...process.env, ...env } },
-  );
+  const child = spawn(process.execPath, [PROGRAM, ...args], { cwd, env: { ...process.env, ...env } });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (piece) => (stdout += String(piece)));
   child.stderr.on('data', (piece) => (stderr += String(piece)));
@@ -103,4 +99,4 @@ test('says at once what is wrong with the model that was named', async () => {
   expect(absent.stderr).toContain(`${join(home, 'absent')}: no such folder`);
   const other = await pointsman(home, [...args, 'minilm']);
   expect(other.stderr).toContain('write transformer:FOLDER');
-}, 60_000);
+});

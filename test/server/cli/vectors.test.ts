@@ -6,15 +6,16 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { readWordVectors } from '../../../router/training/word-vectors-file.ts';
 import { generatedTexts, temporaryFolder } from '../../router/fixtures.ts';
+import { programFile } from '../../run/shared.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
+const PROGRAM = await programFile();
 
 function vectors(...args: string[]) {
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    ['--import', import.meta.resolve('tsx'), join(root, 'server/cli/main.ts'), 'vectors', ...args],
-    { encoding: 'utf8', cwd: root },
-  );
+  const { status, stderr } = spawnSync(process.execPath, [PROGRAM, 'vectors', ...args], {
+    encoding: 'utf8',
+    cwd: root,
+  });
   return { status, stderr };
 }
 

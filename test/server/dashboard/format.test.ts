@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 const part = (name: string) => import(new URL(`../../../server/dashboard/parts/${name}.js`, import.meta.url).href);
-const { ago, count, duration, percent, points, ratio, signedUsd, usd } = await part('format');
+const { ago, count, duration, percent, points, ratio, signedUsd, times, usd, usdAlike } = await part('format');
 
 test.each([
   [0, '$0'],
@@ -29,6 +29,24 @@ test('shares, points and signs', () => {
   expect(points(0.02)).toBe('+2.0 points');
   expect(signedUsd(2)).toBe('+$2.00');
   expect(ratio(-0.5)).toBe('\u22120.50');
+});
+
+test('amounts of a column below a dollar have as many decimals each; of what is too small it is said', () => {
+  const show = usdAlike([0.0031, 0.00053, 0, null]);
+  expect([0.0031, 0.00053, 0, null, 1e-9].map(show)).toEqual(['$0.00310', '$0.00053', '$0', '\u2013', '<$0.00001']);
+  expect(usdAlike([12, 0.0001])(12)).toBe('$12.00');
+  expect(usdAlike([])(0.5)).toBe('$0.50');
+});
+
+test('how many times as much', () => {
+  expect([3.249, 10.56, 1, 0.4, 0.0123].map(times)).toEqual([
+    '3.2 \u00d7',
+    '11 \u00d7',
+    '1 \u00d7',
+    '0.4 \u00d7',
+    '0.01 \u00d7',
+  ]);
+  expect(times(Number.NaN)).toBe('\u2013');
 });
 
 test('times and counts', () => {

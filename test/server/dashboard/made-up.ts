@@ -116,6 +116,10 @@ export interface MadeUp {
   readonly scopes?: readonly string[] | null;
   /** No request was ever made. */
   readonly isEmpty?: boolean;
+  /** Nobody is asked for a key until there is one, as on a gateway just installed. */
+  readonly isOpen?: boolean;
+  /** Client keys beside the five that there always are. */
+  readonly moreKeys?: number;
   /** Paths that fail. */
   readonly fails?: RegExp;
 }
@@ -172,7 +176,7 @@ export async function madeUpGateway(first: MadeUp = {}): Promise<MadeUpGateway> 
   };
 
   app.get('/v1/me', async () => ({
-    kind: 'person',
+    kind: made.isOpen ? 'anybody' : 'person',
     name: names().text('Ada Okafor'),
     role: made.scopes?.includes('admin') === false ? 'read-only' : 'admin',
     team: made.scopes?.includes('admin') === false ? names().teams[0] : null,
@@ -181,7 +185,7 @@ export async function madeUpGateway(first: MadeUp = {}): Promise<MadeUpGateway> 
   }));
   app.get('/auth/methods', async () => ({ oidc: true, key: true, open: false }));
   app.post('/auth/key', async ({ body }) => {
-    if ((body as { key: string }).key !== 'pm-right')
+    if (!['pm-right', SECRET].includes((body as { key: string }).key))
       throw new RoutingError('UNAUTHORIZED', 'this API key is not known here');
     made.scopes = ALL_SCOPES;
     return { name: 'Ada Okafor', role: 'admin', team: null };
@@ -326,7 +330,7 @@ export async function madeUpGateway(first: MadeUp = {}): Promise<MadeUpGateway> 
     };
   });
   learningRoutes(app, names, () => made.isEmpty === true);
-  adminRoutes(app, names, () => made.isEmpty === true);
+  adminRoutes(app, made, names, () => made.isEmpty === true);
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   return { app, url, changes, made };
 }
@@ -360,7 +364,7 @@ function wholeDecision({ models, teams, text }: Names, id: string): object {
     qualitySd: 0.04,
     outputTokens: 320,
     costUsd: 0.00041 * (i + 1) ** 1.7,
-    adequate: i !== 2,
+    adequate: i === 0 || i === 3,
   }));
   return {
     id,
@@ -574,7 +578,15 @@ function learningRoutes(app: FastifyInstance, names: () => Names, isEmpty: () =>
   app.post('/v1/learning/alarms/:ordinal/clear', async () => ({ cleared: true }));
 }
 
-function adminRoutes(app: FastifyInstance, names: () => Names, isEmpty: () => boolean): void {
+/** Of a key that was just made. */
+const SECRET = 'pm-shown-once-0123456789';
+
+function adminRoutes(
+  app: FastifyInstance,
+  made: MadeUpGateway['made'],
+  names: () => Names,
+  isEmpty: () => boolean,
+): void {
   const ago = (days: number) => new Date(Date.now() - days * 24 * HOUR).toISOString();
   const key = (name: string, i: number, more: object = {}) => ({
     id: `k${i}`,
@@ -603,12 +615,14 @@ function adminRoutes(app: FastifyInstance, names: () => Names, isEmpty: () => bo
           key('support-bot', 2, { replacedBy: 'k0' }),
           key('notebooks', 3, { role: 'manager' }),
           key('old-one', 4, { state: 'revoked', revokedAt: ago(3) }),
+          ...Array.from({ length: made.moreKeys ?? 0 }, (_, i) => key(`client-${i}`, i + 5)),
         ],
   }));
-  app.post('/v1/admin/keys', async ({ body }) => ({
-    key: key((body as { name: string }).name, 9),
-    secret: 'pm-shown-once-0123456789',
-  }));
+  app.post('/v1/admin/keys', async ({ body }) => {
+    // From the first key on everybody is asked for one.
+    if (made.isOpen) Object.assign(made, { isOpen: false, isEmpty: false, scopes: null });
+    return { key: key((body as { name: string }).name, 9), secret: SECRET };
+  });
   app.post('/v1/admin/keys/:id/rotate', async () => ({
     key: key('checkout-web', 10),
     secret: 'pm-shown-once-9876543210',

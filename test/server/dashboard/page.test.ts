@@ -50,7 +50,8 @@ describe.skipIf(chromiumPath() === undefined)('the page in Chromium', () => {
     await gateway?.app.close();
   });
   beforeEach(() => {
-    Object.assign(gateway.made, { names: undefined, scopes: undefined, isEmpty: undefined, fails: undefined });
+    const usual = { names: undefined, scopes: undefined, isEmpty: undefined, fails: undefined };
+    Object.assign(gateway.made, { ...usual, isOpen: undefined, moreKeys: undefined });
     gateway.changes.length = 0;
   });
 
@@ -244,11 +245,19 @@ describe.skipIf(chromiumPath() === undefined)('the page in Chromium', () => {
       const ranked = dialog.getByRole('table', { name: /Candidates/ }).locator('tbody tr');
       await ranked.first().waitFor();
       expect(await ranked.first().textContent()).toContain('openai/gpt-5-mini');
-      // 0.882 − 0.913, and 0.00041 · 2 ** 1.7 / 0.00041 − 1.
-      expect(await ranked.nth(1).textContent()).toContain('\u22123.1 points');
-      expect(await ranked.nth(1).textContent()).toContain('+225 %');
+      // 0.882 − 0.913, and 2 ** 1.7 times 0.00041 USD.
+      expect(await ranked.nth(1).textContent()).toContain('88.2 %\u22123.1 points$0.001333.2 \u00d7no');
+      const answer = await dialog.getByRole('region', { name: 'What was chosen' }).textContent();
+      expect(answer).toContain('Predicted quality 91.3 %; 88.4 % was enough.');
+      // The fourth alone is good enough, too: 4 ** 1.7 = 10.6 times as dear.
+      expect(answer).toContain(
+        'The next cheapest that is good enough, groq/llama-3.3-70b-versatile, costs 11 \u00d7 as much.',
+      );
+      expect(answer).toContain('None was predicted to be better.');
+      // 0.0061 − 0.00044 of 0.0061.
+      expect(answer).toContain('$0.0057 (93 %)');
       const text = await dialog.textContent();
-      for (const part of ['It calls no tools.', 'UPSTREAM_TIMEOUT', 'masked', 'helpful', '95.2 %', '0.884']) {
+      for (const part of ['It calls no tools.', 'UPSTREAM_TIMEOUT', 'masked', 'helpful', '95.2 %']) {
         expect(text).toContain(part);
       }
       expect(await violations(page)).toEqual([]);
@@ -330,6 +339,92 @@ describe.skipIf(chromiumPath() === undefined)('the page in Chromium', () => {
         'POST /v1/admin/keys/k0/rotate {"overlapMinutes":120}',
         'DELETE /v1/admin/keys/k1 null',
       ]);
+    });
+  });
+
+  test('the first key of an open gateway is an admin\u2019s, and whoever made it goes on with it', async () => {
+    gateway.made.isOpen = true;
+    gateway.made.isEmpty = true;
+    await on('keys', async (page, problems) => {
+      expect(await page.locator('.notice').textContent()).toContain('Nobody is asked for a key');
+      await page.getByRole('button', { name: 'New key' }).click();
+      const dialog = page.getByRole('dialog');
+      expect(await dialog.getByLabel('Role').locator('option').allTextContents()).toEqual([
+        'admin: everything, of all teams',
+      ]);
+      await dialog.getByRole('button', { name: 'Make it' }).click();
+      // Everybody is asked for a key by now; the page must not turn away before it was copied.
+      await page.getByText('pm-shown-once-0123456789').waitFor();
+      await until(page, `document.querySelector('dialog[open]') !== null`);
+      await page.getByRole('button', { name: 'I have it' }).click();
+      await page.getByRole('button', { name: 'Sign out' }).waitFor();
+      expect(await page.locator('.notice').count()).toBe(0);
+      expect(gateway.changes).toEqual([
+        'POST /v1/admin/keys {"name":"me","role":"admin"}',
+        'POST /auth/key {"key":"pm-shown-once-0123456789"}',
+      ]);
+      expect(problems).toEqual([]);
+    });
+  });
+
+  test('a key among many is found by name, team or prefix, and no more are shown than help', async () => {
+    gateway.made.moreKeys = 250;
+    await on('keys', async (page) => {
+      expect(await page.locator('tbody tr').count()).toBe(200);
+      expect(await page.locator('main').textContent()).toContain('The first 200 of 254');
+      await page.getByLabel('Find').fill('CLIENT-24');
+      await until(page, `document.querySelectorAll('tbody tr').length === 11`);
+      await page.getByLabel('Find').fill('nobody is called so');
+      await page.getByText('No key like that.').waitFor();
+    });
+  });
+
+  test('on a phone the rows of tables are cards, of which nothing is cut off', async () => {
+    await on(
+      'overview',
+      async (page) => {
+        for (const name of ['overview', 'health', 'quality', 'decisions', 'keys', 'budgets', 'audit']) {
+          await open(page, name);
+          const wide = await page.evaluate(
+            "[...document.querySelectorAll('table.cards')].map((table) => table.parentElement).filter((wrap) => wrap.scrollWidth > wrap.clientWidth).length",
+          );
+          expect(wide, name).toBe(0);
+        }
+        // What a table is, it stays for who hears it.
+        await open(page, 'decisions');
+        const row = page
+          .getByRole('table', { name: /Decisions/ })
+          .getByRole('row')
+          .nth(1);
+        expect(await row.getByRole('cell').count()).toBe(8);
+        const label = "getComputedStyle(document.querySelector('tbody tr').cells[5], '::before').content";
+        expect(await page.evaluate(label)).toBe('"Cost"');
+      },
+      { viewport: { width: 390, height: 844 } },
+    );
+  }, 60_000);
+
+  test('a verdict says in a sentence what came of it', async () => {
+    await on('learning', async (page) => {
+      const rows = page.locator('ol.rows > li');
+      const text = async (i: number) => (await rows.nth(i).textContent())!.replaceAll(/\s+/g, ' ');
+      expect(await text(0)).toContain('Decides 10 % of the requests, to be compared with');
+      expect(await text(1)).toMatch(/Refused.*The router in force stays\. *quality may fall by 0\.012/);
+      expect(await text(1)).toContain('cannot tell: 4 checks of latency');
+      expect(await text(2)).toContain('The router in force stays until more answers are judged.');
+      expect(await text(2)).not.toContain('insufficient evidence');
+      expect(await text(3)).toMatch(/Promoted.*Decides from then on, in place of/);
+      expect(await text(4)).toMatch(/decides again, in place of/);
+      expect(await text(5)).toContain('in place of the base router');
+    });
+  });
+
+  test('a budget says what happens near its end, and at it', async () => {
+    await on('budgets', async (page) => {
+      const use = (name: string) => page.locator('.use', { hasText: name });
+      expect(await use('checkout').textContent()).toContain('auto chooses cheaper');
+      expect(await use('support').textContent()).toContain('refuses');
+      expect(await use('search').first().locator('.pill').count()).toBe(0);
     });
   });
 
@@ -425,9 +520,21 @@ describe.skipIf(chromiumPath() === undefined)('the page in Chromium', () => {
       expect(await page.locator('.copyable code').textContent()).toContain(`curl ${gateway.url}/v1/chat/completions`);
       for (const name of NAMES) {
         await open(page, name);
-        expect(await page.locator('.empty').count(), name).toBeGreaterThan(name === 'budgets' ? 1 : 0);
+        expect(await page.locator('.empty, .steps').count(), name).toBeGreaterThan(name === 'budgets' ? 1 : 0);
         expect(await page.locator('[role=alert]').count(), name).toBe(0);
       }
+      await open(page, 'overview');
+      expect(await page.locator('.step h3').allTextContents()).toEqual([
+        'Send a request',
+        'Make keys',
+        'Bound what is spent',
+      ]);
+      expect(await page.locator('.copyable code').textContent()).toContain('authorization: Bearer');
+      // Where nobody is asked for a key, the line has none.
+      gateway.made.isOpen = true;
+      await page.reload();
+      await page.getByText('Open to anybody').waitFor();
+      expect(await page.locator('.copyable code').textContent()).not.toContain('authorization');
       expect(problems).toEqual([]);
     });
   }, 30_000);
