@@ -4,9 +4,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { programFile } from '../run/shared.ts';
 import { world } from './fixtures.ts';
 
 const root = join(import.meta.dirname, '../..');
+const PROGRAM = await programFile();
 let dir: string;
 
 beforeAll(() => {
@@ -19,11 +21,11 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 function pointsman(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    ['--import', 'tsx', join(root, 'server/cli/main.ts'), 'eval', ...args],
-    { encoding: 'utf8', cwd: root, timeout: 50_000 },
-  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, 'eval', ...args], {
+    encoding: 'utf8',
+    cwd: root,
+    timeout: 110_000,
+  });
   return { status, stdout, stderr };
 }
 

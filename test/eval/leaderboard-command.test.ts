@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LeaderBoard } from '../../eval/leaderboard/rank.ts';
+import { programFile } from '../run/shared.ts';
 import { difficultyOf, world } from './fixtures.ts';
 
 const root = join(import.meta.dirname, '../..');
+const PROGRAM = await programFile();
 let dir: string;
 const sources = ['one', 'two'];
 
@@ -31,11 +33,11 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 function pointsman(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    ['--import', 'tsx', join(root, 'server/cli/main.ts'), 'leaderboard', ...args],
-    { encoding: 'utf8', cwd: root, timeout: 55_000 },
-  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, 'leaderboard', ...args], {
+    encoding: 'utf8',
+    cwd: root,
+    timeout: 110_000,
+  });
   return { status, stdout, stderr };
 }
 const data = () => ['--data', ...sources.map((name) => join(dir, name))];

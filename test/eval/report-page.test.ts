@@ -25,7 +25,7 @@ beforeAll(async () => {
   writeFileSync(path, htmlReport(e));
   address = `file://${path}`;
   browser = await openBrowser();
-}, 60_000);
+});
 afterAll(async () => {
   await browser?.close();
   rmSync(folder, { recursive: true, force: true });

@@ -73,7 +73,7 @@ const there = existsSync(root);
 if (!there) console.log(`seen-texts: skipped, the outcomes of MMLU-Pro are not at ${root}`);
 
 describe.skipIf(!there)('the shipped router and MMLU-Pro in a file of somebody else', () => {
-  test('knows again what it has learned from, and nothing else', { timeout: 60_000 }, async () => {
+  test('knows again what it has learned from, and nothing else', async () => {
     const { seen, fitted } = sourceOf(await loadArtifact());
     const { prompts } = await readDataset(root);
     const usable = prompts.filter((p) => !p.contaminated);

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RouteOptions } from '../../router/router.ts';
 import { Callers, isAmong } from '../../server/callers.ts';
 import { ClientKey, SCOPES } from '../../server/config/index.ts';
+import { processorMs } from '../processor-time.ts';
 import {
   candidate,
   completion,
@@ -129,10 +130,11 @@ describe('patterns of models', () => {
     expect(isAmong('one/a', [])).toBe(false);
   });
 
-  test('take no time to refuse what a regular expression would ponder over', () => {
-    const started = performance.now();
-    expect(isAmong('a'.repeat(5000), [`${'a*'.repeat(100)}b`])).toBe(false);
-    expect(performance.now() - started).toBeLessThan(200);
+  test('take no time to refuse what a regular expression would ponder over', async () => {
+    const ms = await processorMs(() => {
+      expect(isAmong('a'.repeat(5000), [`${'a*'.repeat(100)}b`])).toBe(false);
+    });
+    expect(ms).toBeLessThan(200);
   });
 });
 

@@ -6,7 +6,7 @@ import { failureOf, temporaryFolder } from '../datasets/fixtures.ts';
 import { cutAfter, etagOf, flakyServer, status } from './flaky-server.ts';
 
 const BODY = Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * 7) % 256));
-const limits = { retryDelayMs: 1, attempts: 3, connectMs: 2000, answerMs: 2000, silenceMs: 500 };
+const limits = { retryDelayMs: 1, attempts: 3, connectMs: 20_000, answerMs: 20_000, silenceMs: 1500 };
 const get = (url: string, file: string, options: DownloadOptions = {}) =>
   download(url, file, { env: {}, ...options, limits: { ...limits, ...options.limits } });
 const place = () => join(temporaryFolder(), 'deep', 'file.bin');

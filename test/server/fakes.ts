@@ -282,7 +282,8 @@ export const hello = (model: string, more: object = {}) => ({
 // biome-ignore lint/suspicious/noExplicitAny: its shape is what the test is about to check
 export const jsonOf = async (response: Response | Promise<Response>): Promise<any> => (await response).json();
 
-export async function until(condition: () => boolean, ms = 5000): Promise<void> {
+/** Polls; what does not come is told before the test's own time is up. */
+export async function until(condition: () => boolean, ms = 50_000): Promise<void> {
   const end = Date.now() + ms;
   while (!condition()) {
     if (Date.now() > end) throw new Error('waited in vain');

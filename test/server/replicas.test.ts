@@ -111,7 +111,7 @@ test('gateways that run tell each other within seconds, and route past what anot
   const id = here.gateway.holder.current.candidates[0]!.id;
   const [target] = here.gateway.setup.models.resolve(id).targets;
   for (let i = 0; i < 3; i++) here.gateway.breaker.failed(target!, 'overload');
-  await until(() => there.gateway.breaker.rests(target!), 10_000);
+  await until(() => there.gateway.breaker.rests(target!));
   const { filtered } = await jsonOf(
     fetch(`${there.url}/v1/route`, {
       method: 'POST',

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
-import { routeCommand } from '../../server/cli/route.ts';
+import { readable, routeCommand } from '../../server/cli/route.ts';
 import { startGateway } from '../../server/main.ts';
 
 const dataDir = mkdtempSync(join(tmpdir(), 'pointsman-route-'));
@@ -23,6 +23,21 @@ test('shows the choice, its reason and the candidates', async () => {
   expect(text).toMatch(/^\S+\/\S+\n/);
   expect(text).toContain('expected cost');
   expect(text).toContain('candidate');
+  // What it beat, by how much.
+  expect(text).toMatch(/^ {2}against .*(next dearer one that is good enough|predicted the best|no other)/m);
+});
+
+test('fits the terminal: no line is longer, and ids keep both ends', async () => {
+  const decision = JSON.parse(await run('--json', 'What is 12 x 12?'));
+  const [chosen] = decision.ranked;
+  chosen.model = `fireworks/${'accounts/'.repeat(8)}deepseek-v4`;
+  for (const room of [80, 120]) {
+    const lines = readable(decision, false, room).split('\n').slice(1);
+    for (const line of lines.filter((one) => !one.includes(chosen.model)))
+      expect(line.length).toBeLessThanOrEqual(room);
+    expect(lines.some((line) => /^ {2}firewor.*\u2026.*deepseek-v4 /.test(line))).toBe(true);
+  }
+  expect(readable(decision, false, undefined)).toContain(`  ${chosen.model} `);
 });
 
 test('prints the same as JSON, by the running gateway where one runs', async () => {

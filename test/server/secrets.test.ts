@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { maskFor } from '../../server/providers/mask.ts';
+import { programFile } from '../run/shared.ts';
 import { startPostgres } from './db/stores.ts';
 import { completion, type Script, sendJson, startSse, type Upstream, upstream, word } from './fakes.ts';
 
@@ -20,6 +21,7 @@ vi.mock('pino', async (original) => {
 });
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+const PROGRAM = await programFile();
 const folder = mkdtempSync(join(tmpdir(), 'pointsman-secrets-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -343,7 +345,7 @@ describe('a gateway full of secrets', () => {
 
   test('pointsman config check tells what would be done, and none of them', async () => {
     const output = await new Promise<string>((resolve) => {
-      const args = ['--import', 'tsx', 'server/cli/main.ts', 'config', 'check', file];
+      const args = [PROGRAM, 'config', 'check', file];
       execFile(process.execPath, args, { cwd: root, env: { PATH: process.env.PATH } }, (_, out, err) =>
         resolve(out + err),
       );

@@ -1,11 +1,12 @@
 /** Pins: which model a conversation is on, whoever of the replicas is asked, and however the database is. */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openStore } from '../../server/db/store.ts';
 import { pinsIn } from '../../server/pins.ts';
 import { httpProvider } from '../../server/providers/http-provider.ts';
 import { openAiCompatibleKind } from '../../server/providers/openai-compatible.ts';
 import { Transport } from '../../server/providers/transport.ts';
 import { cachedPrefix, type Pin, type PinStore, Sessions } from '../../server/sessions.ts';
+import { onOwnClock } from '../own-clock.ts';
 import { type OpenedStore, storeKinds } from './db/stores.ts';
 import { candidate, chat, completion, gatewayOver, hello, type Script, sendJson, upstream } from './fakes.ts';
 
@@ -43,9 +44,9 @@ describe('without a database', () => {
   test('a pin is known until it has been silent for too long', async () => {
     const sessions = new Sessions(null);
     expect(await sessions.find('t', 's', HOUR)).toBeNull();
-    sessions.note('t', 's', pin('one/a', { updatedAt: new Date(Date.now() - 1000) }));
-    expect(await sessions.find('t', 's', 2000)).toMatchObject({ model: 'one/a' });
-    expect(await sessions.find('t', 's', 900)).toBeNull();
+    sessions.note('t', 's', pin('one/a', { updatedAt: new Date(Date.now() - HOUR) }));
+    expect(await sessions.find('t', 's', 2 * HOUR)).toMatchObject({ model: 'one/a' });
+    expect(await sessions.find('t', 's', 0.9 * HOUR)).toBeNull();
   });
 
   test('tenants do not share conversations, whatever they are called', async () => {
@@ -78,14 +79,14 @@ describe('without a database', () => {
 });
 
 describe('a database that is slow or away', () => {
+  onOwnClock();
+
   test('delays a request by no more than 250 ms, finding and claiming together', async () => {
     const sessions = new Sessions(slowStore(5000));
     const started = performance.now();
     expect(await sessions.find('t', 's', HOUR)).toBeNull();
     expect(await sessions.claim('t', 's', pin('ours'), HOUR)).toMatchObject({ model: 'ours' });
-    const ms = performance.now() - started;
-    expect(ms).toBeGreaterThanOrEqual(245);
-    expect(ms).toBeLessThan(400);
+    expect(performance.now() - started).toBe(250);
   });
 
   test('does not delay the requests after the one that found it slow', async () => {
@@ -94,7 +95,7 @@ describe('a database that is slow or away', () => {
     sessions.note('t', 's', pin('ours'));
     const started = performance.now();
     for (let i = 0; i < 20; i++) expect(await sessions.find('t', 's', HOUR)).toMatchObject({ model: 'ours' });
-    expect(performance.now() - started).toBeLessThan(100);
+    expect(performance.now() - started).toBe(0);
   });
 
   test('is waited for when it answers in time', async () => {
@@ -117,7 +118,7 @@ describe('a database that is slow or away', () => {
     const started = performance.now();
     await sessions.claim('t', 's', pin('ours'), HOUR);
     expect(await sessions.find('t', 's', HOUR)).toMatchObject({ model: 'ours' });
-    expect(performance.now() - started).toBeLessThan(100);
+    expect(performance.now() - started).toBe(0);
     expect(store.moved).toBe(1);
   });
 });
@@ -146,15 +147,14 @@ describe.each(storeKinds)('on $name', (kind) => {
   });
   afterAll(() => opened.close());
   const more: (() => Promise<void>)[] = [];
+  // A database on a busy machine takes longer than the 250 ms that a request gives it: here it is waited for.
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
   afterEach(async () => {
+    vi.useRealTimers();
     for (const close of more.splice(0)) await close();
   });
   const written = async (session: string, model: string) => {
-    for (let i = 0; i < 100; i++) {
-      if ((await pinsIn(opened.store).read('t', session, HOUR))?.model === model) return;
-      await sleep(20);
-    }
-    throw new Error('was not written');
+    await expect.poll(async () => (await pinsIn(opened.store).read('t', session, HOUR))?.model).toBe(model);
   };
 
   test('a pin is there for the next process, prefix and deployment with it', async () => {
@@ -267,6 +267,7 @@ describe('through the gateway', () => {
     expect((await chat(gateway.url, hello('auto'), inSession)).status).toBe(200);
     const ms = performance.now() - started;
     expect(ms).toBeGreaterThanOrEqual(245);
-    expect(ms).toBeLessThan(500);
+    // To the millisecond above; here it counts that nobody waits for the 60 s of the database.
+    expect(ms).toBeLessThan(30_000);
   });
 });

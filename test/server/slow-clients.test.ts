@@ -5,7 +5,7 @@ import { candidate, chat, gatewayOver, hello, type TestGateway } from './fakes.t
 
 let gateway: TestGateway;
 beforeAll(async () => {
-  gateway = await gatewayOver([candidate('one/a')], { config: { timeouts: { headersMs: 300, requestMs: 800 } } });
+  gateway = await gatewayOver([candidate('one/a')], { config: { timeouts: { headersMs: 1000, requestMs: 2000 } } });
 });
 afterAll(() => gateway.close());
 

@@ -4,7 +4,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { programFile } from '../../run/shared.ts';
 import type { MisbehavingUpstream } from './misbehaving-upstream.ts';
+
+const PROGRAM = await programFile();
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const preload = new URL('./report-memory.mjs', import.meta.url).href;
@@ -95,7 +98,7 @@ export class GatewayProcess {
   }
 
   async start(): Promise<void> {
-    const args = ['--expose-gc', '--import', 'tsx', '--import', preload, 'server/cli/main.ts'];
+    const args = ['--expose-gc', '--import', preload, PROGRAM];
     const child = spawn(process.execPath, [...args, 'start', '--config', join(this.#folder, 'pointsman.yaml')], {
       cwd: root,
       env: { PATH: process.env.PATH, CHAOS_MEMORY_FILE: this.#memoryFile, ...this.#env },

@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { chmod, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { acquireLock, lockOwner } from '../../../server/db/lock.ts';
 import { openStore } from '../../../server/db/store.ts';
+import { compiledFile } from '../../run/shared.ts';
 import { tempDir } from './stores.ts';
 
-const HOLDER = fileURLToPath(new URL('./holder.ts', import.meta.url));
+const HOLDER = await compiledFile('test/server/db/holder.ts');
 
 let dataDir: string;
 const children: ChildProcess[] = [];
@@ -22,7 +22,7 @@ afterEach(async () => {
 
 /** Another process that opens the directory; resolves with its first line. */
 function holder(...args: string[]): Promise<{ child: ChildProcess; line: string; ended: Promise<number | null> }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', HOLDER, dataDir, ...args], {
+  const child = spawn(process.execPath, [HOLDER, dataDir, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   children.push(child);

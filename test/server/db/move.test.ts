@@ -10,7 +10,7 @@ import { moveDatabase } from '../../../server/db/move.ts';
 import * as schema from '../../../server/db/schema.ts';
 import { openStore, type SqlStore } from '../../../server/db/store.ts';
 import { aDecision, anAttempt, someFeedback } from './records.ts';
-import { type PostgresServer, startPostgres, tempDir } from './stores.ts';
+import { type Databases, tempDir, useDatabases } from './stores.ts';
 
 const tables = Object.values(schema as Record<string, unknown>).filter((t): t is PgTable => is(t, PgTable));
 
@@ -79,9 +79,9 @@ async function opened(databaseUrl?: string): Promise<SqlStore> {
 }
 
 describe('moved to PostgreSQL', () => {
-  let server: PostgresServer;
+  let server: Databases;
   beforeAll(async () => {
-    server = await startPostgres();
+    server = useDatabases();
   });
   afterAll(() => server.remove());
 

@@ -49,7 +49,7 @@ describe('PostgreSQL goes away', () => {
     expect(store.writer).toMatchObject({ queued: 0, spooled: true, dropped: 0 });
     record(900, 1000);
     await server.start();
-    await expect.poll(() => store.writer, { timeout: 20_000 }).toMatchObject({ queued: 0, spooled: false });
+    await expect.poll(() => store.writer).toMatchObject({ queued: 0, spooled: false });
     expect(await store.ready()).toBe(true);
     expect(await store.db.$count(decisions)).toBe(1000);
     await expect.poll(spooled).toEqual([]);
@@ -71,7 +71,7 @@ describe('PostgreSQL goes away', () => {
     });
     await server.start();
     const again = await openStore(options);
-    await expect.poll(() => again.writer.spooled, { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => again.writer.spooled).toBe(false);
     expect(await again.getDecision('d1')).toEqual({
       decision: aDecision(),
       attempts: [anAttempt()],
@@ -176,7 +176,7 @@ describe('the writer', () => {
       writer.add(rows(i, i + 100));
       await new Promise((resolve) => setTimeout(resolve, 3));
     }
-    await expect.poll(() => writer.state, { timeout: 10_000 }).toMatchObject({ queued: 0, spooled: false });
+    await expect.poll(() => writer.state).toMatchObject({ queued: 0, spooled: false });
     expect(new Set(written).size).toBe(2000);
     await writer.stop();
   });

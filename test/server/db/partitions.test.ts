@@ -11,7 +11,7 @@ import { makePartitions, partitionsOf } from '../../../server/db/partitions.ts';
 import { type Row, rowToJson } from '../../../server/db/rows.ts';
 import { deleteExpired } from '../../../server/privacy/retention.ts';
 import { aDecision, anAttempt, someFeedback } from './records.ts';
-import { type OpenedStore, type PostgresServer, startPostgres, storeKinds } from './stores.ts';
+import { type Databases, type OpenedStore, storeKinds, useDatabases } from './stores.ts';
 
 const encoded = (row: Row) => ({ table: row.table, json: rowToJson(row) });
 const requestAt = (id: string, createdAt: Date) => [
@@ -91,10 +91,10 @@ describe.each(storeKinds)('$name', (kind) => {
 });
 
 describe('a log of the version before', () => {
-  let server: PostgresServer;
+  let server: Databases;
   const ends: (() => Promise<void>)[] = [];
   beforeAll(async () => {
-    server = await startPostgres();
+    server = useDatabases();
   });
   afterAll(async () => {
     for (const end of ends) await end();

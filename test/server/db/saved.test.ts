@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { seededRandom } from '../../../datasets/index.ts';
@@ -13,14 +12,15 @@ import { attempts, decisions, feedback, storable } from '../../../server/db/sche
 import { Spool } from '../../../server/db/spool.ts';
 import { openStore } from '../../../server/db/store.ts';
 import { Writer } from '../../../server/db/writer.ts';
+import { compiledFile } from '../../run/shared.ts';
 import { aDecision, anAttempt } from './records.ts';
 import { storeKinds, tempDir } from './stores.ts';
 
-const HOLDER = fileURLToPath(new URL('./holder.ts', import.meta.url));
-const LIMITED = fileURLToPath(new URL('./limited.ts', import.meta.url));
+const HOLDER = await compiledFile('test/server/db/holder.ts');
+const LIMITED = await compiledFile('test/server/db/limited.ts');
 
 /** On a busy machine. */
-const SOON = { timeout: 20_000 };
+const SOON = { timeout: 50_000 };
 
 let dataDir: string;
 beforeEach(async () => {
@@ -34,7 +34,7 @@ const away = async (_: readonly EncodedRow[]): Promise<void> => Promise.reject(n
 
 /** Starts a process that answers requests, kills it some time after its first answer. @returns what it had answered */
 function answeredUntilKilled(how: 'answer' | 'answer-away', prefix: string, afterMs: number): Promise<string[]> {
-  const child = spawn(process.execPath, ['--import', 'tsx', HOLDER, dataDir, how, prefix], {
+  const child = spawn(process.execPath, [HOLDER, dataDir, how, prefix], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';
@@ -263,13 +263,7 @@ test.runIf(existsSync('/bin/sh'))(
   'a disk that is full in the middle of a write leaves no torn line, and no answer waiting',
   async () => {
     // Files of that process end at 16 × 512 or 16 × 1024 bytes, as the shell counts: in the middle of a row.
-    const child = spawn('/bin/sh', [
-      '-c',
-      `ulimit -f 16 && exec "$0" --import tsx "$1" "$2"`,
-      process.execPath,
-      LIMITED,
-      dataDir,
-    ]);
+    const child = spawn('/bin/sh', ['-c', `ulimit -f 16 && exec "$0" "$1" "$2"`, process.execPath, LIMITED, dataDir]);
     let text = '';
     child.stdout.on('data', (chunk) => {
       text += chunk;

@@ -188,7 +188,7 @@ describe.each(storeKinds)('$name', (kind) => {
 
     test('forgets a rest that is over', async () => {
       await shareHealth(db, [{ deployment: 'c/other', failures: 6, restMs: 30 }]);
-      await expect.poll(() => readHealth(db), { timeout: 10_000 }).toEqual([]);
+      await expect.poll(() => readHealth(db)).toEqual([]);
     });
   });
 

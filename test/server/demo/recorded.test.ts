@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Dataset, type Outcome, type Prompt, seededRandom } from '../../../datasets/index.ts';
 import {
@@ -12,8 +11,9 @@ import {
   recordedWorld,
   startRecorded,
 } from '../../../server/demo/recorded.ts';
+import { programFile } from '../../run/shared.ts';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
+const PROGRAM = await programFile();
 const MODELS = { 'acme/tiny': 0.1, 'acme/middle': 1, 'acme/huge': 10 } as const;
 const SKILL: Record<string, number> = { 'acme/tiny': 0.4, 'acme/middle': 0.7, 'acme/huge': 0.95 };
 
@@ -148,11 +148,12 @@ describe('pointsman demo --data', () => {
   const demo = (...args: string[]) => {
     const tmp = mkdtempSync(join(tmpdir(), 'demo-tmp-'));
     try {
-      const run = spawnSync(
-        process.execPath,
-        ['--import', import.meta.resolve('tsx'), join(root, 'server/cli/main.ts'), 'demo', ...args],
-        { encoding: 'utf8', cwd: tmp, env: { ...process.env, TMPDIR: tmp }, timeout: 150_000 },
-      );
+      const run = spawnSync(process.execPath, [PROGRAM, 'demo', ...args], {
+        encoding: 'utf8',
+        cwd: tmp,
+        env: { ...process.env, TMPDIR: tmp },
+        timeout: 150_000,
+      });
       const leftBehind = readdirSync(tmp).filter((name) => !/^(tsx-|node-compile-cache)/.test(name));
       return { ...run, leftBehind };
     } finally {
@@ -180,7 +181,7 @@ describe('pointsman demo --data', () => {
     expect(leftBehind).toEqual([]);
   });
 
-  test('refuses a folder that is not there before anything is started', { timeout: 60_000 }, () => {
+  test('refuses a folder that is not there before anything is started', () => {
     const { status, stderr } = demo('--data', join(dir, 'nowhere'));
     expect(status).toBe(2);
     expect(stderr).toContain('MISSING_FILE');

@@ -99,7 +99,7 @@ describe.each(storeKinds)('candidates on $name', (kind) => {
     expect(newcomers.among(CALLS)).toEqual([]);
     script.away = false;
     newcomers.start();
-    await expect.poll(() => newcomers.among(CALLS), { timeout: 20_000 }).toEqual(['b/new']);
+    await expect.poll(() => newcomers.among(CALLS)).toEqual(['b/new']);
     await newcomers.stop();
   });
 });

@@ -106,7 +106,7 @@ describe.each([
   ['one of twenty teams', of20],
   ['a small team beside a large one', ofTwo],
 ])('labels turned around by %s, with 5 %% of the traffic,', (_, teamOf) => {
-  test('cost the others half a point at most', { timeout: 60_000 }, () => {
+  test('cost the others half a point at most', () => {
     const costs = SEEDS.map((seed) => {
       const shots = prompts(ANSWERS + JUDGED_ON, seed);
       const others = shots.slice(ANSWERS);

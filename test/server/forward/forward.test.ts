@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { RoutingError } from '../../../datasets/index.ts';
 import { RequestLife } from '../../../server/forward/watch.ts';
 import type { ProtocolName } from '../../../server/protocols/index.ts';
+import { onOwnClock } from '../../own-clock.ts';
 import { candidate, completion, word } from '../fakes.ts';
 import { exception } from '../protocols/converse-wire.ts';
 import {
@@ -21,6 +22,8 @@ import {
   targetAt,
   unreachable,
 } from './scripted.ts';
+
+onOwnClock();
 
 const models = ({ calls }: Scripted) => calls.map(({ call }) => call.model);
 const keys = ({ calls }: Scripted) => calls.map(({ call }) => call.credential!.id);
@@ -138,10 +141,10 @@ describe('trying again', () => {
     const quick = scripted('quick', failing(500));
     const { call, ms } = await run([...targetAt(slow, 'a'), ...targetAt(quick, 'b')], { config: { retry: QUICK } });
     expect(call?.target.id).toBe('slow/a');
-    expect(slow.calls[1]!.at - slow.calls[0]!.at).toBeGreaterThanOrEqual(295);
+    expect(slow.calls[1]!.at - slow.calls[0]!.at).toBe(300);
     // In the meantime the other had all its tries.
     expect(quick.calls).toHaveLength(3);
-    expect(ms).toBeGreaterThanOrEqual(295);
+    expect(ms).toBe(300);
   });
 
   test('a wait beyond the longest pause is not waited for', async () => {
@@ -149,7 +152,7 @@ describe('trying again', () => {
     const { error, ms } = await run(targetAt(one, 'a'), { config: { retry: QUICK } });
     expect(error).toMatchObject({ httpStatus: 429, retryAfter: '2' });
     expect(one.calls).toHaveLength(1);
-    expect(ms).toBeLessThan(1500);
+    expect(ms).toBe(0);
   });
 
   test('maxAttempts ends it, whoever is left', async () => {
@@ -185,8 +188,7 @@ describe('trying again', () => {
     });
     expect(error?.code).toBe('UPSTREAM_TIMEOUT');
     expect(one.calls.length).toBeGreaterThan(1);
-    expect(ms).toBeGreaterThanOrEqual(245);
-    expect(ms).toBeLessThan(600);
+    expect(ms).toBe(250);
   });
 
   test('a pause does not outlast the total either, and then the last failure is what is told', async () => {
@@ -194,7 +196,7 @@ describe('trying again', () => {
     const life = new RequestLife(100);
     const { error, ms } = await run(targetAt(one, 'a'), { life: life.signal, config: { retry: QUICK } });
     expect(error).toMatchObject({ code: 'UPSTREAM_ERROR', httpStatus: 429 });
-    expect(ms).toBeLessThan(600);
+    expect(ms).toBe(100);
   });
 });
 
@@ -346,7 +348,7 @@ test('whatever fails how: no more calls than allowed, no call twice without a pa
     ),
     { numRuns: 150 },
   );
-}, 60_000);
+});
 
 test('a slow answer within its time is waited for', async () => {
   const one = scripted('one', after(50, fine));

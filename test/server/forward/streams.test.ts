@@ -75,6 +75,29 @@ const ask = (url: string, surface: Spoken, more: object = {}, init: RequestInit 
     ...init,
   });
 
+/** Reads a stream to its end; tells when as many pings as these have come, so that nothing hangs on how long they take. */
+async function readPast(response: Response, pings: number, seen: () => void): Promise<string> {
+  let text = '';
+  let told = false;
+  for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += piece;
+    if (!told && text.split('\n\n').filter((frame) => /ping/.test(frame)).length >= pings) {
+      told = true;
+      seen();
+    }
+  }
+  return text;
+}
+
+/** To be waited for, and to be let go. */
+function gate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
 /** A client that reads only when it is told to. */
 function slowClient(url: string, body: object): Promise<{ response: IncomingMessage; request: ClientRequest }> {
   return new Promise((resolve, reject) => {
@@ -153,15 +176,16 @@ describe.each(Object.keys(ENDS) as Spoken[])('a %s client', (surface) => {
   );
 
   test('gets pings while nobody has said a word, and then the answer of whoever speaks', async () => {
+    const { opened, open } = gate();
     const { gateway, one } = await start(
-      { script: (_, response) => void setTimeout(() => sendJson(response, { error: { message: 'no' } }, 500), 160) },
+      { script: (_, response) => void opened.then(() => sendJson(response, { error: { message: 'no' } }, 500)) },
       { script: fine },
       { pingMs: 40 },
     );
     const response = await ask(gateway.url, surface);
     expect(response.headers.get('content-type')).toContain('text/event-stream');
     expect(response.headers.get('x-pointsman-decision-id')).toMatch(/^[0-9a-f]{32}$/);
-    const got = await response.text();
+    const got = await readPast(response, 2, open);
     const pings = got.split('\n\n').filter((frame) => /ping/.test(frame));
     expect(pings.length).toBeGreaterThanOrEqual(2);
     expect(got.indexOf('ping')).toBeLessThan(got.indexOf('fine'));
@@ -171,12 +195,13 @@ describe.each(Object.keys(ENDS) as Spoken[])('a %s client', (surface) => {
   });
 
   test('gets an error frame where pings have gone out and nobody answers', async () => {
+    const { opened, open } = gate();
     const script: Script = (_, response) =>
-      void setTimeout(() => sendJson(response, { error: { message: 'burnt' } }, 500), 100);
+      void opened.then(() => sendJson(response, { error: { message: 'burnt' } }, 500));
     const { gateway } = await start({ script }, { script }, { pingMs: 30 });
     const response = await ask(gateway.url, surface);
     expect(response.status).toBe(200);
-    const got = await response.text();
+    const got = await readPast(response, 1, open);
     expect(got).toContain('ping');
     expect(got).not.toMatch(ENDS[surface].proper);
     expect(got.trim().split('\n\n').at(-1)).toMatch(ENDS[surface].error);
@@ -185,20 +210,22 @@ describe.each(Object.keys(ENDS) as Spoken[])('a %s client', (surface) => {
   });
 
   test('gets pings between the words of a model of another protocol', async () => {
+    const { opened, open } = gate();
     const { gateway } = await start(
       {
         kind: google,
         script: async (_, response) => {
           startSse(response);
           response.write(geminiWord('first '));
-          await sleep(150);
+          await opened;
           response.end(geminiWord('last', 'STOP'));
         },
       },
       { script: fine },
       { pingMs: 40 },
     );
-    const got = await (await ask(gateway.url, surface)).text();
+    // A ping may also come before the first word.
+    const got = await readPast(await ask(gateway.url, surface), 2, open);
     const [, between] = /first ([\s\S]*)last/.exec(got)!;
     expect(between).toContain('ping');
     expect(got).toMatch(ENDS[surface].proper);
@@ -222,9 +249,10 @@ describe('signs of life from the provider', () => {
   });
 
   test.each([
-    ['are patience for five times the silence allowed', 6, true],
-    ['do not stand in for words for ever', 60, false],
-  ])('%s', async (_, pings, ends) => {
+    // Silence is allowed for long enough that a busy machine does not reach it between two signs of life.
+    ['are patience for five times the silence allowed', 6, true, { everyMs: 300, idleMs: 1500 }],
+    ['do not stand in for words for ever', 60, false, { everyMs: 30, idleMs: 150 }],
+  ])('%s', async (_, pings, ends, { everyMs, idleMs }) => {
     const { gateway } = await start(
       {
         kind: anthropic,
@@ -232,14 +260,14 @@ describe('signs of life from the provider', () => {
           startSse(response);
           response.write(claudeBegins);
           for (let i = 0; i < pings && !response.destroyed; i++) {
-            await sleep(30);
+            await sleep(everyMs);
             response.write(ping);
           }
           response.end(claudeEnds);
         },
       },
       { script: fine },
-      { timeouts: { idleMs: 150 } },
+      { timeouts: { idleMs } },
     );
     const got = await (await ask(gateway.url, 'chat')).text();
     expect(ENDS.chat.proper.test(got)).toBe(ends);
@@ -328,7 +356,7 @@ describe('a client that leaves', () => {
     ['while two are asked at once', true, () => {}, { retry: { hedgeAfterMs: 20, retries: 0 } }],
   ];
   // Other work of the machine may come in between: what counts is that it can be done in time.
-  test.each(CASES)('%s ends the call upstream within 100 ms', { retry: 3 }, async (_, stream, begin, config) => {
+  test.each(CASES)('%s ends the call upstream within 100 ms', { retry: 10 }, async (_, stream, begin, config) => {
     const hosts = [silentHost(), silentHost()];
     const [one, two] = hosts.map(
       ({ script }): Host => ({
@@ -375,8 +403,8 @@ describe('a client that leaves', () => {
     leaving.abort();
     await sleep(100);
     decide();
-    await until(() => gateway.decisions.length === 1 && gateway.gateway.lives.size === 0, 2000);
-    expect(one.requests.length).toBe(closed);
+    await until(() => gateway.decisions.length === 1 && gateway.gateway.lives.size === 0);
+    await until(() => one.requests.length === closed);
     expect(gateway.attempts.every(({ status }) => status === 'cancelled')).toBe(true);
   });
 
@@ -384,7 +412,7 @@ describe('a client that leaves', () => {
     const { gateway, one } = await start(
       {
         script: (_, response) => {
-          response.writeHead(429, { 'retry-after': '0.3', 'content-type': 'application/json' });
+          response.writeHead(429, { 'retry-after': '1', 'content-type': 'application/json' });
           response.end('{"error":{"message":"busy"}}');
         },
       },
@@ -396,8 +424,8 @@ describe('a client that leaves', () => {
     answer.catch(() => {});
     await until(() => gateway.attempts.length === 1);
     leaving.abort();
-    await until(() => gateway.gateway.lives.size === 0, 1000);
-    await sleep(400);
+    await until(() => gateway.gateway.lives.size === 0);
+    await sleep(1200);
     expect(one.requests).toHaveLength(1);
   });
 });
@@ -463,7 +491,7 @@ describe('a client that does not read', () => {
 
   test('for longer than a provider may be silent gets its whole stream all the same', async () => {
     const host = flood(24 * MB);
-    const { gateway } = await start({ script: host.script }, { script: fine }, { timeouts: { idleMs: 200 } });
+    const { gateway } = await start({ script: host.script }, { script: fine }, { timeouts: { idleMs: 1500 } });
     const { response } = await slowClient(gateway.url, {});
     let seen = -1;
     while (host.sent() !== seen) {
@@ -471,7 +499,7 @@ describe('a client that does not read', () => {
       await sleep(250);
     }
     expect(seen).toBeLessThan(24 * MB);
-    await sleep(500);
+    await sleep(2000);
     let text = '';
     let size = 0;
     response.setEncoding('latin1');
@@ -520,15 +548,15 @@ describe('a client that does not read', () => {
     request.end(JSON.stringify({ model: 'auto', stream: true, input: 'Hi' }));
     await until(() => gateway.attempts.length === 1);
     expect(gateway.attempts[0]).toMatchObject({ status: 'ok' });
-    await until(() => gateway.gateway.lives.size === 0, 2000);
+    await until(() => gateway.gateway.lives.size === 0);
     request.destroy();
   });
 
   test('is let go when the request’s time is up', async () => {
     const host = flood(200 * MB);
-    const { gateway } = await start({ script: host.script }, { script: fine }, { timeouts: { totalMs: 600 } });
+    const { gateway } = await start({ script: host.script }, { script: fine }, { timeouts: { totalMs: 2000 } });
     const { request } = await slowClient(gateway.url, {});
-    await until(() => gateway.attempts.length === 1, 5000);
+    await until(() => gateway.attempts.length === 1);
     expect(gateway.attempts[0]).toMatchObject({ status: 'partial', errorCode: 'UPSTREAM_TIMEOUT' });
     await until(() => gateway.gateway.lives.size === 0);
     request.destroy();

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { converseUpstream } from '../../../server/protocols/converse/index.ts';
+import { processorMs } from '../../processor-time.ts';
 import { event, exception, message } from './converse-wire.ts';
 
 const LIMIT = 10_000;
@@ -107,15 +108,16 @@ describe('the framing of AWS event streams', () => {
     expect(parse([])).toEqual({ frames: [], rest: null, foreign: false });
   });
 
-  test('stays linear in a long message that comes in small pieces', () => {
+  test('stays linear in a long message that comes in small pieces', async () => {
     const large = event('contentBlockDelta', { text: 'x'.repeat(4_000_000) });
     const framing = converseUpstream.framing(8_000_000);
-    const started = performance.now();
     let frames = 0;
-    for (let at = 0; at < large.length; at += 100) frames += framing.push(large.subarray(at, at + 100)).length;
+    const ms = await processorMs(() => {
+      for (let at = 0; at < large.length; at += 100) frames += framing.push(large.subarray(at, at + 100)).length;
+    });
     expect(frames).toBe(1);
     // 40 000 pieces: joined at each, they would be 80 GB of copying.
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(ms).toBeLessThan(10_000);
   });
 });
 

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type RunningGateway, startGateway } from '../../../server/main.ts';
-import { type PostgresServer, startPostgres, tempDir } from '../db/stores.ts';
+import { type Databases, tempDir, useDatabases } from '../db/stores.ts';
 import { completion } from '../fakes.ts';
 
 const ADMIN = 'pm_admin-key-of-this-test-and-of-no-other-0123456789';
@@ -16,14 +16,14 @@ const SECRET = Buffer.alloc(32, 7).toString('base64');
 const MODEL = 'openai/gpt-6-luna';
 
 let running: RunningGateway;
-let postgres: PostgresServer;
+let postgres: Databases;
 let host: Server;
 let folder: string;
 let decision: string;
 
 beforeAll(async () => {
   folder = await tempDir();
-  postgres = await startPostgres();
+  postgres = useDatabases();
   host = createServer((request, response) => {
     request.resume();
     const answer =
@@ -56,7 +56,7 @@ afterAll(async () => {
   host?.close();
   await postgres?.remove();
   if (folder !== undefined) await rm(folder, { recursive: true, force: true });
-}, 60_000);
+});
 
 const chat = (more: object) => ({ model: MODEL, messages: [{ role: 'user', content: 'hello' }], ...more });
 

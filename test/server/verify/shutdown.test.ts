@@ -65,4 +65,4 @@ test('by a signal that comes while an endpoint thinks and another hangs', async 
   expect(found!.feedback).toMatchObject([
     { source: 'verifier:slow', score: 0.5, kind: 'verdict', weight: 1, tenant: 'default' },
   ]);
-}, 60_000);
+});

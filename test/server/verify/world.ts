@@ -86,7 +86,7 @@ export async function settled({ gateway }: TestGateway, looks: number): Promise<
     const { waiting, atWork, done, failed, dropped } = gateway.afterwork.state;
     return waiting + atWork === 0 ? done + failed + dropped : 0;
   };
-  await until(() => over() >= looks, 20_000);
+  await until(() => over() >= looks);
 }
 
 export interface Endpoint {
