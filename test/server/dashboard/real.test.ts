@@ -264,7 +264,7 @@ describe.skipIf(chromiumPath() === undefined)('the page', () => {
     await page.getByRole('button', { name: 'New key' }).click();
     await dialog.getByLabel('Name').fill('web');
     await dialog.getByRole('button', { name: 'Make it' }).click();
-    const secret = await dialog.locator('code').textContent();
+    const secret = await dialog.locator('code[tabindex]').textContent();
     expect((await ask('/v1/models', secret!)).status).toBe(200);
     await page.getByRole('button', { name: 'I have it' }).click();
     await page.getByRole('link', { name: 'Teams & budgets' }).click();
