@@ -3,9 +3,30 @@ import { lettersAsLatin } from './look-alikes.ts';
 
 export interface FoldedText {
   readonly plain: string;
-  /** Where what each character of it is written as begins, and ends, in the text. */
-  readonly starts: readonly number[];
-  readonly ends: readonly number[];
+  /** Characters that have become longer or shorter, in their order. */
+  readonly resized: readonly Resized[];
+}
+
+export interface Resized {
+  /** Where it stands in the plain text, and how long it is there: 0 or 1. */
+  readonly at: number;
+  readonly length: number;
+  /** Where what it is written as begins, and ends, in the text. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** @returns what tells where the characters of the plain text stand in the text; it is asked for ever later ones */
+export function placesIn(resized: readonly Resized[]): (at: number) => { readonly start: number; readonly end: number } {
+  let passed = 0;
+  return (at) => {
+    while (passed < resized.length && resized[passed]!.at <= at) passed++;
+    const last = resized[passed - 1];
+    if (last === undefined) return { start: at, end: at + 1 };
+    if (at < last.at + last.length) return last;
+    const start = last.end + at - (last.at + last.length);
+    return { start, end: start + 1 };
+  };
 }
 
 /** What is written otherwise than in ASCII, or as an escape of the sign that makes an address. */
@@ -18,35 +39,40 @@ const HYPHENS = /^[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]$/;
  * ASCII, any space as a space, what cannot be seen left out. Null where it is the same.
  */
 export function foldedText(text: string): FoldedText | null {
-  OTHERWISE.lastIndex = 0;
+  const steps = folding(text, Number.POSITIVE_INFINITY);
+  let step = steps.next();
+  while (!step.done) step = steps.next();
+  return step.value;
+}
+
+/** As above, in steps of so many characters that are written otherwise. */
+export function* folding(text: string, size: number): Generator<undefined, FoldedText | null> {
   const pieces: string[] = [];
-  const starts: number[] = [];
-  const ends: number[] = [];
+  const resized: Resized[] = [];
   let copied = 0;
-  const copyTo = (to: number) => {
-    pieces.push(text.slice(copied, to));
-    for (let i = copied; i < to; i++) {
-      starts.push(i);
-      ends.push(i + 1);
-    }
-  };
-  for (let match = OTHERWISE.exec(text); match !== null; match = OTHERWISE.exec(text)) {
-    const at = match.index;
-    const character = match[0].length > 1 ? match[0] : String.fromCodePoint(text.codePointAt(at)!);
-    OTHERWISE.lastIndex = at + character.length;
+  let length = 0;
+  let seen = 0;
+  for (let from = 0; ; ) {
+    // Others may have used it since the last step.
+    OTHERWISE.lastIndex = from;
+    const match = OTHERWISE.exec(text);
+    if (match === null) break;
+    const start = match.index;
+    const character = match[0].length > 1 ? match[0] : String.fromCodePoint(text.codePointAt(start)!);
+    const end = start + character.length;
+    from = end;
+    if (++seen % size === 0) yield;
     const plain = character[0] === '%' || character[0] === '&' ? '@' : plainOf(character);
     if (plain === character) continue;
-    copyTo(at);
-    pieces.push(plain);
-    for (let i = 0; i < plain.length; i++) {
-      starts.push(at);
-      ends.push(at + character.length);
-    }
-    copied = at + character.length;
+    pieces.push(text.slice(copied, start), plain);
+    length += start - copied;
+    if (plain.length !== character.length) resized.push({ at: length, length: plain.length, start, end });
+    length += plain.length;
+    copied = end;
   }
   if (pieces.length === 0) return null;
-  copyTo(text.length);
-  return { plain: pieces.join(''), starts, ends };
+  pieces.push(text.slice(copied));
+  return { plain: pieces.join(''), resized };
 }
 
 /** Characters are few, and come again. */

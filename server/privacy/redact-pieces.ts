@@ -1,27 +1,26 @@
-/** Masks long texts piece by piece, so that others have their turn in between; says where a text may be cut for that. */
-import { IN_ONE_GO, nextTurn } from '../governance/guards/breath.ts';
+/** Masks long texts in steps, so that others have their turn in between; says where a text that is still coming may be cut. */
+import { Breath, IN_ONE_GO } from '../governance/guards/breath.ts';
 import { foldedForPlaces } from './folded-text.ts';
-import { redact } from './redact.ts';
-import type { Kind } from './redact-rules.ts';
+import { type Redacted, redacting } from './redact.ts';
+import { type Kind, LONGEST_KEY } from './redact-rules.ts';
 
-/** A cut before this is none: so much is left of each piece that there are few, and a private key fits into the rest. */
-const SHORTEST_CUT = IN_ONE_GO / 2;
+export { LONGEST_KEY };
 
-/** As `redact` does, for texts of any length. What lies across a cut in a text without any gap may be missed. */
-export async function redactInPieces(text: string, kinds?: ReadonlySet<Kind>): Promise<ReturnType<typeof redact>> {
-  const found: Partial<Record<Kind, number>> = {};
-  const out: string[] = [];
-  for (let from = 0; from < text.length; ) {
-    const piece = text.slice(from, from + IN_ONE_GO);
-    const place = from + piece.length < text.length ? settled(piece, 0, SHORTEST_CUT) : 0;
-    const length = place > 0 ? place : piece.length;
-    const seen = redact(piece.slice(0, length), kinds);
-    out.push(seen.text);
-    for (const kind of Object.keys(seen.found) as Kind[]) found[kind] = (found[kind] ?? 0) + seen.found[kind]!;
-    from += length;
-    await nextTurn();
-  }
-  return { text: out.join(''), found };
+/**
+ * As `redact` does, with the same result, for texts of any length.
+ *
+ * @param size characters that one rule looks at without a break
+ */
+export async function redactInPieces(
+  text: string,
+  kinds?: ReadonlySet<Kind>,
+  size = IN_ONE_GO,
+  breath = new Breath(),
+): Promise<Redacted> {
+  const steps = redacting(text, kinds, size);
+  let step = steps.next();
+  for (; !step.done; step = steps.next()) if (breath.isDue) await breath.take();
+  return step.value;
 }
 
 /** What may stand between a word that announces a secret, or no address, and what it announces. */
@@ -32,9 +31,6 @@ const GROUPS = /[A-Z0-9 ()./+-]+$/;
 /** The beginning of a key whose end is lines away. */
 const KEY_BEGINS = /-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----/g;
 const KEY_ENDS = /-----END [A-Z ]{0,30}PRIVATE KEY-----/g;
-/** The longest key that is found, with its first and last line. */
-export const LONGEST_KEY = 20_100;
-
 /** Places that are looked at closely in one call: some milliseconds. Beyond that only lines' ends are gaps. */
 const MOST_TRIES = 300;
 

@@ -13,13 +13,25 @@ export interface Rule {
   readonly pattern: RegExp;
   /** Whether what looks like one is one, at its place in the text. */
   readonly isOne?: (match: string, text: string, at: number) => boolean;
+  /** Characters that a match has at most, with what it must not be followed by. */
+  readonly longest: number;
 }
 
+/** Characters that patterns, and `isOne`, look back at most: 125 for a password's place in an address of a page. */
+export const LOOKED_BACK = 200;
+
+/** The longest private key that is found, with its first and last line: 57 + 20 000 + 55. */
+export const LONGEST_KEY = 20_112;
+
+/** Of all others the longest: an address of nine names, in characters of two units each. */
+const LONGEST = 1300;
+
 /** Secrets first: they may hold what looks like the others. */
-export const RULES: readonly Rule[] = [
+const WRITTEN: readonly (Omit<Rule, 'longest'> & Partial<Rule>)[] = [
   {
     kind: 'secret',
     pattern: /-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:[^-]|-(?!-)){0,20000}-----END [A-Z ]{0,30}PRIVATE KEY-----/g,
+    longest: LONGEST_KEY,
   },
   // Keys by their makers' prefixes. OpenAI, Anthropic, Stripe and ours: constraints and packages begin like them.
   { kind: 'secret', pattern: /(?<![A-Za-z0-9])(?:sk|pk|rk|pm)[-_][A-Za-z0-9_-]{16,200}/g, isOne: isKey },
@@ -32,8 +44,9 @@ export const RULES: readonly Rule[] = [
   {
     kind: 'secret',
     pattern: /(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}/g,
+    longest: 7010,
   },
-  { kind: 'secret', pattern: /(?<=\b(?:bearer|basic)[ \t]{1,3})[A-Za-z0-9._~+/-]{16,4000}={0,2}/gi, isOne: isToken },
+  { kind: 'secret', pattern: /(?<=\b(?:bearer|basic)[ \t]{1,3})[A-Za-z0-9._~+/-]{16,4000}={0,2}/gi, isOne: isToken, longest: 4010 },
   {
     kind: 'secret',
     pattern:
@@ -77,6 +90,8 @@ export const RULES: readonly Rule[] = [
     isOne: isAddress,
   },
 ];
+
+export const RULES: readonly Rule[] = WRITTEN.map((rule) => ({ longest: LONGEST, ...rule }));
 
 const VERSION = /\b(?:version["']?[ \t]{0,3}[:=]?[ \t]{0,3}["']?v?|v[. ]?)$/i;
 

@@ -37,6 +37,12 @@ export interface Forecast {
 
 /** Tokens of an answer of a model that nothing was seen of. */
 export const FIRST_OUTPUT = 1000;
+/**
+ * Least that is foreseen for an answer of a batch that nobody bounds, and by how much more of a model that thinks: what is
+ * seen of calls anybody can bring about, so that it only raises this.
+ */
+export const OPEN_OUTPUT = 2000;
+const THINKING_FACTOR = 4;
 /** Weight of the latest call in what is remembered of a model. */
 const WEIGHT = 0.1;
 /** An estimate that nothing was seen of may be too low by so much; none is corrected by more than the other. */
@@ -66,7 +72,7 @@ interface Seen {
 export const FREE_PRICE: Price = { inputUsdPerMTok: 0, outputUsdPerMTok: 0 };
 
 /** What bounds an answer, by protocol. A field of another one is passed on, and bounds nothing. */
-const BOUNDS: Readonly<Record<SurfaceName, readonly string[]>> = {
+export const BOUNDS: Readonly<Record<SurfaceName, readonly string[]>> = {
   chat: ['max_completion_tokens', 'max_tokens'],
   responses: ['max_output_tokens'],
   messages: ['max_tokens'],
@@ -92,7 +98,7 @@ export function askedOutput(
   };
 }
 
-const isCount = (value: unknown): value is number =>
+export const isCount = (value: unknown): value is number =>
   Number.isInteger(value) && Number(value) > 0 && Number(value) < 1e9;
 
 export class Forecasts {
@@ -125,22 +131,27 @@ export class Forecasts {
     return { ...base, costUsd: costUsd(price, safe) };
   }
 
-  /** The same of many requests at once, of which sums alone are known. */
+  /**
+   * The same of many requests at once, of which sums alone are known. Small calls are cheap to make, and a mean that they
+   * lower would be taken thousands of times: what was seen raises the first guess, and never lowers it.
+   */
   ofMany(model: string, asked: Omit<AskedOfModel, 'model'>, price: NonNullable<Expectation['price']>): Forecast {
     const { requests, chars, longestChars, images, bounded, boundedTokens, open } = asked;
     const seen = this.#byModel.get(model);
-    const { inputFactor = FIRST_FACTOR, unboundedTokens = 0 } = seen ?? {};
+    const inputFactor = Math.max(FIRST_FACTOR, seen?.inputFactor ?? 0);
+    const unboundedTokens = seen?.unboundedTokens ?? 0;
     const inputTokens = Math.ceil(chars / CHARS_PER_TOKEN) + images * IMAGE_TOKENS;
     const most = price.maxOutputTokens ?? MOST_OUTPUT;
     const kept = Math.min(Math.max(boundedTokens, bounded * unboundedTokens), bounded * most);
-    const likely = Math.min(seen?.outputTokens ?? FIRST_OUTPUT, most);
-    const outputTokens = kept + open * likely;
+    const first = OPEN_OUTPUT * (price.reasoning ? THINKING_FACTOR : 1);
+    const each = Math.min(Math.max(first, (seen?.outputTokens ?? 0) * Math.max(FIRST_FACTOR, seen?.outputFactor ?? 0)), most);
+    const outputTokens = kept + open * each;
     const longest = (longestChars / CHARS_PER_TOKEN) * inputFactor + FRAME_TOKENS;
     return {
       ...{ inputTokens, outputTokens, tokens: inputTokens + outputTokens },
       costUsd: costUsd(priceOfPrompts(price, longest), {
         inputTokens: inputTokens * inputFactor + requests * FRAME_TOKENS,
-        outputTokens: kept + open * Math.min(likely * (seen?.outputFactor ?? 1), most),
+        outputTokens,
       }),
     };
   }

@@ -108,7 +108,8 @@ test('a mean over units most of which have 0 is that of all of them', () => {
   const value = fc.oneof(
     { weight: 3, arbitrary: fc.constant(0) },
     { weight: 1, arbitrary: fc.constantFrom(0.3, -0.3, 1, 13.3) },
-    { weight: 1, arbitrary: fc.double({ min: -20, max: 20, noNaN: true }) },
+    // Squares of values under 1e-154 are no doubles any more.
+    { weight: 1, arbitrary: fc.integer({ min: -20_000, max: 20_000 }).map((n) => n / 1000) },
   );
   fc.assert(
     fc.property(fc.array(value, { minLength: 1, maxLength: 60 }), fc.nat(), (list, seed) => {

@@ -1,10 +1,13 @@
 /** What the requests of a batch ask for, counted model by model as their lines go by: enough to foresee what it may cost. */
 import { z } from 'zod';
+import { estimateTokens } from '../../../../router/request/tokens.ts';
 import { isObject } from '../../../forward/usage.ts';
 import type { SurfaceName } from '../../../protocols/index.ts';
 import { type BatchLine, type BatchTally, membersIn } from '../../guards/batch-lines.ts';
 import { textsIn } from '../../guards/json-texts.ts';
-import { askedOutput, FIRST_OUTPUT } from '../forecast.ts';
+import { askedOutput, BOUNDS, isCount, OPEN_OUTPUT } from '../forecast.ts';
+import { besideText, REFERRING } from './beside-text.ts';
+import { misspelt } from './spelling.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -14,7 +17,7 @@ export const AskedOfModel = z.object({
   /** As its host calls it. */
   model: z.string(),
   requests: amount,
-  /** Of all of them, without pictures. */
+  /** Of all of them, without the bytes of pictures; those of other alphabets by as many as they are tokens. */
   chars: amount,
   /** Of the longest. */
   longestChars: amount,
@@ -46,6 +49,7 @@ const SURFACES: ReadonlyMap<string, SurfaceName> = new Map([
 /** Hosts run one model, or a few. */
 const MOST_MODELS = 100;
 const MOST_MODEL_CHARS = 200;
+const CHARS_PER_TOKEN = 4;
 
 /** An endpoint as ours are called: some hosts leave out the version. */
 export const endpointOf = (url: unknown): string | null =>
@@ -82,6 +86,8 @@ export class BatchCounter implements BatchTally {
   #count(whole: Json, body: Json, text: string): string | null {
     const { url: said } = whole;
     if (mayHaveTwins(text) && hasTwins(text, whole)) return 'it has two members of one name';
+    const odd = misspelt(whole, body);
+    if (odd !== null) return `${shownName(odd)} is not spelt as its host may read it`;
     const url = endpointOf(said);
     const surface = SURFACES.get(url ?? '');
     if (url === null || surface === undefined) return `it is for ${shown(said)}, of which no cost is foreseen here`;
@@ -89,27 +95,30 @@ export class BatchCounter implements BatchTally {
     if (url !== this.#url) return `it is for ${url}, and those before it are for ${this.#url}`;
     const { model } = body;
     if (typeof model !== 'string' || model === '' || model.length > MOST_MODEL_CHARS) return 'it names no model';
+    const why = uncountable(surface, body);
+    if (why !== null) return why;
+    const { pictures, chars: bytes, refersBy } = besideText(surface, body);
+    if (refersBy !== null) return `what it refers to by ${refersBy} is not in it, and nobody here knows how long that is`;
     let sum = this.#models.get(model);
     if (sum === undefined) {
       if (this.#models.size >= MOST_MODELS) return `it is for more than ${MOST_MODELS} models`;
       sum = { model, requests: 0, chars: 0, longestChars: 0, images: 0, bounded: 0, boundedTokens: 0, open: 0 };
       this.#models.set(model, sum);
     }
-    const pictures = picturesIn(body);
-    const chars = Math.max(0, text.length - pictures.chars);
+    const chars = Math.max(0, Math.ceil(CHARS_PER_TOKEN * estimateTokens(text)) - bytes);
     sum.requests++;
     sum.chars += chars;
     sum.longestChars = Math.max(sum.longestChars, chars);
-    sum.images += pictures.count;
+    sum.images += pictures;
     if (surface === 'embeddings') return null;
     const asked = askedOutput(surface, body, { knowsNewField: this.#knowsNewField(model) });
-    if (asked.mostOutputTokens === null) sum.open += asked.answers;
+    const answers = Math.max(asked.answers, isCount(body.best_of) ? body.best_of : 1);
+    if (asked.mostOutputTokens === null) sum.open += answers;
     else {
       // Of a bound that its host may not know: as long as an answer that nobody bounds.
-      const each =
-        asked.isBoundSure === false ? Math.max(FIRST_OUTPUT, asked.mostOutputTokens) : asked.mostOutputTokens;
-      sum.bounded += asked.answers;
-      sum.boundedTokens += each * asked.answers;
+      const each = asked.isBoundSure === false ? Math.max(OPEN_OUTPUT, asked.mostOutputTokens) : asked.mostOutputTokens;
+      sum.bounded += answers;
+      sum.boundedTokens += each * answers;
     }
     return null;
   }
@@ -123,7 +132,20 @@ function mayHaveTwins(text: string): boolean {
   return names !== null && new Set(names).size < names.length;
 }
 
-const COUNTED = /"(?:body|url|model|n|max_tokens|max_completion_tokens|max_output_tokens)"(?=\s*:)/g;
+const COUNTED = new RegExp(
+  `"(?:body|url|model|models|messages|n|best_of|max_tokens|max_completion_tokens|max_output_tokens|${REFERRING.join('|')})"(?=\\s*:)`,
+  'g',
+);
+
+/** Of what the number of answers and their length depend on: `"50"` is a number to some hosts. */
+function uncountable(surface: SurfaceName, body: Json): string | null {
+  for (const field of [...BOUNDS[surface], 'n', 'best_of']) {
+    const said = body[field];
+    if (said != null && !isCount(said)) return `its ${field} is no whole number above 0`;
+  }
+  // Some hosts take the next of them where one fails.
+  return body.models == null ? null : 'it names models beside its own';
+}
 
 function hasTwins(text: string, json: Json): boolean {
   let written = 0;
@@ -135,22 +157,5 @@ function hasTwins(text: string, json: Json): boolean {
   return written > membersIn(json);
 }
 
-/** Pictures that are written into it: their characters say nothing of their tokens. */
-function picturesIn(body: Json): { count: number; chars: number } {
-  const found = { count: 0, chars: 0 };
-  const waiting: unknown[] = [body];
-  for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
-    if (typeof value !== 'object' || value === null) continue;
-    const isPicture = isObject(value) && typeof value.media_type === 'string' && /^image\//.test(value.media_type);
-    for (const [name, one] of Object.entries(value)) {
-      if (typeof one !== 'string') waiting.push(one);
-      else if (/^data:image\//.test(one) || (isPicture && name === 'data')) {
-        found.count++;
-        found.chars += one.length;
-      } else if (name === 'image_url' || (name === 'url' && /^https?:/.test(one))) found.count++;
-    }
-  }
-  return found;
-}
-
 const shown = (said: unknown): string => (typeof said === 'string' ? said.slice(0, 60) : 'no endpoint');
+const shownName = (name: string): string => JSON.stringify(name.slice(0, 40));
