@@ -1,11 +1,10 @@
 /**
  * One logistic row per model over shared inputs, with the strength of shrinkage learned from all models together.
  *
- *     logit E[q_im] = o_im + x_i · row_m,    row_m ~ N(centre + (b · t_m, 0, …), diag(spread²))
+ *     logit E[q_im] = o_im + x_i · row_m,    row_m ~ N(centre, diag(spread²))
  *
  * Empirical Bayes by EM with Laplace's approximation: models that differ loosen the prior for all,
- * models that do not are pulled together. With a trend, b is how the first entry goes with something known of each
- * model, such as its price, and is learned with the rest.
+ * models that do not are pulled together.
  * @see Gelman & Hill, "Data Analysis Using Regression and Multilevel/Hierarchical Models", 2007, ch. 12-13
  */
 import { type KnownCells, knownCells } from './known-cells.ts';
@@ -19,8 +18,6 @@ export interface RowFit {
   /** Where the rows are drawn to, length w, and how firmly. */
   readonly centre: Float64Array;
   readonly spread: Float64Array;
-  /** b; 0 without a trend. */
-  readonly slope: number;
 }
 
 export interface RowPrior {
@@ -30,15 +27,6 @@ export interface RowPrior {
   /** Starting spread, length w, and how many models' worth of evidence it counts as. */
   readonly spread: Float64Array;
   readonly strength: number;
-  readonly trend?: Trend | undefined;
-}
-
-/** Something that the first entry of a row may go with. */
-export interface Trend {
-  /** t, length m, with mean 0. */
-  readonly along: Float64Array;
-  /** b ~ N(0, slopeSd²) before any answer. */
-  readonly slopeSd: number;
 }
 
 /**
@@ -68,11 +56,6 @@ export function fitRows(
   const spread = prior.spread.slice();
   const rows = new Float64Array(m * w);
   const covariance = new Float64Array(m * w * w);
-  const { trend } = prior;
-  let slope = 0;
-  /** Where entry a of row j is drawn to. */
-  const drawnTo = (j: number, a: number): number =>
-    a === 0 && trend !== undefined ? centre[a]! + slope * trend.along[j]! : centre[a]!;
   for (let j = 0; j < m; j++) for (let a = 0; a < w; a++) rows[j * w + a] = centre[a]!;
 
   const { rounds = 8, settled = 0 } = options;
@@ -85,19 +68,10 @@ export function fitRows(
         for (let j = 0; j < m; j++) sum += rows[j * w + a]!;
         centre[a] = sum / m;
       }
-      if (a === 0 && trend !== undefined) {
-        let product = 0;
-        let square = (spread[0]! / trend.slopeSd) ** 2;
-        for (let j = 0; j < m; j++) {
-          product += trend.along[j]! * (rows[j * w]! - centre[0]!);
-          square += trend.along[j]! ** 2;
-        }
-        slope = product / square;
-      }
       let square = prior.strength * prior.spread[a]! ** 2;
       let count = prior.strength;
       for (let j = 0; j < m; j++) {
-        square += (rows[j * w + a]! - drawnTo(j, a)) ** 2 + covariance[(j * w + a) * w + a]!;
+        square += (rows[j * w + a]! - centre[a]!) ** 2 + covariance[(j * w + a) * w + a]!;
         count++;
       }
       const next = Math.max(1e-3, Math.sqrt(square / count));
@@ -106,7 +80,7 @@ export function fitRows(
     }
     if (moved < settled) break;
   }
-  return { rows, covariance, centre, spread, slope };
+  return { rows, covariance, centre, spread };
 
   function newton(j: number, steps: number): void {
     const row = rows.subarray(j * w, j * w + w);
@@ -118,7 +92,7 @@ export function fitRows(
       for (let a = 0; a < w; a++) {
         const precision = 1 / spread[a]! ** 2;
         h[a * w + a] = precision;
-        g[a] = (drawnTo(j, a) - row[a]!) * precision;
+        g[a] = (centre[a]! - row[a]!) * precision;
       }
       for (let c = known.columnStart[j]!; c < known.columnStart[j + 1]!; c++) {
         const i = known.rows[c]!;

@@ -8,8 +8,7 @@
  *     logit p_c = (artifact's logit) + δ_c + s_c · f(z) + v_c · g_c(z)
  *
  * with f learned from all candidates together, g_c from its own answers alone (`refit-factors.ts`), and δ, s, v shrunk
- * to what most candidates show, δ to what those at its price show: no evidence, no change. Rows that the log says nothing
- * of stay.
+ * to what most candidates show: no evidence, no change. Rows that the log says nothing of stay.
  *
  * An answer's weight is how many answers like it it stands for. It counts in every fit; only where prompts have been
  * (the domain) is a matter of prompts, which a doubtful verdict does not make less real.
@@ -21,7 +20,7 @@ import { fitRows } from './fit-rows.ts';
 import { fitItemFactors } from './item-factors.ts';
 import { knownCells } from './known-cells.ts';
 import { type CorrectionFactor, ownFactors, sharedFactor, weightOf } from './refit-factors.ts';
-import { listPrice, logPrices, startingHeads } from './refit-start.ts';
+import { startingHeads } from './refit-start.ts';
 
 export interface RefitOptions {
   readonly seed: number;
@@ -29,13 +28,9 @@ export interface RefitOptions {
   readonly likeOf: (modelId: string) => string | undefined;
   /** Of each row of the table, length n, in [0, ∞); a row of weight 0 is as good as not there. Default: all 1. */
   readonly weights?: Float64Array | undefined;
-  /** List price of a model in USD per million tokens, input and output together. Default: as the table has it. */
-  readonly priceOf?: ((modelId: string) => number | undefined) | undefined;
 }
 
 const FOLDS = 5;
-/** How levels may go with the logarithm of the price beyond what the start says, a standard deviation in logits. */
-const PRICE_SLOPE_SD = 0.3;
 /** Fewer labelled prompts than this do not make a place known. */
 const MIN_FOR_DOMAIN = 100;
 /** Where the spread of corrections starts, in logits. .25 beat .5 on three of three sources with 100 to 3 000 logged answers. */
@@ -95,8 +90,7 @@ function refitWeighted(
   const n = table.prompts.length;
   const d = base.dimension;
   const m = table.modelIds.length;
-  const { priceOf = (id: string) => listPrice(table.models[id]) } = options;
-  const start = startingHeads(base, table.modelIds, options.likeOf, priceOf);
+  const start = startingHeads(base, table.modelIds, options.likeOf);
   const domain = widened(base.domain, z, n, d, options.seed);
   const before = predictHeads({ ...start, domain }, z, n);
   const folds = groupFolds(
@@ -117,7 +111,6 @@ function refitWeighted(
     learnCentre: Array.from({ length: w }, (_, a) => a),
     spread: new Float64Array(w).fill(START_SPREAD),
     strength: 2,
-    trend: { along: logPrices(table.modelIds, priceOf), slopeSd: PRICE_SLOPE_SD },
   });
   const common = fitRows(x2, 2, table.quality, n, m, prior(2), { ...cells, ...EM });
 

@@ -98,10 +98,6 @@ export async function fitAndJudge(
   const judgedUnseen = unseen.filter(isJudged).length;
   const likes = new Map(candidates.map(({ id, like }) => [id, like]));
   const likeOf = (id: string) => (base.heads.modelIds.includes(id) ? id : likes.get(id));
-  const prices = new Map(
-    candidates.map(({ id, inputUsdPerMTok, outputUsdPerMTok }) => [id, inputUsdPerMTok + outputUsdPerMTok]),
-  );
-  const priceOf = (id: string) => prices.get(id);
   const agreement = agreementOf(samples, base.heads, likeOf, seed);
   const weights = weightsOf({ ...job, samples }, agreement?.multipliers);
   const weightOf = new Map(samples.map((sample, i) => [sample, weights?.[i] ?? 1]));
@@ -122,7 +118,7 @@ export async function fitAndJudge(
     const rows = all.filter((sample) => weightOf.get(sample)! > 0);
     // What nothing may be learned from leaves everything as it was.
     if (rows.length === 0) return ground;
-    const options = { seed, likeOf, priceOf, weights: weights && Float64Array.from(rows, (row) => weightOf.get(row)!) };
+    const options = { seed, likeOf, weights: weights && Float64Array.from(rows, (row) => weightOf.get(row)!) };
     const seenBy = fresh === null ? rows : rows.map(fresh.renewed);
     latest = refitHeads(ground, logTable(rows), embeddingsOf(seenBy), options);
     onProgress('fitting', Math.min(1, ++refits / (REFITS + 1)));

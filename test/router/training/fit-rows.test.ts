@@ -116,29 +116,6 @@ describe('fitRows', () => {
     expect(variances[2]!).toBeGreaterThan(4 / 800 / 2);
   });
 
-  test('learns that intercepts rise with what is known of the models, and puts one with few answers there', () => {
-    const along = Float64Array.from({ length: 11 }, (_, j) => (j - 5) / 5);
-    const n = 600;
-    const models = Array.from(along, (t) => [1.5 * t, 1] as const);
-    const { x, quality, m } = answers(n, models, 8);
-    // The last one, whose intercept is 1.5, has answered twice.
-    for (let i = 2; i < n; i++) quality[i * m + 10] = Number.NaN;
-    const withTrend = fitRows(x, 2, quality, n, m, { ...prior(2), trend: { along, slopeSd: 1 } });
-    const without = fitRows(x, 2, quality, n, m, prior(2));
-    expect(Math.abs(withTrend.slope - 1.5)).toBeLessThan(0.3);
-    expect(without.slope).toBe(0);
-    expect(Math.abs(withTrend.rows[20]! - 1.5)).toBeLessThan(0.5);
-    expect(Math.abs(withTrend.rows[20]! - 1.5)).toBeLessThan(Math.abs(without.rows[20]! - 1.5) - 0.3);
-  });
-
-  test('makes no trend of models that do not differ by it', () => {
-    const along = Float64Array.from({ length: 11 }, (_, j) => (j - 5) / 5);
-    const models = Array.from(along, () => [0.5, 1] as const);
-    const { x, quality, m } = answers(600, models, 9);
-    const { slope } = fitRows(x, 2, quality, 600, m, { ...prior(2), trend: { along, slopeSd: 0.3 } });
-    expect(Math.abs(slope)).toBeLessThan(0.05);
-  });
-
   test('corrects what an offset says, and leaves a right one alone', () => {
     const models = [
       [1, 1],

@@ -8,7 +8,6 @@ import { headsGraph } from '../../../router/heads/onnx.ts';
 import { openSession } from '../../../router/onnx/session.ts';
 import { fitHeads } from '../../../router/training/fit-heads.ts';
 import { refitHeads } from '../../../router/training/refit-heads.ts';
-import { logPrices, startingHeads } from '../../../router/training/refit-start.ts';
 import { failureOf, irtWorld, logLoss, promptOf, sigmoid, tableOf } from '../fixtures.ts';
 
 const D = 6;
@@ -205,46 +204,6 @@ describe('refitHeads', () => {
     const heads = refitHeads(blankHeads(ids, D), tableOf(ids, quality), z, { seed: 1, likeOf });
     const level = ids.map((id) => mean(predicted(heads, id, fresh)));
     expect(mean(level.slice(6)) - mean(level.slice(0, 6))).toBeGreaterThan(0.45);
-  });
-
-  test('starts models of which nothing is known by their prices, a fifth of a logit for a price e times as high', () => {
-    const ids = ['x/cheap', 'x/dear', 'x/mid', 'x/unpriced'];
-    const prices: Record<string, number> = { 'x/cheap': Math.exp(-1), 'x/dear': Math.exp(1), 'x/mid': 1 };
-    const priceOf = (id: string) => prices[id];
-    const start = startingHeads(blankHeads(ids, D), ids, likeOf, priceOf);
-    // ln price less its mean, 0: −1, 1, 0; what has no price is in the middle.
-    [-0.2, 0.2, 0, 0].forEach((level, j) => {
-      expect(start.rows[j]!).toBeCloseTo(level, 12);
-    });
-    expect([...startingHeads(blankHeads(ids, D), ids, likeOf).rows]).toEqual([0, 0, 0, 0]);
-  });
-
-  test('puts a model like nothing known on the line through levels and prices of those that are known', () => {
-    const w = base.factors.count + 1;
-    const ids = ['m/best', 'm/mid', 'm/weak', 'who/knows'];
-    const levels = ids.slice(0, 3).map((id) => base.rows[base.modelIds.indexOf(id) * w]!);
-    const along = [2, 0, -2, 4]; // mean 1
-    const priceOf = (id: string) => Math.exp(along[ids.indexOf(id)]!);
-    const start = startingHeads(base, ids, likeOf, priceOf);
-    ids.slice(0, 3).forEach((_, j) => {
-      expect(start.rows[j * w]!).toBe(levels[j]!);
-    });
-    // (9 · 0.2 + Σ x y) / (9 + Σ x²) around the known ones' mean of 0; it stands 4 above it.
-    const slope = (1.8 + 2 * levels[0]! - 2 * levels[2]!) / (9 + 8);
-    expect(start.rows[3 * w]!).toBeCloseTo(mean(levels) + 4 * slope, 9);
-    // One without a price stays the average, and says nothing of the line.
-    const unpriced = startingHeads(base, [...ids, 'who/else'], likeOf, (id) => (id === 'who/else' ? 0 : priceOf(id)));
-    expect(unpriced.rows[3 * w]!).toBe(start.rows[3 * w]!);
-    expect(unpriced.rows[4 * w]!).toBeCloseTo(mean(levels), 12);
-  });
-
-  test('leaves a price out that is none: not known, nothing, or no number', () => {
-    const [a, b, ...rest] = logPrices(
-      ['a', 'b', 'c', 'd', 'e', 'f'],
-      (id) => ({ a: 1, b: Math.exp(2), d: 0, e: Number.NaN, f: Number.POSITIVE_INFINITY })[id],
-    );
-    expect([a, b]).toEqual([-1, 1]);
-    expect(rest).toEqual([0, 0, 0, 0]);
   });
 
   test('learns how long answers are', () => {
