@@ -49,7 +49,8 @@ const SPELT = new Set(
     'model messages input instructions system tools tool_choice functions function_call stream stream_options ' +
     'max_tokens max_completion_tokens max_output_tokens metadata user previous_response_id conversation prompt ' +
     'response_format text output_config store n stop stop_sequences temperature top_p reasoning thinking prediction ' +
-    'documents modalities audio service_tier background container mcp_servers routing models plugins route'
+    'documents modalities audio service_tier background container mcp_servers routing models plugins route ' +
+    'input_file_id endpoint completion_window output_expires_after'
   ).split(' '),
 );
 

@@ -10,6 +10,7 @@ import { accountOf, type HeldObject } from '../held-objects.ts';
 import type { Frame, SurfaceName } from '../protocols/protocol.ts';
 import { type HeldId, heldIdsOf, idsOfInput, idsOfItem, outputIdOf } from '../protocols/responses/index.ts';
 import { FieldError } from './errors.ts';
+import { refuseMisspelt } from './misspelt-ids.ts';
 import { SEEN } from './seen-files.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -45,9 +46,11 @@ export async function heldBy(
     readonly caller: Caller;
   },
 ): Promise<HeldBy | undefined> {
+  const isShared = gateway.setup.callers.tenants > 1;
+  if (isShared || gateway.governance.guards.mindsUnseen(caller)) refuseMisspelt(whole, { isLine: whole !== json });
   const ids = idsIn(surface, text, json);
   // Made beside this gateway, so nobody here holds them: with several tenants on one key they could be anybody's.
-  if (gateway.setup.callers.tenants > 1) {
+  if (isShared) {
     refuseHidden(text, whole);
     ids.push(...madeElsewhere(surface, json));
     if (surface === 'responses') await mustHold(gateway, caller, idsOfInput(json));

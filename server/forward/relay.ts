@@ -102,8 +102,17 @@ export async function relay(
     failure =
       error instanceof GuardrailBlocked ? refused(error) : asFailure(options.providerName, error, stream.signal);
     clearInterval(ping);
+    let told = options.errorFrame(failure, writer);
+    if (guard !== null && !(error instanceof GuardrailBlocked)) {
+      // It may repeat what the provider has said.
+      told = await guard.error(told).catch((thrown) => {
+        if (!(thrown instanceof GuardrailBlocked)) throw thrown;
+        failure = refused(thrown);
+        return options.errorFrame(failure, writer);
+      });
+    }
     await beforeEnd(failure);
-    if (!response.destroyed) response.write(waiting + options.errorFrame(failure, writer));
+    if (!response.destroyed) response.write(waiting + told);
   } finally {
     clearInterval(ping);
     await stream.close();

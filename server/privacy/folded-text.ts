@@ -17,7 +17,9 @@ export interface Resized {
 }
 
 /** @returns what tells where the characters of the plain text stand in the text; it is asked for ever later ones */
-export function placesIn(resized: readonly Resized[]): (at: number) => { readonly start: number; readonly end: number } {
+export function placesIn(
+  resized: readonly Resized[],
+): (at: number) => { readonly start: number; readonly end: number } {
   let passed = 0;
   return (at) => {
     while (passed < resized.length && resized[passed]!.at <= at) passed++;

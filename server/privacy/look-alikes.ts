@@ -40,11 +40,20 @@ export const hasLookAlikes = (text: string): boolean => ONE.test(text);
 /** Each such letter as the one that it looks like. */
 export const lettersAsLatin = (text: string): string => text.replace(EACH, (letter) => LATIN.get(letter)!);
 
+/** Scripts that leave no space between words: one of Latin letters is whole beside them. */
+const UNSPACED =
+  '[\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}]';
+export const OF_UNSPACED = new RegExp(UNSPACED, 'u');
+
 /** With what is written over its letters, and what is not seen of it. */
-const WORD = /[\p{L}\p{M}\p{N}_\p{Default_Ignorable_Code_Point}]+/gu;
-const ENDS_IN_WORD = /[\p{L}\p{M}\p{N}_\p{Default_Ignorable_Code_Point}]+$/u;
+const LETTERS_OF_WORD = `(?:(?!${UNSPACED})[\\p{L}\\p{M}\\p{N}_\\p{Default_Ignorable_Code_Point}])+`;
+const WORD = new RegExp(LETTERS_OF_WORD, 'gu');
+const ENDS_IN_WORD = new RegExp(`${LETTERS_OF_WORD}$`, 'u');
 const OF_LATIN = /\p{Script=Latin}/u;
-const OF_OTHERS = /(?!\p{Script=Latin})\p{L}/u;
+/** Some letters are not seen either: the fillers of Hangul. */
+const OF_OTHERS = /(?![\p{Script=Latin}\p{Default_Ignorable_Code_Point}])\p{L}/u;
+/** Styled letters, which are of no script, may be Latin ones; these are none. */
+const SURELY_OF_OTHERS = /(?![\p{Script=Latin}\p{Script=Common}\p{Default_Ignorable_Code_Point}])\p{L}/u;
 
 /**
  * Words that are written with Latin letters and look-alikes of them, and nothing else, with Latin letters alone. A word that
@@ -55,7 +64,7 @@ export const wordsAsLatin = (text: string): string => (ONE.test(text) ? text.rep
 function wordAsLatin(word: string): string {
   if (!OF_LATIN.test(word) || !ONE.test(word)) return word;
   const latin = lettersAsLatin(word);
-  return OF_OTHERS.test(latin.normalize('NFKC')) ? word : latin;
+  return SURELY_OF_OTHERS.test(latin) || OF_OTHERS.test(latin.normalize('NFKC')) ? word : latin;
 }
 
 /** Where, at the end of a text, a word begins that may yet be read as Latin, or not; the text's end where none does. */

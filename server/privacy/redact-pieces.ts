@@ -1,8 +1,8 @@
 /** Masks long texts in steps, so that others have their turn in between; says where a text that is still coming may be cut. */
 import { Breath, IN_ONE_GO } from '../governance/guards/breath.ts';
 import { foldedForPlaces } from './folded-text.ts';
-import { type Redacted, redacting } from './redact.ts';
-import { type Kind, LONGEST_KEY } from './redact-rules.ts';
+import { type Redacted, redact, redacting } from './redact.ts';
+import { type Kind, LONGEST_BUT_KEYS, LONGEST_KEY } from './redact-rules.ts';
 
 export { LONGEST_KEY };
 
@@ -30,7 +30,9 @@ const ANNOUNCED =
 const GROUPS = /[A-Z0-9 ()./+-]+$/;
 /** The beginning of a key whose end is lines away. */
 const KEY_BEGINS = /-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----/g;
-const KEY_ENDS = /-----END [A-Z ]{0,30}PRIVATE KEY-----/g;
+const KEY_ENDS = /-----END [A-Z ]{0,30}PRIVATE KEY-----/y;
+/** Of its last line, what has come. */
+const KEY_MAY_END = /^--(?:-{0,3}$|---E?N?D?(?: [A-Z ]{0,42}-{0,4})?$)/;
 /** Places that are looked at closely in one call: some milliseconds. Beyond that only lines' ends are gaps. */
 const MOST_TRIES = 300;
 
@@ -62,17 +64,47 @@ export function settled(text: string, from: number, tried: number): number {
   return from;
 }
 
-/** Private keys from their first line on, whole or not. */
+/**
+ * Where to cut a text that goes on without any sure gap: what is found in it is found in its two parts, as far as it is known,
+ * and all of what may yet begin before that place is there, but for a private key, which is not parted.
+ *
+ * @param from the text is more than the longest key from there on
+ */
+export function forcedCut(text: string, from: number, kinds?: ReadonlySet<Kind>): number {
+  const waiting = text.slice(from);
+  const whole = redact(waiting, kinds).text;
+  const open = keysIn(waiting, 0).find(({ end }) => end > waiting.length)?.start ?? waiting.length;
+  const last = Math.min(waiting.length - LONGEST_BUT_KEYS, open);
+  for (let tries = 0; tries < MOST_CUTS; tries++) {
+    const place = beforePair(waiting, last - tries * FURTHER);
+    if (place <= 0) break;
+    if (redact(waiting.slice(0, place), kinds).text + redact(waiting.slice(place), kinds).text === whole) {
+      return from + place;
+    }
+  }
+  return from + Math.max(1, beforePair(waiting, last));
+}
+
+/** So many places, so far apart, that no word that is said over and over has its middle at each. */
+const MOST_CUTS = 12;
+const FURTHER = 37;
+
+/** Not between the two halves of a character. */
+const beforePair = (text: string, at: number): number => (/[\udc00-\udfff]/.test(text[at] ?? '') ? at - 1 : at);
+
+/** Private keys from their first line on, whole, or such as may become whole. */
 function keysIn(text: string, from: number): { start: number; end: number }[] {
   const keys: { start: number; end: number }[] = [];
   KEY_BEGINS.lastIndex = from;
   for (let begun = KEY_BEGINS.exec(text); begun !== null; begun = KEY_BEGINS.exec(text)) {
-    KEY_ENDS.lastIndex = KEY_BEGINS.lastIndex;
-    const ends = KEY_ENDS.exec(text);
-    const end = ends === null ? Number.POSITIVE_INFINITY : KEY_ENDS.lastIndex;
-    keys.push({ start: begun.index, end });
-    if (ends === null) break;
-    KEY_BEGINS.lastIndex = KEY_ENDS.lastIndex;
+    const start = begun.index;
+    // There are no two hyphens in it but those of its last line.
+    const hyphens = text.indexOf('--', KEY_BEGINS.lastIndex);
+    KEY_ENDS.lastIndex = Math.max(hyphens, 0);
+    if (hyphens >= 0 && KEY_ENDS.test(text)) keys.push({ start, end: KEY_ENDS.lastIndex });
+    else if (text.length - start <= LONGEST_KEY && (hyphens < 0 || KEY_MAY_END.test(text.slice(hyphens)))) {
+      keys.push({ start, end: Number.POSITIVE_INFINITY });
+    }
   }
   return keys;
 }
@@ -92,9 +124,10 @@ function isGap(text: string, i: number, from: number): boolean {
   const tail = foldedForPlaces(text.slice(Math.max(from, i - back), i));
   if (ANNOUNCED.test(tail.slice(-LOOKED_BACK))) return false;
   if (isSpace(before)) return !mayBeGroup(GROUPS.exec(tail)?.[0] ?? '', tail) && !isHeadOfKey(text, i, from);
-  // Between characters of a script without spaces: not in an address or a value, which take such marks for their own.
+  // Between characters of a script without spaces: not in an address or a value, which take such marks for their own,
+  // nor after a key, which may be a value's beginning.
   const word = tail.slice(Math.max(tail.lastIndexOf(' '), tail.lastIndexOf('\n'), tail.lastIndexOf('\t')) + 1);
-  return !/[:=@]/.test(word) && !ANNOUNCED.test(tail.slice(0, -word.length).slice(-LOOKED_BACK));
+  return !/[:=@]|-----/.test(word) && !ANNOUNCED.test(tail.slice(0, -word.length).slice(-LOOKED_BACK));
 }
 
 /** A number may have begun in these groups, or with the two capitals before a gap. */

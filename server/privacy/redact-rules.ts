@@ -23,7 +23,10 @@ export const LOOKED_BACK = 200;
 /** The longest private key that is found, with its first and last line: 57 + 20 000 + 55. */
 export const LONGEST_KEY = 20_112;
 
-/** Of all others the longest: an address of nine names, in characters of two units each. */
+/** The longest of all others, which is a token of three parts, with what it must not be followed by. */
+export const LONGEST_BUT_KEYS = 7010;
+
+/** Of what says nothing else the longest: an address of nine names, in characters of two units each. */
 const LONGEST = 1300;
 
 /** Secrets first: they may hold what looks like the others. */
@@ -44,9 +47,14 @@ const WRITTEN: readonly (Omit<Rule, 'longest'> & Partial<Rule>)[] = [
   {
     kind: 'secret',
     pattern: /(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}/g,
-    longest: 7010,
+    longest: LONGEST_BUT_KEYS,
   },
-  { kind: 'secret', pattern: /(?<=\b(?:bearer|basic)[ \t]{1,3})[A-Za-z0-9._~+/-]{16,4000}={0,2}/gi, isOne: isToken, longest: 4010 },
+  {
+    kind: 'secret',
+    pattern: /(?<=\b(?:bearer|basic)[ \t]{1,3})[A-Za-z0-9._~+/-]{16,4000}={0,2}/gi,
+    isOne: isToken,
+    longest: 4010,
+  },
   {
     kind: 'secret',
     pattern:

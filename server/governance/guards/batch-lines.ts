@@ -61,6 +61,8 @@ export interface LineRead {
   readonly surface: GuardedSurface | null;
   /** What an answer says, choice by choice, where it is one. @param json of the line, as guardrails left it */
   readonly answersIn?: (json: unknown) => readonly string[];
+  /** How it is read where an object in it has two members of one name, and so may be something else as well. */
+  readonly ofTwins?: LineRead;
 }
 
 export const OF_FILES: readonly string[] = ['files'];

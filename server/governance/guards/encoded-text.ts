@@ -1,4 +1,5 @@
 /** Texts that stand in another one as base64: read once, one level deep, as whoever asks a model to decode them means them to be. */
+import { Breath } from './breath.ts';
 import type { Guard, Seen } from './plug-in.ts';
 
 export interface EncodedText {
@@ -21,18 +22,26 @@ const TEXT = new RegExp(`(?:[^\\p{Cc}\\ufffd]|[\\t\\n\\r]){${SHORTEST_TEXT},}`, 
 
 /**
  * Where it begins within a run of its characters is not known: a word may stand right before it. So it is read from each of
- * the first four on.
+ * the first four on, over all lines of it; and each line by itself, since it may be a text of its own.
  */
 export function encodedTextsIn(text: string): EncodedText[] {
   const found: EncodedText[] = [];
   let left = MOST_CHARS;
-  for (const { start, end } of runsIn(text)) {
+  for (const { start, end, lines } of runsIn(text)) {
     if (left <= 0) break;
-    const run = text.slice(start, Math.min(end, start + left)).replace(/[\s=]+/g, '');
+    const run = lines.join('').slice(0, left);
     left -= run.length;
-    for (let skipped = 0; skipped < 4; skipped++) {
-      const decoded = Buffer.from(run.slice(skipped), 'base64').toString('utf8');
+    const read = (base64: string) => {
+      const decoded = Buffer.from(base64, 'base64').toString('utf8');
       for (const [one] of decoded.matchAll(TEXT)) found.push({ start, end, text: one });
+    };
+    for (let skipped = 0; skipped < 4; skipped++) read(run.slice(skipped));
+    if (lines.length === 1) continue;
+    let chars = 0;
+    for (const line of lines) {
+      chars += line.length;
+      if (chars > run.length) break;
+      if (line.length >= SHORTEST) read(line);
     }
   }
   return found;
@@ -43,8 +52,26 @@ const IN_BASE64 = Uint8Array.from({ length: 128 }, (_, code) =>
 );
 const isOne = (text: string, at: number): boolean => IN_BASE64[text.charCodeAt(at)] === 1;
 
-/** Runs of its characters, over the ends of lines that it is wrapped at. Few places are looked at: a run covers one in so many. */
-function* runsIn(text: string): Generator<{ readonly start: number; readonly end: number }> {
+interface Run {
+  readonly start: number;
+  readonly end: number;
+  /** What of it are its characters, without what stands between. */
+  readonly lines: readonly string[];
+}
+
+/**
+ * What stands between two lines of it: ends of lines, also where they are spelled out, spaces, what cannot be seen, and what
+ * quotes a line or sets it in.
+ */
+const BETWEEN_LINES = /(?:\\r|\\n|[\s\p{Default_Ignorable_Code_Point}>|#*"'`,;]){1,80}/uy;
+/** After a line that is so short it is the last one, or a word of those that stand beside it. */
+const WORD_FOLLOWS = /[ \t]+[\p{L}\p{N}]/uy;
+
+/**
+ * Runs of its characters, over the lines that it is wrapped at. Few places are looked at: a run covers one in so many. It goes
+ * on after a line of 24 characters and more, so the last line alone may be shorter.
+ */
+function* runsIn(text: string): Generator<Run> {
   for (let i = SHORTEST - 1; i < text.length; ) {
     if (!isOne(text, i)) {
       i += SHORTEST;
@@ -52,20 +79,30 @@ function* runsIn(text: string): Generator<{ readonly start: number; readonly end
     }
     let start = i;
     while (start > 0 && isOne(text, start - 1)) start--;
-    let end = i + 1;
-    for (let line = start; ; ) {
-      while (end < text.length && isOne(text, end)) end++;
-      const isWrapped = end - line >= SHORTEST && (end - line) % 4 === 0;
-      const next = text[end] === '\n' ? end + 1 : text[end] === '\r' && text[end + 1] === '\n' ? end + 2 : -1;
-      if (!isWrapped || next < 0 || !isOne(text, next)) break;
-      line = next;
-      end = next;
+    let end = endOfLine(text, start);
+    const lines = [text.slice(start, end)];
+    for (let last = end - start; last >= SHORTEST; ) {
+      BETWEEN_LINES.lastIndex = end;
+      if (!BETWEEN_LINES.test(text)) break;
+      const line = BETWEEN_LINES.lastIndex;
+      const lineEnd = endOfLine(text, line);
+      last = lineEnd - line;
+      WORD_FOLLOWS.lastIndex = lineEnd;
+      if (last === 0 || (last < SHORTEST && WORD_FOLLOWS.test(text))) break;
+      lines.push(text.slice(line, lineEnd));
+      end = lineEnd;
     }
     const isLong = end - start >= SHORTEST;
     for (let padding = 0; padding < 2 && text[end] === '='; padding++) end++;
-    if (isLong) yield { start, end };
+    if (isLong) yield { start, end, lines };
     i = end + SHORTEST - 1;
   }
+}
+
+function endOfLine(text: string, from: number): number {
+  let end = from;
+  while (end < text.length && isOne(text, end)) end++;
+  return end;
 }
 
 /** The guardrail, where it also looks into base64. */
@@ -98,10 +135,14 @@ async function lookAtBoth(
   };
   let out = '';
   let copied = 0;
+  const breath = new Breath();
   for (const { start, end, text: decoded } of encoded) {
+    // All of it is masked already.
+    if (start < copied) continue;
+    if (breath.isDue) await breath.take();
     isFound = false;
     add(await lookEncoded!(decoded, voice));
-    if (!isFound || start < copied) continue;
+    if (!isFound) continue;
     out += text.slice(copied, start) + encodedMask;
     copied = end;
   }

@@ -191,12 +191,13 @@ export class FileLines {
   /** @returns null where nobody looks at it */
   async #read(json: unknown, text: string, bare: string): Promise<Row | null> {
     const { read, holds, mayAsk, tally } = this.#options;
-    const line = read(json);
+    let line = read(json);
+    const { breath } = this.#rules;
+    if (line.ofTwins !== undefined && (await hasTwins(bare, json, breath))) line = line.ofTwins;
     const { surfaces, surface, body } = line;
     const active = this.#rules.for(surfaces);
     if (!isObject(json)) this.refuse('it is no JSON object');
     const minds = holds && body !== null;
-    const { breath } = this.#rules;
     const isLooked = active.length > 0;
     let names = 0;
     let items: Item[] = [];

@@ -1,7 +1,7 @@
 /** Where the words are in the frames of a stream, by the client's protocol. */
 import { isObject } from '../../forward/usage.ts';
 import type { Path } from './json-texts.ts';
-import { type Place, wordsIn } from './places.ts';
+import { type At, besidePlaces, type Place, valueAt, wordsIn } from './places.ts';
 
 type Json = Record<string, unknown>;
 
@@ -23,7 +23,7 @@ export interface FrameParts {
   /** Texts of which this frame has the last piece. */
   readonly closesWith: readonly string[];
   /** Other strings of it that are words; null: none. */
-  readonly words: ((path: Path) => Place | null) | null;
+  readonly words: ((path: Path, literal: string) => Place | null) | null;
   /** They have come piece by piece before. */
   readonly isRepeat: boolean;
   /** Nothing but its slots: without a text in them, it need not be sent. */
@@ -49,7 +49,10 @@ function chatParts(frame: Json): FrameParts {
   const closesBefore: string[] = [];
   const closesWith: string[] = [];
   let isBare = frame.usage == null;
-  let hasOthers = false;
+  let hasOthers = hasOther(frame, OF_CHAT);
+  // Whatever a host has written in their place.
+  if (frame.choices !== undefined && !(Array.isArray(frame.choices) && frame.choices.every(isObject))) hasOthers = true;
+  isBare &&= !hasOthers;
   for (const choice of objects(frame.choices)) {
     const index = typeof choice.index === 'number' ? choice.index : 0;
     const delta = isObject(choice.delta) ? (choice.delta as Json) : {};
@@ -66,6 +69,14 @@ function chatParts(frame: Json): FrameParts {
       };
       slots.push({ channel: `${index}/${name}`, kind, text, set, carry: (other) => carry(again(other)) });
     };
+    // As completions of a prompt have it.
+    if (typeof choice.text === 'string' && choice.text !== '') {
+      const set = (other: string) => {
+        (choice as Json).text = other;
+      };
+      const again = (text: string) => ({ ...frame, choices: [{ index, text, finish_reason: null }] });
+      slots.push({ channel: `${index}/text`, kind: 'said', text: choice.text, set, carry: again });
+    }
     for (const field of SAID) slot(field, 'said', delta, field, (text) => ({ [field]: text }));
     for (const field of THOUGHT) slot(`thought/${field}`, 'thought', delta, field, (text) => ({ [field]: text }));
     // Mistral's list of parts.
@@ -99,11 +110,15 @@ function chatParts(frame: Json): FrameParts {
     if (slots.some(({ kind, channel }) => kind !== 'thought' && channel.startsWith(`${index}/`))) {
       closesBefore.push(`${index}/thought/`);
     }
+    if (hasOther(choice, OF_CHOICE) || (choice.delta != null && !isObject(choice.delta))) hasOthers = true;
     hasOthers ||= Object.entries(delta).some(([key, value]) => value != null && !READ.has(key));
     if (typeof choice.finish_reason === 'string') closesWith.push(`${index}/`);
-    isBare &&= choice.finish_reason == null && Object.entries(delta).every(([key, value]) => isWords(key, value));
+    isBare &&=
+      choice.finish_reason == null &&
+      !hasOther(choice, OF_CHOICE) &&
+      Object.entries(delta).every(([key, value]) => isWords(key, value));
   }
-  const words = hasOthers ? otherInDelta : null;
+  const words = hasOthers ? otherInChat(frame) : null;
   return { ...PLAIN, slots, closesBefore, closesWith, words, isBare: isBare && slots.length > 0 };
 }
 
@@ -112,11 +127,27 @@ const READ: ReadonlySet<unknown> = new Set([
   ...[...SAID, ...THOUGHT, 'role', 'reasoning_details', 'tool_calls', 'function_call', 'audio'],
 ]);
 
-/** What hosts have added. */
-const otherInDelta = (path: Path): Place | null =>
-  path[0] === 'choices' && path[2] === 'delta' && path.length > 3 && !READ.has(path[3])
-    ? wordsIn(path, 'assistant', () => undefined)
-    : null;
+/** Members of a chunk, and of a choice, that are read piece by piece, or hold no words. */
+const OF_CHAT = new Set(['id', 'object', 'created', 'model', 'choices', 'usage', 'service_tier', 'system_fingerprint']);
+const OF_CHOICE = new Set(['index', 'delta', 'finish_reason', 'native_finish_reason', 'logprobs', 'text']);
+const hasOther = (holder: Readonly<Json>, known: ReadonlySet<string>): boolean => {
+  for (const name in holder) if (!known.has(name) && holder[name] != null) return true;
+  return false;
+};
+
+/** What hosts have added: in the delta, beside it, and beside the choices. */
+const otherInChat = (frame: Json) => {
+  const at: At = (path) => valueAt(frame, path);
+  return (path: Path, literal: string): Place | null => {
+    if (path.includes('logprobs')) return null;
+    if (path[0] !== 'choices' || path[2] !== 'delta') {
+      // A string there was a piece of a text.
+      const isSlot = path[0] === 'choices' && path.length === 3 && path[2] === 'text';
+      return isSlot ? null : besidePlaces('chat', path, literal, at);
+    }
+    return path.length > 3 && READ.has(path[3]) ? null : wordsIn(path, 'assistant', at, literal);
+  };
+};
 
 /** A call's first piece tells its id and name. */
 const isWords = (key: string, value: unknown): boolean =>
@@ -131,10 +162,13 @@ const DELTAS: Readonly<Record<string, Slot['kind']>> = { text: 'said', thinking:
 function messagesParts(frame: Json): FrameParts {
   const channel = `${frame.index}/`;
   if (frame.type === 'content_block_stop') return { ...PLAIN, closesBefore: [channel] };
-  if (frame.type === 'message_delta' || frame.type === 'message_stop') return { ...PLAIN, closesBefore: [''] };
-  if (frame.type === 'message_start') return { ...PLAIN, words: wordsUnder('message', 'content') };
-  if (frame.type === 'content_block_start') return { ...PLAIN, words: wordsUnder('content_block') };
-  if (frame.type !== 'content_block_delta' || !isObject(frame.delta)) return PLAIN;
+  if (frame.type === 'message_delta' || frame.type === 'message_stop') {
+    return { ...PLAIN, closesBefore: [''], words: allWords(frame, 'messages') };
+  }
+  if (frame.type === 'ping') return PLAIN;
+  if (frame.type !== 'content_block_delta' || !isObject(frame.delta)) {
+    return { ...PLAIN, words: allWords(frame, 'messages') };
+  }
   const delta = frame.delta as Json;
   if (delta.type === 'signature_delta') return { ...PLAIN, closesBefore: [channel] };
   for (const [field, kind] of Object.entries(DELTAS)) {
@@ -146,18 +180,21 @@ function messagesParts(frame: Json): FrameParts {
     const carry = (other: string) => ({ ...frame, delta: { type: delta.type, [field]: other } });
     return { ...PLAIN, slots: [{ channel, kind, text, set, carry }], isBare: true };
   }
-  return { ...PLAIN, words: wordsUnder('delta') };
+  return { ...PLAIN, words: allWords(frame, 'messages') };
 }
 
 function responsesParts(frame: Json): FrameParts {
   const type = typeof frame.type === 'string' ? frame.type : '';
   if (/^response\.(completed|incomplete|failed)$/.test(type)) {
-    return { ...PLAIN, closesBefore: [''], words: wordsUnder('response', 'output'), isRepeat: true };
+    return { ...PLAIN, closesBefore: [''], words: allWords(frame, 'responses', 'response'), isRepeat: true };
   }
-  if (/^response\.(created|queued|in_progress)$/.test(type) || !type.startsWith('response.')) return PLAIN;
+  if (/^response\.(created|queued|in_progress)$/.test(type) || !type.startsWith('response.')) {
+    return { ...PLAIN, words: allWords(frame, 'responses', 'response') };
+  }
   const item = `${frame.output_index}/`;
   const base = type.slice(0, type.lastIndexOf('.'));
   const channel = `${item}${base}/${frame.content_index ?? frame.summary_index ?? 0}/`;
+  const otherWords = otherIn(frame);
   if (!type.endsWith('.delta')) {
     const isOver = type.endsWith('.done');
     const closesBefore = !isOver ? [] : type === 'response.output_item.done' ? [item] : [channel];
@@ -176,12 +213,21 @@ function responsesParts(frame: Json): FrameParts {
 }
 
 /** All but what names the frame. */
-const otherWords = (path: Path): Place | null =>
-  path.length === 1 && path[0] === 'delta' ? null : wordsIn(path, 'assistant', () => undefined);
+const otherIn = (frame: Json) => {
+  const at: At = (path) => valueAt(frame, path);
+  return (path: Path, literal: string): Place | null =>
+    path.length === 1 && path[0] === 'delta' ? null : wordsIn(path, 'assistant', at, literal);
+};
 
-const wordsUnder =
-  (...start: string[]) =>
-  (path: Path): Place | null =>
-    start.every((step, i) => path[i] === step) ? wordsIn(path, 'assistant', () => undefined) : null;
+/** @param within the member that an answer is in, where it is in one */
+const allWords = (frame: Json, surface: 'messages' | 'responses', within?: string) => {
+  const at: At = (path) => valueAt(frame, path);
+  return (path: Path, literal: string): Place | null => {
+    if (within === undefined || path[0] !== within) return besidePlaces(surface, path, literal, at);
+    const inside = path.slice(1);
+    if (inside[0] === 'output') return wordsIn(path, 'assistant', at, literal);
+    return besidePlaces(surface, inside, literal, (holder) => valueAt(frame[within], holder));
+  };
+};
 
 const objects = (value: unknown): Json[] => (Array.isArray(value) ? (value.filter(isObject) as Json[]) : []);

@@ -12,7 +12,7 @@ import { readingEncoded } from './encoded-text.ts';
 import { PatternThread } from './kinds/deny-patterns.ts';
 import { guardOf } from './kinds/index.ts';
 import { type Active, Hits, itemsIn, lookAll, noteUnread, refuseTokens, withItems } from './looking.ts';
-import { answerPlaces, answersOf, PLACES, passedAnswerPlaces } from './places.ts';
+import { answerNames, answerPlaces, answersOf, keptPlaces, PLACES, passedAnswerPlaces } from './places.ts';
 import { type GuardedSurface, promptNames, promptPlaces } from './prompt-places.ts';
 import { GuardRule } from './rule.ts';
 import { GuardedStream } from './stream.ts';
@@ -53,6 +53,8 @@ export interface StreamGuard {
   see(events: string): Promise<string>;
   /** @returns what was held back, at the proper end. @throws GuardrailBlocked */
   end(): Promise<string>;
+  /** It broke off: what is held back is never told. @param events that say so @returns them as they may be told @throws GuardrailBlocked */
+  error(events: string): Promise<string>;
   /** Up to now. */
   readonly hits: readonly GuardHit[];
 }
@@ -125,8 +127,29 @@ export class Guards {
     const active = surface === 'embeddings' ? [] : this.#active(caller, 'answer');
     if (active.length === 0) return { text, hits: [] };
     const hits = this.#hits('answer');
-    const items = await itemsIn(text, answerPlaces(surface, JSON.parse(text)));
+    const items = await itemsIn(text, answerPlaces(surface, JSON.parse(text)), answerNames);
     await lookAll(active, items, hits, () => answersOf(surface, JSON.parse(withItems(text, items))));
+    const passed = withItems(text, items);
+    return { text: passed === text ? text : withoutTokens(passed), hits: hits.all };
+  }
+
+  /**
+   * A response that its provider keeps, or what went into it. One of which nothing was said yet is not judged as a whole.
+   * @throws GuardrailBlocked
+   */
+  async afterKept({ caller, text }: Pick<GuardedAnswer, 'caller' | 'text'>): Promise<{
+    readonly text: string;
+    readonly hits: readonly GuardHit[];
+  }> {
+    const active = this.#active(caller, 'answer');
+    if (active.length === 0) return { text, hits: [] };
+    const hits = this.#hits('answer');
+    const json = JSON.parse(text);
+    const items = await itemsIn(text, keptPlaces(json), answerNames);
+    const answers = () => answersOf('responses', JSON.parse(withItems(text, items)));
+    const isAnswer =
+      isOver(json.status) || (Array.isArray(json.output) && answersOf('responses', json).some((said) => said !== ''));
+    await lookAll(isAnswer ? active : active.filter(({ guard }) => guard.judge === undefined), items, hits, answers);
     const passed = withItems(text, items);
     return { text: passed === text ? text : withoutTokens(passed), hits: hits.all };
   }
@@ -322,6 +345,9 @@ export class Guards {
     return known;
   }
 }
+
+/** What has ended as an answer. */
+const isOver = (status: unknown): boolean => status === 'completed' || status === 'incomplete';
 
 function parsed(text: string): unknown {
   try {

@@ -1,6 +1,7 @@
 /** A text of any length under guardrails, piece by piece: what may go on in the next piece waits. */
 import { type Breath, IN_ONE_GO } from './breath.ts';
 import { TextChannel } from './channel.ts';
+import { endOfPiece } from './folded-pieces.ts';
 import type { Active, Hits } from './looking.ts';
 
 /** Characters looked at in one go by one pattern: some milliseconds. */
@@ -30,8 +31,10 @@ export class LongText {
   /** @returns what may go on. @throws GuardrailBlocked */
   async push(text: string): Promise<string> {
     const out: string[] = [];
-    for (let at = 0; at < text.length; at += this.#piece) {
-      out.push(await this.#channel.push(text.slice(at, at + this.#piece)));
+    for (let at = 0; at < text.length; ) {
+      const end = endOfPiece(text, at, this.#piece);
+      out.push(await this.#channel.push(text.slice(at, end)));
+      at = end;
       if (this.#breath.isDue) await this.#breath.take();
     }
     if (this.#ofWholes.length > 0) {

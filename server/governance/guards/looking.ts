@@ -191,7 +191,10 @@ export async function judgeAll(
 }
 
 async function judge(active: Active, items: readonly Item[], hits: Hits, answers: () => readonly string[]) {
-  const chars = items.reduce((sum, { value, as }) => sum + (as.isFixed || as.isBytes ? 0 : value.length), 0);
+  const chars = items.reduce(
+    (sum, { value, as }) => sum + (as.isFixed || as.isBytes || as.isBeside ? 0 : value.length),
+    0,
+  );
   hits.note(active, await active.guard.judge!({ chars, answers: active.rule.kind === 'schema' ? answers() : [] }));
 }
 

@@ -16,6 +16,8 @@ export interface Place {
   readonly isBytes?: true;
   /** Parts of one list are read as one text: the list of this one. */
   readonly list?: string;
+  /** Stands beside the answer, and is none: not counted. */
+  readonly isBeside?: true;
 }
 
 const place = (voice: Voice, isJson = false): Place => ({ voice, isJson });
@@ -36,7 +38,7 @@ const NO_WORDS: ReadonlySet<string | number> = new Set([
     'encrypted_index',
     'server_label',
   ],
-  ...['url', 'image_url', 'file_url', 'data', 'file_data', 'b64_json', 'result'],
+  ...['url', 'image_url', 'file_url', 'data', 'file_data', 'b64_json'],
   ...['signature', 'encrypted_content', 'thought_signature'],
 ]);
 
@@ -49,55 +51,113 @@ const FILES = Object.fromEntries(
 export const answerPlaces =
   (surface: SurfaceName, json: Json) =>
   (path: Path, literal: string): Place | null => {
+    if (surface === 'embeddings' || path.includes('logprobs')) return null;
     const isAnswer =
       surface === 'chat'
         ? path[0] === 'choices' && path[2] === 'message'
         : path[0] === (surface === 'responses' ? 'output' : 'content');
-    if (!isAnswer || surface === 'embeddings' || path.includes('logprobs')) return null;
-    return wordsIn(path, 'assistant', () => valueAt(json, path.slice(0, -1)), literal);
+    const at: At = (holder) => valueAt(json, holder);
+    if (!isAnswer) return besidePlaces(surface, path, literal, at);
+    const place = wordsIn(path, 'assistant', at, literal);
+    const item = path.length - 2;
+    // What is said in several parts is read as one text.
+    if (place !== PLACES.assistant[0] || path.at(-1) !== 'text' || typeof path[item] !== 'number') return place;
+    return { ...place, list: path.slice(0, item).join('.') };
   };
+
+/** A response that its provider keeps, or a page of what went into it: an answer wherever it stands. */
+export const keptPlaces = (json: Json): ((path: Path, literal: string) => Place | null) => {
+  const ofAnswer = answerPlaces('responses', json);
+  return (path, literal) =>
+    path[0] === 'data'
+      ? wordsIn(path, 'assistant', (holder) => valueAt(json, holder), literal)
+      : ofAnswer(path, literal);
+};
+
+/** Of a response: it repeats what it was asked with, which are no words of an answer. */
+const ECHOED: ReadonlySet<string | number | undefined> = new Set([
+  ...['instructions', 'metadata', 'tools', 'tool_choice', 'text', 'user', 'prompt', 'conversation', 'reasoning'],
+  ...['previous_response_id', 'safety_identifier', 'prompt_cache_key', 'truncation', 'first_id', 'last_id'],
+]);
+/** Said in one word of a protocol. */
+const SETTINGS: ReadonlySet<string | number> = new Set([
+  ...['object', 'model', 'provider', 'service_tier', 'system_fingerprint', 'finish_reason', 'native_finish_reason'],
+  ...['stop_reason', 'stop_sequence', 'stop_details', 'severity', 'reason', 'code', 'param', 'obfuscation', 'event'],
+  ...['expires_at', 'created_at', 'inference_geo', 'matched_stop', 'token_ids', 'request_id', 'conversation_id'],
+]);
+const SETTING = /^"[\w.:/+=-]{0,200}"$/;
+/** Pages that an answer is from. */
+const PAGES = /^"https?:\/\/[^\s"\\]*"$/;
+
+/** What stands beside an answer: of what hosts have added nobody knows what it is for, so all its strings are words. */
+export function besidePlaces(surface: SurfaceName, path: Path, literal: string, at: At): Place | null {
+  if (literal[0] !== '"') return null;
+  if (surface === 'responses' && ECHOED.has(path[0])) return null;
+  const last = path.findLast((step) => typeof step === 'string')!;
+  if (SETTINGS.has(last) && SETTING.test(literal)) return null;
+  if (path[0] === 'citations' && PAGES.test(literal)) return null;
+  const place = wordsIn(path, 'assistant', at, literal);
+  return place === null || place.isBytes ? place : { ...place, isBeside: true };
+}
+
+/** Names of members that are no plain identifiers say something, too; they cannot be changed. */
+export const answerNames = (name: string): Place | null => (/^[\w$.:/-]{0,64}$/.test(name) ? null : NAME);
+const NAME: Place = { voice: 'assistant', isJson: false, isFixed: true };
 
 /** What a recording says: as a whole, and once more in pieces of a sentence or a word, which are read as one text. */
 export function passedAnswerPlaces(path: Path, literal: string): Place | null {
   // A picture, or where it lies.
   if (path.length === 3 && path[0] === 'data' && path[2] === 'url') return FILES.assistant;
-  const place = wordsIn(path, 'assistant', () => undefined, literal);
+  const place = wordsIn(path, 'assistant', UNKNOWN, literal);
   const item = path.length - 2;
   if (place === null || typeof path[item] !== 'number') return place;
   return { ...place, list: path.slice(0, item).join('.') };
 }
 
+/** What stands at a path. */
+export type At = (path: Path) => unknown;
+export const UNKNOWN: At = () => undefined;
+
 /**
- * @param parent  what the string is a member of
+ * @param at      what its holders are, as far as it is known
  * @param literal as it is written, with its quotes
  */
-export function wordsIn(path: Path, voice: Voice, parent: () => unknown, literal = '""'): Place | null {
+export function wordsIn(path: Path, voice: Voice, at: At, literal = '""'): Place | null {
   // What a tool is given is its own: a member called `id` there may be anything.
   if (path.indexOf('input', 1) > 0) return PLACES[voice][0];
   const last = path.findLast((step) => typeof step === 'string')!;
   if (last === 'arguments') return PLACES[voice][1];
+  const isSaid = literal.length > EMPTY_LITERAL && literal[0] === '"';
+  if (isSaid && isWithinBytes(path, at)) return FILES[voice];
   if (!NO_WORDS.has(last)) return PLACES[voice][0];
-  if (!MAY_BE_FILES.has(last) || literal.length <= EMPTY_LITERAL) return null;
-  const holder = parent();
-  const type = isObject(holder) ? holder.type : undefined;
+  if (!MAY_BE_FILES.has(last) || !isSaid) return null;
+  const type = typeOf(at(path.slice(0, path.lastIndexOf(last))));
   // A document as plain text.
   if (last === 'data' && type === 'text') return PLACES[voice][0];
   return isFile(path, last, literal, type) ? FILES[voice] : null;
 }
 
-const MAY_BE_FILES: ReadonlySet<string | number> = new Set([
-  ...['url', 'image_url', 'file_url', 'data', 'file_data', 'b64_json', 'result'],
-]);
+const MAY_BE_FILES: ReadonlySet<string | number> = new Set(['url', 'image_url', 'file_url', 'data']);
+/** Bytes, whatever form they have: a string, a list of such, or an object. */
+const BYTES: ReadonlySet<string | number> = new Set(['b64_json', 'file_data', 'partial_image_b64', 'result']);
 /** `""` */
 const EMPTY_LITERAL = 2;
 
+const isWithinBytes = (path: Path, at: At): boolean =>
+  path.some(
+    (step, i) => BYTES.has(step) && (step !== 'result' || typeOf(at(path.slice(0, i))) === 'image_generation_call'),
+  );
+
+const typeOf = (holder: unknown): unknown => (isObject(holder) ? holder.type : undefined);
+
+const MEDIA_TYPES: ReadonlySet<unknown> = new Set(['image', 'audio', 'video']);
+
 /** Bytes, and addresses of what was painted or said. Those of what was read are not: a page that is cited is no part of the answer. */
 function isFile(path: Path, name: string | number, literal: string, type: unknown): boolean {
-  if (name === 'b64_json' || name === 'file_data') return true;
-  if (name === 'result') return type === 'image_generation_call';
   // What was thought, sealed by its host.
   if (name === 'data') return type !== 'redacted_thinking';
-  return /^"\s*data:/i.test(literal) || path.some((step) => /^(?:image|audio|video)_url$/.test(String(step)));
+  if (/^"\s*data:/i.test(literal) || (name === 'url' && path.at(-2) === 'source')) return true;
+  return MEDIA_TYPES.has(type) || path.some((step) => /^(?:image|audio|video)_url$/.test(String(step)));
 }
 
 export function voiceOfRole(role: unknown): Voice {

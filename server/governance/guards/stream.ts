@@ -4,11 +4,13 @@
  */
 import { isObject } from '../../forward/usage.ts';
 import type { SurfaceName } from '../../protocols/index.ts';
+import { membersIn } from './batch-lines.ts';
 import { type Channel, JsonChannel, TextChannel } from './channel.ts';
 import { FRAME_PARTS, type FrameParts, type Slot } from './frames.ts';
 import type { StreamGuard } from './guards.ts';
+import { textsIn } from './json-texts.ts';
 import { type Active, type Hits, itemsIn, lookOver, noteUnread, withItems } from './looking.ts';
-import { asksForJson } from './places.ts';
+import { asksForJson, valueAt, wordsIn } from './places.ts';
 
 type Json = Record<string, unknown>;
 
@@ -89,6 +91,14 @@ export class GuardedStream implements StreamGuard {
     return held + rest;
   }
 
+  async error(events: string): Promise<string> {
+    // What was held back is not told any more.
+    this.#open.clear();
+    let out = '';
+    for (const event of events.split('\n\n')) if (event !== '') out += await this.#event(event);
+    return out;
+  }
+
   #hold(out: string): string {
     const { active, hits, mostHeldChars } = this.#options;
     let waiting = this.#waitingChars;
@@ -113,20 +123,21 @@ export class GuardedStream implements StreamGuard {
     const frame = objectIn(data);
     if (frame === null) return whole;
     const name = lines.find((line) => line.startsWith('event: '))?.slice(7) ?? '';
-    return this.#frame(frame, name, whole);
+    return this.#frame(frame, name, whole, this.holds && isTwice(data, frame));
   }
 
-  async #frame(frame: Json, name: string, whole: string): Promise<string> {
+  /** @param isTwice a member is there twice: what its reader takes must be what was looked at */
+  async #frame(frame: Json, name: string, whole: string, isTwice: boolean): Promise<string> {
     const parts = this.#parts(frame);
     if (typeof frame.sequence_number === 'number') this.#sequence ??= frame.sequence_number;
-    if (this.#minds && holdsBytes(whole)) {
+    if (this.#minds && holdsBytes(whole, frame)) {
       this.#minds = false;
       const { active, hits } = this.#options;
       for (const one of active) noteUnread(hits, one, 1, 'a picture, or a sound');
     }
     this.#calls ||= /"tool_calls":\[\{|"type":"(?:tool_use|function_call)"/.test(whole);
     let out = await this.#close(parts.closesBefore);
-    let isChanged = false;
+    let isChanged = isTwice;
     let isEmpty = parts.isBare;
     for (const slot of parts.slots) {
       this.#tally(slot);
@@ -189,7 +200,8 @@ export class GuardedStream implements StreamGuard {
       // What has come before was counted then.
       if (isRepeat && active.action === 'noticed') continue;
       const quiet = isRepeat && active.action === 'masked';
-      await lookOver(items, active, quiet ? SILENT : this.#options.hits);
+      // That there are bytes in it is known by now.
+      await lookOver(items, { ...active, unreadable: null }, quiet ? SILENT : this.#options.hits);
     }
     const passed = withItems(json, items);
     if (passed === json) return null;
@@ -231,11 +243,36 @@ export class GuardedStream implements StreamGuard {
   }
 }
 
-/** Pieces of pictures and sounds. Within what is said, quotes are escaped. */
-const BYTES =
-  /"(?:b64_json|partial_image_b64|file_data)":\s*"[^"]|"url":\s*"data:|"audio":\s*\{[^}]{0,2000}"data":\s*"[^"]|"type":\s*"response\.(?:output_)?audio\.delta"/;
-const holdsBytes = (frame: string): boolean =>
-  BYTES.test(frame) || (frame.includes('"image_generation_call"') && /"result":\s*"[^"]/.test(frame));
+/** Of a frame that may hold bytes; names may be written with escapes. */
+const MAY_HOLD_BYTES = /b64|"(?:file_)?data"|"(?:image_|file_)?url"|"result"|audio\.delta"|\\u00/;
+
+/** Pieces of pictures and sounds. */
+function holdsBytes(whole: string, frame: Json): boolean {
+  if (!MAY_HOLD_BYTES.test(whole)) return false;
+  if (/^response\.(?:output_)?audio\.delta$/.test(String(frame.type))) return true;
+  const at = (path: readonly (string | number)[]) => valueAt(frame, path);
+  const isFile = (path: readonly (string | number)[], literal: string) =>
+    wordsIn(path, 'assistant', at, literal)?.isBytes ?? null;
+  for (const one of textsIn(JSON.stringify(frame), isFile)) if (one !== null) return true;
+  return false;
+}
+
+/** Of members of one name one reader takes the first and another one the last. @param data what `frame` was read from */
+function isTwice(data: string, frame: Json): boolean {
+  // Written as compactly as most hosts do, it is as long as it was.
+  if (JSON.stringify(frame).length === data.length) return false;
+  let written = 0;
+  const names = textsIn(
+    data,
+    () => null,
+    () => {
+      written++;
+      return null;
+    },
+  );
+  for (const _ of names);
+  return written > membersIn(frame);
+}
 
 /** Takes nothing down. */
 const SILENT = { note() {} } as unknown as Hits;

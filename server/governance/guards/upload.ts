@@ -26,8 +26,9 @@ export interface UploadOptions {
 
 /** Largest document of JSON that is looked at string by string: what it is parsed into takes many times its bytes. */
 const MOST_DOCUMENT_BYTES = 8 * 1024 * 1024;
-/** Bytes of lines that are read and looked at in one go. */
+/** Bytes of lines, or of text, that are read and looked at in one go. */
 const LINES_AT_ONCE = 64 * 1024;
+const TEXT_AT_ONCE = 256 * 1024;
 
 type Mode = 'unknown' | 'lines' | 'document' | 'text' | 'binary';
 
@@ -222,6 +223,15 @@ export class UploadGuard {
 
   async #inText(bytes: Buffer, isLast = false): Promise<Buffer> {
     if (this.#rules.ofFiles.length === 0) return bytes;
+    if (bytes.length > TEXT_AT_ONCE) {
+      const out: Buffer[] = [];
+      for (let at = 0; at < bytes.length; at += TEXT_AT_ONCE) {
+        const end = at + TEXT_AT_ONCE;
+        out.push(await this.#inText(bytes.subarray(at, end), isLast && end >= bytes.length));
+        if (this.#rules.breath.isDue) await this.#rules.breath.take();
+      }
+      return Buffer.concat(out);
+    }
     this.#wait(bytes, 0);
     let whole = this.#taken();
     const rest = isLast ? 0 : unfinished(whole);

@@ -4,7 +4,7 @@
  *
  * @see A. V. Aho and M. J. Corasick, "Efficient string matching: an aid to bibliographic search", CACM 18(6), 1975
  */
-import { openWord, wordsAsLatin } from '../../../privacy/look-alikes.ts';
+import { OF_UNSPACED, openWord, wordsAsLatin } from '../../../privacy/look-alikes.ts';
 
 export interface Range {
   readonly start: number;
@@ -103,12 +103,7 @@ const isWhole = (letters: readonly string[], first: number, last: number): boole
   !(isOfWord(letters[last]!) && isOfWord(letters[last + 1] ?? ' '));
 
 const isOfWord = (letter: string): boolean =>
-  letter < '\u0080'
-    ? /[a-z0-9_]/.test(letter)
-    : /[\p{L}\p{N}\p{M}]/u.test(letter) &&
-      !/[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u.test(
-        letter,
-      );
+  letter < '\u0080' ? /[a-z0-9_]/.test(letter) : /[\p{L}\p{N}\p{M}]/u.test(letter) && !OF_UNSPACED.test(letter);
 
 const folded = (text: string): string => foldedWithPlaces(text).letters.join('');
 

@@ -1,5 +1,6 @@
 /** Words and patterns that must not pass; masked as `[REMOVED]`. */
-import { IN_ONE_GO, nextTurn } from '../breath.ts';
+import { nextTurn } from '../breath.ts';
+import { endOfPiece, isInOneGo } from '../folded-pieces.ts';
 import { type Found, type Guard, NOTHING, type Piece, type Seen } from '../plug-in.ts';
 import { type PatternThread, rangesOf } from './deny-patterns.ts';
 import { type Range, Words } from './deny-words.ts';
@@ -26,7 +27,7 @@ export function deny({ words, patterns, windowChars }: DenyRule, thread: Pattern
     return masked(text, 0, text.length, ranges, matches);
   };
   const look = (text: string): Seen | Promise<Seen> => {
-    if (text.length > IN_ONE_GO) return lookAtLong(text);
+    if (!isInOneGo(text)) return lookAtLong(text);
     const { ranges } = wordsIn(text, 0);
     if (find === null) return masked(text, 0, text.length, ranges, []);
     if (text.length * patterns.length <= MOST_AT_ONCE) return masked(text, 0, text.length, ranges, find(text, 0));
@@ -70,20 +71,22 @@ function masked(text: string, from: number, to: number, words: readonly Range[],
   return { text: out + text.slice(copied, Math.max(copied, to)), found: found satisfies Found };
 }
 
-/** Characters of a word, with what is not seen of it, that are still found across the end of a piece. */
+/** Letters of a word, and what is not seen of it, that are still found across the end of a piece. */
 const LONGEST_WORD = 10_000;
 /** What stands before a word tells whether it is whole. */
 const BEFORE = 64;
 
 async function wordsInPieces(list: Words, text: string): Promise<Range[]> {
   const all: Range[] = [];
-  for (let at = 0; at < text.length; at += IN_ONE_GO) {
+  for (let at = 0; at < text.length; ) {
     const start = Math.max(0, at - BEFORE);
-    const { ranges } = list.find(text.slice(start, at + IN_ONE_GO + LONGEST_WORD), at - start);
+    const end = endOfPiece(text, at);
+    const { ranges } = list.find(text.slice(start, endOfPiece(text, end, LONGEST_WORD)), at - start);
     for (const range of ranges) {
       const one = { start: range.start + start, end: range.end + start };
-      if (one.start < at + IN_ONE_GO) all.push(one);
+      if (one.start < end) all.push(one);
     }
+    at = end;
     await nextTurn();
   }
   return all;

@@ -7,8 +7,9 @@
  * A text is one where its score reaches the rule's threshold. The weights were set by hand.
  */
 import { wordsAsLatin } from '../../../privacy/look-alikes.ts';
-import { IN_ONE_GO, nextTurn } from '../breath.ts';
+import { nextTurn } from '../breath.ts';
 import { encodedTextsIn } from '../encoded-text.ts';
+import { endOfPiece, isInOneGo } from '../folded-pieces.ts';
 import { type Guard, NOTHING, type Seen, untouched } from '../plug-in.ts';
 import type { InjectionRule, Voice } from './rules.ts';
 
@@ -33,7 +34,7 @@ export function injection({ threshold, voices }: InjectionRule): Guard {
         score < threshold
           ? { text, found: NOTHING }
           : { text, found: Object.fromEntries(signs.map((sign) => [sign, 1])) };
-      return text.length <= IN_ONE_GO ? judged(injectionScore(text, voice)) : scoreInPieces(text, voice).then(judged);
+      return isInOneGo(text) ? judged(injectionScore(text, voice)) : scoreInPieces(text, voice).then(judged);
     },
   };
 }
@@ -203,8 +204,10 @@ const LONGEST_SIGN = 4000;
 
 async function scoreInPieces(text: string, voice: Voice): Promise<Scored> {
   const weights = new Map<Sign, number>();
-  for (let at = 0; at < text.length; at += IN_ONE_GO) {
-    weigh(text.slice(at, at + IN_ONE_GO + LONGEST_SIGN), weights);
+  for (let at = 0; at < text.length; ) {
+    const end = endOfPiece(text, at);
+    weigh(text.slice(at, endOfPiece(text, end, LONGEST_SIGN)), weights);
+    at = end;
     await nextTurn();
   }
   return scored(weights, voice);
@@ -232,7 +235,7 @@ function phrasesIn(plain: string): Phrase[] {
   return PHRASES.filter(({ pattern, byLine }) => pattern.test(byLine ? plain : flat));
 }
 
-const INVISIBLE = /[\u00AD\u200B-\u200F\u2060-\u2064\uFEFF\u{E0000}-\u{E007F}]|[\u{E0100}-\u{E01EF}]/gu;
+const INVISIBLE = /\p{Default_Ignorable_Code_Point}/gu;
 
 /** As the model may read it: invisible characters gone, tags as the letters that they stand for. */
 function plainOf(text: string): string {
