@@ -12,6 +12,8 @@ export interface Asked {
   readonly isAuto: boolean;
   /** Characters of the request. */
   readonly chars: number;
+  /** It asks for something that is there already, and for no answer. */
+  readonly takesNoTokens?: boolean;
   /** Tags that the client added: they can only restrict. */
   readonly added?: readonly string[] | undefined;
 }

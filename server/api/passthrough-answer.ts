@@ -45,7 +45,9 @@ export async function pass(passed: Passage): Promise<void> {
   const isCounted = surface === 'batches' && passed.account === undefined;
   const note = (attempt: AttemptRecord) => {
     gateway.store.record({ attempt });
-    account.note(isCounted ? { ...attempt, inputTokens: 0, outputTokens: 0 } : attempt);
+    // Of what asks for no answer a host reports nothing, and that is what it takes.
+    const isUntold = entrant.takesNoTokens === true && attempt.inputTokens === null && attempt.outputTokens === null;
+    account.note(isCounted || isUntold ? { ...attempt, inputTokens: 0, outputTokens: 0 } : attempt);
     trace.attempt(attempt);
   };
   try {

@@ -26,6 +26,11 @@ export async function keepAsked(
   }
 }
 
+/** Members of what asks for a batch, of which the cost hangs on none but those that are read. */
+const KNOWN: ReadonlySet<string> = new Set([
+  ...['input_file_id', 'endpoint', 'completion_window', 'metadata', 'output_expires_after'],
+]);
+
 interface Asked {
   readonly input_file_id: string;
   readonly endpoint?: unknown;
@@ -40,7 +45,7 @@ interface Asked {
 export async function reserveBatch(
   gateway: Gateway,
   { entrant }: FastifyRequest,
-  { input_file_id: file, endpoint, completion_window: window }: Asked,
+  asked: Asked,
   { provider, deployment }: Target,
 ): Promise<BatchMaking | null> {
   const { limits } = gateway.governance;
@@ -49,8 +54,11 @@ export async function reserveBatch(
     return null;
   }
   if (!limits.holdsFor(entrant)) return null;
+  const { input_file_id: file, endpoint, completion_window: window } = asked;
+  const unknown = Object.keys(asked).filter((name) => !KNOWN.has(name));
   const priceOf = (model: string) => pricedAt(gateway, provider, model);
-  return limits.batches.reserve(entrant, { file, endpoint, window, provider: provider.name, deployment, priceOf });
+  const made = { file, endpoint, window, unknown, provider: provider.name, deployment, priceOf };
+  return limits.batches.reserve(entrant, made);
 }
 
 /** A model as its host calls it: by what id and at what price it is known here. */

@@ -22,6 +22,7 @@ import { readBody } from './body.ts';
 import { addedTags, enter } from './enter.ts';
 import { FieldError } from './errors.ts';
 import { heldAs, heldAt, heldBy, idsAnswered } from './held.ts';
+import { folded, refuseMisspelt } from './misspelt-ids.ts';
 import { beforeSending, pass } from './passthrough-answer.ts';
 import { batchCounter, keepAsked, reserveBatch } from './passthrough-batches.ts';
 import { acceptOf, type Passage, type PassedAnswer, type PassedSurface } from './passthrough-call.ts';
@@ -32,7 +33,6 @@ import { forgetSeen, mustBeSeen, seenUnder } from './seen-files.ts';
 
 const Batch = z.looseObject({ input_file_id: z.string('name the file that the batch is in').min(1) });
 
-/** @param app takes multipart forms, unread */
 declare module 'fastify' {
   interface FastifyRequest {
     /** As it was let in, where it is about something that a provider holds. */
@@ -40,6 +40,18 @@ declare module 'fastify' {
   }
 }
 
+const MAKING = '/v1/batches';
+
+/** What a batch asks is known, and paid for, by one file. @throws FieldError for whatever may name others */
+function refuseOtherFiles(batch: Readonly<Record<string, unknown>>): void {
+  for (const name of Object.keys(batch)) {
+    if (name === 'input_file_id' || !folded(name).includes('file')) continue;
+    throw new FieldError(name.slice(0, 100), 'a batch is made of one file, and input_file_id names it');
+  }
+  refuseMisspelt(batch);
+}
+
+/** @param app takes multipart forms, unread */
 export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
   const passing = (request: FastifyRequest, reply: FastifyReply, surface: PassedSurface, target: Target) => ({
     gateway,
@@ -54,7 +66,10 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
   app.addHook('preHandler', async (request, reply) => {
     const surface = request.routeOptions.url?.split('/')[2] ?? '';
     const added = addedTags(request);
-    const { entrant } = enter(gateway, request, reply, { surface, requestedModel: '', isAuto: false, chars: 0, added });
+    // Only making a batch asks for answers: one that has used a minute up can still be looked at and stopped.
+    const takesNoTokens = !(request.method === 'POST' && request.routeOptions.url === MAKING);
+    const asked = { surface, requestedModel: '', isAuto: false, chars: 0, added, takesNoTokens };
+    const { entrant } = enter(gateway, request, reply, asked);
     request.caller = entrant.caller;
     request.entrant = entrant;
   });
@@ -102,8 +117,9 @@ export function objectRoutes(app: FastifyInstance, gateway: Gateway): void {
     }
     return reply;
   });
-  app.post('/v1/batches', async (request, reply) => {
+  app.post(MAKING, async (request, reply) => {
     const { text, value } = readBody(Batch, request.body);
+    refuseOtherFiles(value);
     const file = await heldAs(gateway, request.caller, { id: value.input_file_id, field: 'input_file_id' }, ['file']);
     const target = holderOf(gateway, request, file);
     mayRunAnything(request, target.provider);
@@ -258,7 +274,7 @@ function batchSeen(gateway: Gateway, { caller }: FastifyRequest): Answered {
 const UNDERWAY: ReadonlySet<unknown> = new Set(['queued', 'in_progress']);
 
 /** Later turns may name single items of a response. */
-function itemsSeen(gateway: Gateway, { caller, log }: FastifyRequest, { model }: HeldObject): Answered {
+function itemsSeen(gateway: Gateway, { caller }: FastifyRequest, { model }: HeldObject): Answered {
   return async ({ json, target, meter, found }) => {
     const items = [json.output, json.data].flatMap((list) => (Array.isArray(list) ? list : []));
     const ids = [...new Set(items.flatMap((item) => (isObject(item) ? idsAnswered(item, true) : [])))];
@@ -267,13 +283,12 @@ function itemsSeen(gateway: Gateway, { caller, log }: FastifyRequest, { model }:
     await gateway.held.hold(fresh.map((id) => ({ ...heldAt(target, caller, 'item', id), model })));
     // Made in the background, it is paid for once: when its end is first seen.
     if (json.background === true && fresh.length > 0 && !UNDERWAY.has(json.status)) meter(usageIn(json));
-    // The provider keeps its answer as it was before guardrails changed it. One that is not finished is none yet.
-    if (json.status !== 'completed' && json.status !== 'incomplete') return null;
+    // The provider keeps its answer as it was before guardrails changed it.
     const text = JSON.stringify(json);
-    const request = { model: model ?? '' };
-    const told = await gateway.governance.guards.after({ caller, surface: 'responses', request, text, log });
+    const told = await gateway.governance.guards.afterKept({ caller, text });
     found(told.hits);
-    return told.text === text ? null : told.text;
+    // As it was read: of two members of one name, what was looked at last is all that there is.
+    return gateway.governance.guards.holdsAnswers(caller) ? told.text : null;
   };
 }
 

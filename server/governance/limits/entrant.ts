@@ -14,6 +14,8 @@ export interface Entrant {
   readonly isAuto: boolean;
   /** Characters of the request. */
   readonly chars: number;
+  /** It asks for something that is there already: rates of tokens have nothing to do with it. */
+  readonly takesNoTokens?: boolean | undefined;
   /** What `Limits.admit` left open. */
   readonly pending?: readonly Meter[] | undefined;
 }

@@ -36,7 +36,7 @@ export interface Forecast {
 }
 
 /** Tokens of an answer of a model that nothing was seen of. */
-export const FIRST_OUTPUT = 1000;
+const FIRST_OUTPUT = 1000;
 /**
  * Least that is foreseen for an answer of a batch that nobody bounds, and by how much more of a model that thinks: what is
  * seen of calls anybody can bring about, so that it only raises this.
@@ -144,7 +144,10 @@ export class Forecasts {
     const most = price.maxOutputTokens ?? MOST_OUTPUT;
     const kept = Math.min(Math.max(boundedTokens, bounded * unboundedTokens), bounded * most);
     const first = OPEN_OUTPUT * (price.reasoning ? THINKING_FACTOR : 1);
-    const each = Math.min(Math.max(first, (seen?.outputTokens ?? 0) * Math.max(FIRST_FACTOR, seen?.outputFactor ?? 0)), most);
+    const each = Math.min(
+      Math.max(first, (seen?.outputTokens ?? 0) * Math.max(FIRST_FACTOR, seen?.outputFactor ?? 0)),
+      most,
+    );
     const outputTokens = kept + open * each;
     const longest = (longestChars / CHARS_PER_TOKEN) * inputFactor + FRAME_TOKENS;
     return {

@@ -7,7 +7,7 @@ import { type BatchLine, type BatchTally, membersIn } from '../../guards/batch-l
 import { textsIn } from '../../guards/json-texts.ts';
 import { askedOutput, BOUNDS, isCount, OPEN_OUTPUT } from '../forecast.ts';
 import { besideText, REFERRING } from './beside-text.ts';
-import { misspelt } from './spelling.ts';
+import { misplaced, misspelt } from './spelling.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -87,7 +87,9 @@ export class BatchCounter implements BatchTally {
     const { url: said } = whole;
     if (mayHaveTwins(text) && hasTwins(text, whole)) return 'it has two members of one name';
     const odd = misspelt(whole, body);
-    if (odd !== null) return `${shownName(odd)} is not spelt as its host may read it`;
+    if (odd !== null) return `${shownName(odd)} is not spelt as it is read here, and its host may read it`;
+    const beside = misplaced(whole);
+    if (beside !== null) return `${shownName(beside)} stands beside its body, and its host may read it`;
     const url = endpointOf(said);
     const surface = SURFACES.get(url ?? '');
     if (url === null || surface === undefined) return `it is for ${shown(said)}, of which no cost is foreseen here`;
@@ -98,7 +100,8 @@ export class BatchCounter implements BatchTally {
     const why = uncountable(surface, body);
     if (why !== null) return why;
     const { pictures, chars: bytes, refersBy } = besideText(surface, body);
-    if (refersBy !== null) return `what it refers to by ${refersBy} is not in it, and nobody here knows how long that is`;
+    if (refersBy !== null)
+      return `what it refers to by ${refersBy} is not in it, and nobody here knows how long that is`;
     let sum = this.#models.get(model);
     if (sum === undefined) {
       if (this.#models.size >= MOST_MODELS) return `it is for more than ${MOST_MODELS} models`;
@@ -141,7 +144,7 @@ const COUNTED = new RegExp(
 function uncountable(surface: SurfaceName, body: Json): string | null {
   for (const field of [...BOUNDS[surface], 'n', 'best_of']) {
     const said = body[field];
-    if (said != null && !isCount(said)) return `its ${field} is no whole number above 0`;
+    if (said != null && !isCount(said)) return `its ${field} must be a whole number, from 1 to 999999999`;
   }
   // Some hosts take the next of them where one fails.
   return body.models == null ? null : 'it names models beside its own';

@@ -3,15 +3,16 @@
  * runs, and settled once it is over.
  */
 import { randomUUID } from 'node:crypto';
-import type { Price } from '../../../../datasets/catalog/price.ts';
 import { RoutingError } from '../../../../datasets/errors.ts';
+import { hold as holdObject } from '../../../db/held-objects.ts';
 import type { SqlStore } from '../../../db/store.ts';
 import type { Entrant } from '../entrant.ts';
-import { type Forecasts, priceOfPrompts } from '../forecast.ts';
+import { type Expectation, type Forecasts, priceOfPrompts } from '../forecast.ts';
 import { refuseUnmetered } from '../refusal.ts';
 import { type AskedOfFile, endpointOf } from './asked.ts';
 import { type BatchEnd, batchPrice, type ExpectedOfModel, endOf, shareAt } from './expected.ts';
 import type { BatchHold } from './hold.ts';
+import { mayBe, surelyLacks } from './listed.ts';
 import { BatchAccount, type BatchMaking, RATED } from './making.ts';
 import {
   addReserve,
@@ -63,10 +64,10 @@ export interface NewBatch {
   readonly window: unknown;
   readonly provider: string;
   readonly deployment: string;
+  /** Members of what asks for it that nobody here knows: what they do its host alone can tell. */
+  readonly unknown?: readonly string[];
   /** By the host's name of a model; null: nobody knows its price. */
-  priceOf(
-    model: string,
-  ): { readonly id: string; readonly price: Price & { readonly maxOutputTokens?: number | undefined } } | null;
+  priceOf(model: string): { readonly id: string; readonly price: NonNullable<Expectation['price']> } | null;
 }
 
 /** Files whose contents are known here without asking. */
@@ -116,7 +117,7 @@ export class Batches {
     const budgets = budgetsOf(entrant);
     const { allowUnmetered } = terms();
     const asked = await this.#find(caller.tenant, made.file, budgets.length > 0 && !allowUnmetered);
-    const expected = asked === null ? UNSEEN : this.#expect(asked, made);
+    const expected = asked === null ? UNSEEN : (beside(made.unknown) ?? this.#expect(asked, made));
     if (typeof expected === 'string') {
       if (budgets.length > 0 && !allowUnmetered) refuseUnmetered('batches', budgets, expected);
       return null;
@@ -281,23 +282,23 @@ export class Batches {
     const { store, now } = this.#host;
     const madeMs = reserved.createdAt.getTime();
     const list = now() - madeMs < SETTLED_MS ? null : await this.#ask(reserved, '/batches?limit=100');
-    const batches = Array.isArray(list?.data) ? (list.data as Readonly<Record<string, unknown>>[]) : null;
-    for (const one of batches ?? []) {
-      const isSo =
-        typeof one?.id === 'string' &&
-        one.input_file_id === reserved.expected.file &&
-        madeAt(one) >= madeMs - SETTLED_MS &&
-        !(await isReserved(store.db, reserved.deployment, one.id));
-      if (isSo) {
-        await this.name(reserved, one);
-        return;
-      }
+    const sought = { file: reserved.expected.file, madeMs };
+    const isElse = (batch: string) => isReserved(store.db, reserved.deployment, batch);
+    for (const one of mayBe(list, sought)) {
+      if (await isElse(one.id)) continue;
+      await this.#holdFor(reserved, one.id);
+      await this.name(reserved, one);
+      return;
     }
-    // All that were made since are in it.
-    const isWhole =
-      batches !== null && (list?.has_more === false || batches.some((one) => madeAt(one) < madeMs - SETTLED_MS));
-    if (isWhole) await this.refused(reserved);
+    if (await surelyLacks(list, sought, isElse)) await this.refused(reserved);
     else if (isLate && !this.#stopped.signal.aborted) await this.#asForeseen(reserved);
+  }
+
+  /** Its maker never heard of it, and may ask for it from now on. @throws `DATABASE_UNAVAILABLE` */
+  #holdFor({ tenant, provider, deployment }: Reserved, id: string): Promise<void> {
+    const { store, now } = this.#host;
+    const createdAt = new Date(now());
+    return holdObject(store.db, { id, kind: 'batch', tenant, provider, deployment, model: null, createdAt });
   }
 
   #ask(reserved: Reserved, path: string) {
@@ -339,8 +340,14 @@ function windowMs(said: unknown): number {
   return Math.min(MOST_HOURS, Math.max(1, hours)) * HOUR_MS;
 }
 
-const madeAt = (batch: Readonly<Record<string, unknown>> | null): number =>
-  typeof batch?.created_at === 'number' ? 1000 * batch.created_at : Number.NaN;
+/** A host may take another model or file by them. @returns why nobody can tell */
+const beside = (unknown: readonly string[] = []): string | null =>
+  unknown.length === 0
+    ? null
+    : `what ${unknown
+        .slice(0, 3)
+        .map((name) => JSON.stringify(name.slice(0, 40)))
+        .join(', ')} of this request changes is not known here: leave it out`;
 
 const keyOf = (tenant: string, file: string): string => JSON.stringify([tenant, file]);
 

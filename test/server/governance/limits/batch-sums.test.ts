@@ -37,7 +37,7 @@ describe('what a file asks for', () => {
     expect(models[0]!.chars).toBeLessThan(500);
     // A bound that its host may not know bounds nothing shorter than an answer that nobody bounds.
     const unsure = counted([{ model: 'a', max_completion_tokens: 5 }], false);
-    expect(unsure.models[0]).toMatchObject({ bounded: 1, boundedTokens: 1000 });
+    expect(unsure.models[0]).toMatchObject({ bounded: 1, boundedTokens: 2000 });
   });
 
   test('comes to no less than its requests by themselves', () => {

@@ -124,6 +124,12 @@ async function start(store: SqlStore, limits: object, more: object = {}): Promis
   return gateway;
 }
 
+/** What is counted by the minute is not to see it turn: waits where less than half of it is left. */
+async function inOneMinute(): Promise<void> {
+  const left = 60_000 - (Date.now() % 60_000);
+  if (left < 30_000) await new Promise((resolve) => setTimeout(resolve, left + 50));
+}
+
 const budget = (usd: number, more: object = {}) => ({
   budgets: [{ name: `b${Math.random()}`, team: 'a', usd, period: 'month', ...more }],
 });
@@ -245,6 +251,9 @@ describe.each(storeKinds)('on $name, a batch', ({ open }) => {
     const rows = await db.execute(sql`select batch, settled_by from batch_reserves where ${ofFile}`);
     expect(rows).toEqual([{ batch: Object.keys(made).at(-1), settled_by: null }]);
     expect((await useOf(gateway)).reserved).toBeCloseTo(reserved, 9);
+    // Whoever made it may ask for it, and nobody else.
+    const asked = (key: (typeof KEYS)[number]) => send(gateway, `batches/${Object.keys(made).at(-1)}`, undefined, key);
+    expect([(await asked('a')).status, (await asked('b')).status]).toEqual([200, 404]);
     // One that its host does not list was never made, and gives all back.
     delete made[Object.keys(made).at(-1)!];
     await db.execute(sql`update batch_reserves set batch = null, looked_at = ${before} where ${ofFile}`);
@@ -408,6 +417,22 @@ describe('a batch of which nobody can tell what it may cost', () => {
     expect((await jsonOf(refused)).error.message).toContain('the lines of the file are for /v1/chat/completions');
   });
 
+  test.each([{ model_id: 'large' }, { model: 'large' }, { priority: 9 }])(
+    'since what asks for it says %o, too, is refused',
+    async (more) => {
+      const gateway = await start(opened.store, budget(10));
+      const file = await upload(gateway, [line()]);
+      const refused = await make(gateway, file, more);
+      expect(refused.status).toBe(403);
+      const { error } = await jsonOf(refused);
+      expect([error.code, error.message]).toEqual(['FORBIDDEN', expect.stringContaining(Object.keys(more)[0]!)]);
+      const fine = { metadata: { team: 'a' }, output_expires_after: { anchor: 'created_at', seconds: 3600 } };
+      expect((await make(gateway, file, fine)).status).toBe(200);
+      // Without a budget it is its host's to say what they are.
+      expect((await make(gateway, await upload(gateway, [line()], 'b'), more, 'b')).status).toBe(200);
+    },
+  );
+
   test('is none for other fields of its form', async () => {
     const gateway = await start(opened.store, budget(10));
     const more = { 'expires_after[anchor]': 'created_at', 'expires_after[seconds]': 86_400 };
@@ -423,6 +448,7 @@ describe('rates', () => {
   afterAll(() => opened.close());
 
   test('count the requests of a batch once, when it is made, up to what is left of the minute', async () => {
+    await inOneMinute();
     const rates = [{ name: 'minute', team: 'a', requestsPerMinute: 20, tokensPerMinute: 1e6 }];
     const gateway = await start(opened.store, { rates });
     const { limits } = gateway.gateway.governance;
@@ -448,6 +474,18 @@ describe('rates', () => {
     expect((await make(gateway, large)).status).toBe(200);
     expect(used('requests')).toBe(20);
     expect((await make(gateway, large)).status).toBe(429);
+  });
+
+  test('of tokens that a batch has used up keep nobody from looking at it or stopping it', async () => {
+    await inOneMinute();
+    const gateway = await start(opened.store, { rates: [{ name: 'few', team: 'a', tokensPerMinute: 500 }] });
+    const file = await upload(gateway, [line({ max_tokens: 1000 })]);
+    const made = await make(gateway, file);
+    const { id, ...rest } = await jsonOf(made);
+    expect([made.status, rest]).toEqual([200, expect.anything()]);
+    expect((await send(gateway, `batches/${id}`)).status).toBe(200);
+    expect((await send(gateway, `batches/${id}/cancel`, {})).status).toBe(200);
+    expect((await make(gateway, file)).status).toBe(429);
   });
 });
 
