@@ -18,6 +18,7 @@ export const FILTERS = {
   no_structured_output: 'The answer must follow a schema and the model cannot be held to one.',
   not_allowed: 'The model is not among those allowed for this request.',
   policy: 'A rule of the policy in force keeps every place of the model out.',
+  limit: 'Too little is left of a limit for the model or its provider.',
   unhealthy: 'The model cannot be called now: no key is set for its provider, or it has been failing.',
   over_max_cost: 'The call is expected to cost more than maxCostUsd.',
   unknown_to_artifact: 'The router has learned nothing of the model, nor of the one it is like.',

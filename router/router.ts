@@ -39,6 +39,8 @@ export interface RouteOptions {
   readonly allowed?: readonly string[];
   /** Not these: a rule says so. */
   readonly forbidden?: readonly string[];
+  /** Not these: too little is left of a limit of theirs. */
+  readonly limited?: readonly string[];
   /** Not these: no key, breaker open. */
   readonly unhealthy?: readonly string[];
   /** Uniform number in [0, 1) that decides exploration; default: a random one. Others are refused. */
@@ -166,6 +168,7 @@ export function createRouter(
       const { text, facts } = readRequest(request, options.shape);
       const allowed = options.allowed && new Set(options.allowed);
       const forbidden = options.forbidden && new Set(options.forbidden);
+      const limited = options.limited && new Set(options.limited);
       const unhealthy = options.unhealthy && new Set(options.unhealthy);
       const critical = options.critical === true;
       const explores = options.explore !== false && !critical && session === undefined && knobs.exploration > 0;
@@ -179,6 +182,7 @@ export function createRouter(
         const { candidate, like } = seat;
         let reason: FilterReason | null = null;
         if (forbidden?.has(candidate.id)) reason = 'policy';
+        else if (limited?.has(candidate.id)) reason = 'limit';
         else if (allowed && !allowed.has(candidate.id)) reason = 'not_allowed';
         else if (unhealthy?.has(candidate.id)) reason = 'unhealthy';
         else

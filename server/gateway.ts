@@ -253,7 +253,13 @@ export class Gateway {
       const refusal = soonest(forbidden.map((id) => models.refusalOf(id, caller)));
       if (refusal !== null) throw refusal;
     }
-    return { ...asked, allowed, ...(forbidden.length > 0 && { forbidden }) };
+    const limited = forbidden.filter((id) => models.isLimited(id, caller));
+    const ruledOut = limited.length === 0 ? forbidden : forbidden.filter((id) => !limited.includes(id));
+    return {
+      ...{ ...asked, allowed },
+      ...(ruledOut.length > 0 && { forbidden: ruledOut }),
+      ...(limited.length > 0 && { limited }),
+    };
   }
 
   /** Candidates of which every deployment rests. */

@@ -155,6 +155,10 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
   /** A rule alone keeps a model of the catalog out. */
   const isForbidden = (id: string, caller: Caller): boolean => caller.rules !== NO_RULES && forbiddenTo(caller).has(id);
 
+  /** A limit, and no rule, keeps a model of the catalog out. */
+  const isLimited = (id: string, caller: Caller): boolean =>
+    caller.rules !== NO_RULES && forbiddenTo(caller).get(id)?.error !== undefined;
+
   const isOutOfReach = (id: string, caller: Caller): boolean => hasNoKey(id, caller) || isForbidden(id, caller);
 
   /** Why the rules refuse a model that could be had without them; null: they do not. */
@@ -211,6 +215,7 @@ export function modelsOf(config: Config, catalog: Catalog, providers: Providers)
     listed: Object.keys(config.models).filter((id) => !known.has(id) && placesOf(id).length > 0),
     isOutOfReach,
     isForbidden,
+    isLimited,
     refusalOf,
     /** What an alias stands for in the end. */
     meaning: unalias,

@@ -22,6 +22,7 @@ import type { Trace } from '../telemetry/telemetry.ts';
 import { auditDraw } from '../verify/index.ts';
 import { type HeldBy, heldAmongTargets, heldElsewhere } from './held.ts';
 import { blameRequest, routeOptionsOf, type Wishes } from './knobs.ts';
+import type { PassingOver } from './passing-over.ts';
 import { type SessionId, sessionIdOf } from './session-id.ts';
 import type { Expected } from './told.ts';
 
@@ -55,13 +56,16 @@ export interface Incoming {
   readonly heldBy?: HeldBy | undefined;
 }
 
-export async function exchangeFor(gateway: Gateway, incoming: Incoming, auto: Auto | null): Promise<Exchange> {
+/** @param passing the models that `auto` passes over */
+export async function exchangeFor(
+  gateway: Gateway,
+  incoming: Incoming,
+  auto: Auto | null,
+  passing: PassingOver,
+): Promise<Exchange> {
   const { request, json, wishes } = incoming;
   const session = sessionIdOf(wishes.routing.session, request.headers, json);
-  const exchange = auto === null ? named(gateway, incoming, session) : await routed(gateway, incoming, session, auto);
-  const { feedbackWeight: weight } = incoming.caller;
-  gateway.hints.see(exchange.record, { json, text: wishes.text, headers: request.headers, weight });
-  return exchange;
+  return auto === null ? named(gateway, incoming, session) : routed(gateway, incoming, session, auto, passing);
 }
 
 /** Of an answer that was given before, and is given again: nothing was decided, and no provider is called. */
@@ -89,7 +93,13 @@ export function blockedRecord(gateway: Gateway, incoming: Incoming): DecisionRec
   });
 }
 
-async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, auto: Auto): Promise<Exchange> {
+async function routed(
+  gateway: Gateway,
+  incoming: Incoming,
+  session: SessionId,
+  auto: Auto,
+  passing: PassingOver,
+): Promise<Exchange> {
   const { json, wishes, caller, surface, heldBy } = incoming;
   refuseAuto(caller, json.model);
   const { sessions } = gateway.config;
@@ -99,22 +109,30 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
   const candidates = gateway.holder.current.candidates.map(({ id }) => id);
   const team = teamOf(gateway, caller.tenant);
   const arm = gateway.trials.draw(team, conversation ?? incoming.request.id);
-  const options: Omit<RouteOptions, 'draw' | 'unhealthy'> = {
-    ...withinReach(gateway, incoming, routeOptionsOf(wishes.routing, caller, candidates), candidates),
-    ...(surface !== 'embeddings' && { shape: surface }),
-    ...sessionOptions(pin, json, surface, sessions.sticky, heldBy),
-    ...gateway.exploration.routeOptions(team, caller.rules),
-  };
+  const ofSession = sessionOptions(pin, json, surface, sessions.sticky, heldBy);
   const draw = conversation === null ? undefined : drawOf(caller.tenant, conversation);
-  const decideBy = (router?: Router) => gateway.decide(json as RoutableRequest, options, caller, draw, router);
-  const { decision, routerMs } = await gateway.trials
-    .decide(arm, decideBy)
-    .catch((error) => blameRequest(error, wishes.routing));
+  const { decision, routerMs, decideBy, bound } = await passing.decide(caller, async (bound) => {
+    const options: Omit<RouteOptions, 'draw' | 'unhealthy'> = {
+      ...withinReach(
+        gateway,
+        { heldBy, surface },
+        routeOptionsOf(wishes.routing, bound, candidates),
+        candidates,
+        bound,
+      ),
+      ...(surface !== 'embeddings' && { shape: surface }),
+      ...ofSession,
+      ...gateway.exploration.routeOptions(team, bound.rules),
+    };
+    const decideBy = (router?: Router) => gateway.decide(json as RoutableRequest, options, bound, draw, router);
+    const made = await gateway.trials.decide(arm, decideBy).catch((error) => blameRequest(error, wishes.routing));
+    return { ...made, decideBy };
+  });
   const final =
     pin === null && conversation !== null ? await claimed(gateway, incoming, conversation, decision, ttlMs) : decision;
   gateway.exploration.note(final);
   const chosen = final.ranked[0]!;
-  const targets = gateway.targets(final, caller);
+  const targets = gateway.targets(final, bound);
   return {
     record: recordOf(gateway, incoming, session, {
       routed: true,
@@ -158,9 +176,10 @@ async function routed(gateway: Gateway, incoming: Incoming, session: SessionId, 
 /** Where something is held, only models that can go on with it. @throws FieldError where there is none */
 function withinReach<T extends Pick<RouteOptions, 'allowed'>>(
   gateway: Gateway,
-  { heldBy, surface, caller }: Incoming,
+  { heldBy, surface }: Pick<Incoming, 'heldBy' | 'surface'>,
   options: T,
   candidates: readonly string[],
+  caller: Caller,
 ): T {
   if (heldBy === undefined) return options;
   const canGoOn = (id: string) => {

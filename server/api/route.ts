@@ -7,7 +7,7 @@ import type { Decision } from '../../router/decision.ts';
 import type { RoutableRequest } from '../../router/request.ts';
 import type { Target } from '../forward/target.ts';
 import type { Gateway } from '../gateway.ts';
-import { askedOutput, FREE_PRICE } from '../governance/limits/forecast.ts';
+import { askedOutput } from '../governance/limits/forecast.ts';
 import { withoutTrade } from '../governance/limits/soften.ts';
 import type { Auto } from '../models.ts';
 import { teamOf } from '../teams.ts';
@@ -17,6 +17,7 @@ import { FieldError } from './errors.ts';
 import { refuseAuto } from './exchange.ts';
 import { blameRequest, readWishes, routeOptionsOf } from './knobs.ts';
 import { refuseTooManyParts } from './most-parts.ts';
+import { type AskedOf, expectationAt, PassingOver } from './passing-over.ts';
 
 export const RouteBody = z.looseObject({
   model: z.string().nullish(),
@@ -49,15 +50,15 @@ export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
     refuseAuto(request.caller, body.model ?? 'auto');
     const routing = isSoftened ? withoutTrade(wishes.routing) : wishes.routing;
     const candidates = gateway.holder.current.candidates.map(({ id }) => id);
-    const explores = gateway.exploration.routeOptions(teamOf(gateway, request.caller.tenant), request.caller.rules);
-    const { decision, routerMs } = await gateway
-      .decide(
-        body as RoutableRequest,
-        { ...routeOptionsOf(routing, request.caller, candidates), ...explores },
-        request.caller,
-      )
-      .catch((error) => blameRequest(error, routing));
-    const target = gateway.targets(decision, request.caller)[0];
+    const team = teamOf(gateway, request.caller.tenant);
+    const passing = new PassingOver(gateway, entered.entrant, askedOfIn(entered, body));
+    const { decision, routerMs, bound } = await passing.decide(request.caller, (bound) => {
+      const explores = gateway.exploration.routeOptions(team, bound.rules);
+      return gateway
+        .decide(body as RoutableRequest, { ...routeOptionsOf(routing, bound, candidates), ...explores }, bound)
+        .catch((error) => blameRequest(error, routing));
+    });
+    const target = gateway.targets(decision, bound)[0];
     const tokens = { inputTokens: decision.facts.inputTokens, outputTokens: decision.ranked[0]!.outputTokens };
     const told = limitsOn(gateway, entered, body, target, tokens);
     return { routed: true, ...explain(decision, gateway.baseline), routerMs, ...told };
@@ -67,18 +68,14 @@ export function routeRoute(app: FastifyInstance, gateway: Gateway): void {
 /** What limits would say of the request were it sent to be answered: it is not, and nothing is set aside. */
 function limitsOn(
   { governance }: Gateway,
-  { entrant, softLimit }: Entered,
+  entered: Entered,
   body: z.infer<typeof RouteBody>,
   target: Target | undefined,
   tokens = { inputTokens: 0, outputTokens: 0 },
 ) {
   if (target === undefined) return {};
-  const { id: model, provider, upstreamModel, candidate = null } = target;
-  const surface = body.messages === undefined ? 'responses' : 'chat';
-  const knowsNewField = entrant.isAuto || provider.dialectOf(upstreamModel).outputLimit === 'max_completion_tokens';
-  const price = provider.sandbox ? FREE_PRICE : candidate;
-  const asked = askedOutput(surface, body, { knowsNewField });
-  const foreseen = governance.limits.foresee(entrant, { model, provider: provider.name, ...tokens, ...asked, price });
+  const { entrant, softLimit } = entered;
+  const foreseen = governance.limits.foresee(entrant, expectationAt(target, tokens, askedOfIn(entered, body)));
   if (foreseen === null) return {};
   const { setAsideUsd, refusal } = foreseen;
   const refused = refusal && {
@@ -86,6 +83,14 @@ function limitsOn(
     retryAfterSeconds: Number(refusal.headers['retry-after']),
   };
   return { limits: { softLimit, setAsideUsd, refusal: refused } };
+}
+
+function askedOfIn({ entrant }: Entered, body: z.infer<typeof RouteBody>): AskedOf {
+  const surface = body.messages === undefined ? 'responses' : 'chat';
+  return ({ provider, upstreamModel }) => {
+    const knowsNewField = entrant.isAuto || provider.dialectOf(upstreamModel).outputLimit === 'max_completion_tokens';
+    return askedOutput(surface, body, { knowsNewField });
+  };
 }
 
 /** A decision as people read it: the embedding left out, the saving put in. */

@@ -2,12 +2,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { codeOf } from '../afterwards.ts';
+import type { Target } from '../forward/target.ts';
 import type { Gateway } from '../gateway.ts';
 import { GuardrailBlocked } from '../governance/guards/blocked.ts';
 import type { GuardedRequest, Passed } from '../governance/guards/guards.ts';
-import { askedOutput, FREE_PRICE } from '../governance/limits/forecast.ts';
-import type { Expectation } from '../governance/limits/limits.ts';
+import { askedOutput } from '../governance/limits/forecast.ts';
+import type { Account, Entrant } from '../governance/limits/limits.ts';
 import { withoutTrade } from '../governance/limits/soften.ts';
+import type { Auto } from '../models.ts';
 import type { SurfaceName } from '../protocols/index.ts';
 import type { Trace } from '../telemetry/telemetry.ts';
 import { answer, answerKept } from './answer.ts';
@@ -18,6 +20,7 @@ import { blockedRecord, type Exchange, exchangeFor, type Incoming } from './exch
 import { type HeldBy, heldBy } from './held.ts';
 import { readWishes } from './knobs.ts';
 import { refuseTooManyParts } from './most-parts.ts';
+import { expectationAt, PassingOver } from './passing-over.ts';
 import { mustBeSeen } from './seen-files.ts';
 
 const model = z.string('name a model, or "auto" to have one chosen').min(1);
@@ -130,8 +133,9 @@ async function handleTraced(
     return;
   }
   reply.headers(headers);
-  const exchange = await exchangeFor(gateway, incoming, auto);
-  const account = await governance.limits.reserve(entrant, expectationOf(exchange, surface, json));
+  const { exchange, account } = await letIn(gateway, incoming, auto, entrant);
+  const { feedbackWeight: weight } = incoming.caller;
+  gateway.hints.see(exchange.record, { json, text: passed, headers: request.headers, weight });
   reply.headers(account.headers);
   try {
     await answer(gateway, incoming, exchange, account, reply);
@@ -147,15 +151,31 @@ async function seenWith(gateway: Gateway, guarded: GuardedRequest, held: HeldBy 
   return ofFiles.length === 0 ? passed : { ...passed, hits: [...ofFiles, ...passed.hits] };
 }
 
-/** By the first of the places that may be called. */
-function expectationOf(
-  { targets, expected, record }: Exchange,
-  surface: SurfaceName,
-  json: Incoming['json'],
-): Expectation {
-  const { id, provider, upstreamModel, candidate = null } = targets[0]!;
-  // What is routed is written as its host knows it.
-  const knowsNewField = record.routed || provider.dialectOf(upstreamModel).outputLimit === 'max_completion_tokens';
-  const price = provider.sandbox === true ? FREE_PRICE : candidate;
-  return { model: id, provider: provider.name, ...expected, ...askedOutput(surface, json, { knowsNewField }), price };
+/**
+ * Decides where it goes, and sets aside what it may cost there, by the first of the places that may be called. `auto` passes
+ * over models of which too little is left.
+ */
+async function letIn(
+  gateway: Gateway,
+  incoming: Incoming,
+  auto: Auto | null,
+  entrant: Entrant,
+): Promise<{ readonly exchange: Exchange; readonly account: Account }> {
+  const { surface, json } = incoming;
+  const askedOf = ({ provider, upstreamModel }: Target) => {
+    // What is routed is written as its host knows it.
+    const knowsNewField = auto !== null || provider.dialectOf(upstreamModel).outputLimit === 'max_completion_tokens';
+    return askedOutput(surface, json, { knowsNewField });
+  };
+  const passing = new PassingOver(gateway, entrant, askedOf);
+  for (;;) {
+    const exchange = await exchangeFor(gateway, incoming, auto, passing);
+    const target = exchange.targets[0]!;
+    try {
+      const expected = expectationAt(target, exchange.expected, askedOf);
+      return { exchange, account: await gateway.governance.limits.reserve(entrant, expected) };
+    } catch (error) {
+      if (auto === null || !passing.learnsOf(error, target)) throw error;
+    }
+  }
 }

@@ -67,7 +67,10 @@ export function fakeRouter(candidates: readonly Candidate[], name = 'fake'): Rou
           costUsd: (facts.inputTokens * inputUsdPerMTok + 100 * outputUsdPerMTok) / 1e6,
           adequate: true,
         })),
-        filtered: unhealthy.map(({ id }) => ({ model: id, reason: 'unhealthy' })),
+        filtered: [
+          ...(options?.limited ?? []).map((id) => ({ model: id, reason: 'limit' as const })),
+          ...unhealthy.map(({ id }) => ({ model: id, reason: 'unhealthy' as const })),
+        ],
         distribution: fits.map((_, i) => (i === 0 ? 1 : 0)),
         propensity: 1,
         explored: false,

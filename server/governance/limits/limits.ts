@@ -19,7 +19,7 @@ import { isId, LimitIndex, type Meter, Pots } from './matching.ts';
 import { type Names, namesOf, unknownNames } from './names.ts';
 import { spanOf } from './period.ts';
 import { Pot } from './pot.ts';
-import { type LimitReached, refusal, refuseUnmetered, refuseUnpriced, type Unmetered } from './refusal.ts';
+import { type LimitReached, latest, refusal, refuseUnmetered, refuseUnpriced, type Unmetered } from './refusal.ts';
 import { fingerprintOf, readLimits } from './rows.ts';
 import { softened, softest, usedUp, withoutModels } from './soften.ts';
 import { type Limit, limitsOf, type Measure, partsOfSubject, subjectOf } from './terms.ts';
@@ -146,7 +146,7 @@ export class Limits {
    * Counts it against rates, and softens what `auto` may cost. Never waits.
    * @throws `RATE_LIMITED` with `retry-after`
    */
-  admit({ caller, tags, isAuto, surface }: Entrant): Admission {
+  admit({ caller, tags, isAuto, surface, takesNoTokens = false }: Entrant): Admission {
     const index = this.#current();
     if (index.isEmpty) return { caller, headers: {}, isSoftened: false, pending: NOTHING };
     const matched = index.match(caller, tags, caller.tags);
@@ -156,7 +156,7 @@ export class Limits {
     const isAnthropic = surface === 'messages';
     const headersNow = () => rateHeaders(requests, tokens, isAnthropic, now);
     const pending = this.#countRequest(requests, now, headersNow);
-    for (const meter of tokens) {
+    for (const meter of takesNoTokens ? NOTHING : tokens) {
       const pot = meter.pot(now);
       if (pot.isKnown && pot.left < 1 && (!pot.isShared || pot.isDry)) {
         this.#uncount(requests, pending, now);
@@ -185,7 +185,7 @@ export class Limits {
   async reserve(entrant: Entrant, expected: Expectation): Promise<Account> {
     const index = this.#current();
     if (index.isEmpty) return FREE;
-    const { caller, tags, chars, surface, pending = NOTHING } = entrant;
+    const { caller, tags, chars, surface, takesNoTokens = false, pending = NOTHING } = entrant;
     const matched = index.match(caller, tags, caller.tags);
     if (matched.isEmpty) return FREE;
     const now = this.#now();
@@ -201,7 +201,10 @@ export class Limits {
       const pot = meter.pot(now);
       // More tokens than a whole minute has: it may go where nobody else has taken any.
       const amount = amountFor(meter.measure, forecast, meter.cap);
-      const isFree = meter.measure === 'usd' && price !== null && forecast.costUsd === 0;
+      const isFree =
+        meter.measure === 'usd'
+          ? price !== null && forecast.costUsd === 0
+          : meter.measure === 'tokens' && takesNoTokens;
       const hold = { meter, pot, held: isFree ? 0 : amount };
       if (isFree || this.#takeNow(pot, amount, now)) holds.push(hold);
       else lacking.push(hold);
@@ -240,15 +243,29 @@ export class Limits {
     const now = this.#now();
     const { model, provider, price } = expected;
     const forecast = this.#forecasts.of(expected, chars, surface !== 'embeddings');
-    const isFree = price !== null && forecast.costUsd === 0;
-    const refusals = [...matched.budgets, ...matched.tokens, ...matched.at(model, provider)].flatMap((meter) => {
-      const pot = meter.pot(now);
-      const amount = amountFor(meter.measure, forecast, meter.cap);
-      if ((isFree && meter.measure === 'usd') || !pot.isKnown || amount <= pot.left + LEAST_SHARE * meter.cap)
-        return [];
-      return [refusal(meter, pot.spentByAll + amount > meter.cap ? 'spent' : 'elsewhere', amount, now)];
-    });
+    const meters = [...matched.budgets, ...matched.tokens, ...matched.at(model, provider)];
+    const refusals = refusalsBy(meters, forecast, price !== null && forecast.costUsd === 0, now);
     return { setAsideUsd: forecast.costUsd, refusal: refusals[0] ?? null };
+  }
+
+  /** Whether any limit is for some models or providers alone. */
+  holdsForModels({ caller, tags }: Pick<Entrant, 'caller' | 'tags'>): boolean {
+    const index = this.#current();
+    return !index.isEmpty && index.match(caller, tags, caller.tags).ofModels.length > 0;
+  }
+
+  /**
+   * What the limits for this model or provider alone would say now, as far as is known here.
+   * @returns of several the one that has something again last; null: it would be let in
+   */
+  foreseeAt({ caller, tags, chars, surface }: Entrant, expected: Expectation): LimitReached | null {
+    const index = this.#current();
+    if (index.isEmpty) return null;
+    const { model, provider, price } = expected;
+    const meters = index.match(caller, tags, caller.tags).at(model, provider);
+    if (meters.length === 0) return null;
+    const forecast = this.#forecasts.of(expected, chars, surface !== 'embeddings');
+    return latest(refusalsBy(meters, forecast, price !== null && forecast.costUsd === 0, this.#now()));
   }
 
   /**
@@ -605,6 +622,21 @@ export class Limits {
 }
 
 const MOST_WARNINGS = 1000;
+
+/** Of those that would not let it in, what each says. @param isFree it costs nothing for certain */
+function refusalsBy(
+  meters: readonly Meter[],
+  forecast: { readonly costUsd: number; readonly tokens: number },
+  isFree: boolean,
+  now: number,
+): LimitReached[] {
+  return meters.flatMap((meter) => {
+    const pot = meter.pot(now);
+    const amount = amountFor(meter.measure, forecast, meter.cap);
+    if ((isFree && meter.measure === 'usd') || !pot.isKnown || amount <= pot.left + LEAST_SHARE * meter.cap) return [];
+    return [refusal(meter, pot.spentByAll + amount > meter.cap ? 'spent' : 'elsewhere', amount, now)];
+  });
+}
 
 function amountFor(measure: Measure, { costUsd, tokens }: { costUsd: number; tokens: number }, cap: number): number {
   if (measure === 'usd') return Math.max(costUsd, Math.min(LEAST_USD, cap));

@@ -9,16 +9,24 @@ export class LimitReached extends RoutingError {
   readonly type: 'requests' | 'tokens' | 'insufficient_quota';
   /** Name of the limit. */
   readonly limit: string;
+  /** It holds for some models or providers alone: others may be had. */
+  readonly isOfModel: boolean;
 
   constructor(
     code: ErrorCode,
     message: string,
-    { type, limit, headers }: Pick<LimitReached, 'type' | 'limit' | 'headers'>,
+    {
+      type,
+      limit,
+      headers,
+      isOfModel = false,
+    }: Pick<LimitReached, 'type' | 'limit' | 'headers'> & Partial<Pick<LimitReached, 'isOfModel'>>,
   ) {
     super(code, message);
     this.headers = headers;
     this.type = type;
     this.limit = limit;
+    this.isOfModel = isOfModel;
   }
 }
 
@@ -43,12 +51,13 @@ export function refusal(
   const { endMs } = meter.spanAt(nowMs);
   const untilEnd = Math.max(1, Math.ceil((endMs - nowMs) / 1000));
   const isOver = why === 'spent';
+  const whose = { limit: limit.name, isOfModel: limit.model !== undefined || limit.provider !== undefined };
   const seconds = isOver ? untilEnd : Math.min(untilEnd, why === 'away' ? AWAY_S : SOON_S);
   const retry = { ...headers, 'retry-after': String(seconds) };
   if (measure !== 'usd') {
     const what = `${meter.cap} ${measure} a minute`;
     const message = `limit ${quoted(limit.name)} of ${what} is reached: try again in ${seconds} s`;
-    return new LimitReached('RATE_LIMITED', message, { type: measure, limit: limit.name, headers: retry });
+    return new LimitReached('RATE_LIMITED', message, { type: measure, ...whose, headers: retry });
   }
   const name = `budget ${quoted(limit.name)}`;
   const isLacking = amount !== null && leftOf(meter, nowMs) > LEAST * meter.cap;
@@ -60,7 +69,7 @@ export function refusal(
         : `${isLacking ? tooMuch(meter, amount, nowMs, what) : `${name} is spent`}; it begins anew at ${new Date(endMs).toISOString()}`;
   return new LimitReached('BUDGET_EXCEEDED', message, {
     type: 'insufficient_quota',
-    limit: limit.name,
+    ...whose,
     // Clients that try again by themselves would do so within seconds.
     headers: isOver ? { ...retry, 'x-should-retry': 'false' } : retry,
   });
@@ -99,6 +108,13 @@ export function soonest(refusals: readonly (RoutingError | null)[]): RoutingErro
   }
   if (found === null) return refusals[0] ?? null;
   return new LimitReached(found.code, `nothing is left of any model that auto may choose: ${found.message}`, found);
+}
+
+/** Of limits that all must let a request in, the one that has something again last; null: there is none. */
+export function latest(refusals: readonly LimitReached[]): LimitReached | null {
+  let found: LimitReached | null = null;
+  for (const refusal of refusals) if (found === null || secondsOf(refusal) > secondsOf(found)) found = refusal;
+  return found;
 }
 
 const secondsOf = ({ headers }: LimitReached): number => Number(headers['retry-after']);

@@ -3,7 +3,7 @@ import type { Routing } from '../../api/knobs.ts';
 import type { Caller } from '../../callers.ts';
 import type { Place, Rules } from '../policies/rules.ts';
 import type { Meter } from './matching.ts';
-import { refusal } from './refusal.ts';
+import { type LimitReached, refusal } from './refusal.ts';
 import type { Limit } from './terms.ts';
 
 /** The caller with no higher dial than this. */
@@ -27,17 +27,44 @@ export function withoutModels(
   usedUpAt: (model: string, provider: string) => Meter | null,
   now: number,
 ): Caller {
+  return passingOver(caller, ({ model, provider }) => {
+    const meter = model === null ? null : usedUpAt(model, provider);
+    return meter === null ? null : { limit: meter.limit.name, error: () => refusalBy(meter, now) };
+  });
+}
+
+/** How {@link withoutPlaces} knows a place. */
+export const placeKey = (model: string, provider: string): string => `${model}\0${provider}`;
+
+/**
+ * The caller whose `auto` passes over these places: so much is left there, but too little for the request.
+ * @param refusals by {@link placeKey}
+ * @param explores false: nothing is left to chance, since what was drawn has been given up
+ */
+export function withoutPlaces(caller: Caller, refusals: ReadonlyMap<string, LimitReached>, explores: boolean): Caller {
+  const bound = passingOver(caller, ({ model, provider }) => {
+    const refused = model === null ? undefined : refusals.get(placeKey(model, provider));
+    return refused === undefined ? null : { limit: refused.limit, error: () => refused };
+  });
+  return explores ? bound : { ...bound, rules: { ...bound.rules, explores: false } };
+}
+
+interface Lack {
+  /** Name of the limit. */
+  readonly limit: string;
+  readonly error: () => LimitReached;
+}
+
+function passingOver(caller: Caller, lackAt: (place: Place) => Lack | null): Caller {
   const { rules } = caller;
-  const meterAt = ({ model, provider }: Place) => (model === null ? null : usedUpAt(model, provider));
   const narrowed: Rules = {
     ...rules,
-    allows: (place) => rules.allows(place) && meterAt(place) === null,
+    allows: (place) => rules.allows(place) && lackAt(place) === null,
     refusalOf(place) {
       const refused = rules.refusalOf(place);
       if (refused !== null) return refused;
-      const meter = meterAt(place);
-      if (meter === null) return null;
-      return { rule: `limit ${meter.limit.name}`, about: 'model', error: () => refusalBy(meter, now) };
+      const lack = lackAt(place);
+      return lack === null ? null : { rule: `limit ${lack.limit}`, about: 'model', error: lack.error };
     },
     allowsVerifier: (name) => rules.allowsVerifier(name),
   };
