@@ -162,8 +162,12 @@ async function readGateway(options: EvalLogOptions): Promise<Source> {
     const log = await gateway.read(routers.encoderId);
     // A gateway of an earlier version sends what only a hint speaks of, too.
     const judged = log.samples.filter(({ kind }) => kind === 'verdict');
-    const samples = judged.filter(({ facts }) => !facts.critical);
-    const leftOut = leftOutLines(log, judged.length - samples.length);
+    const whole = judged.filter(isWhole);
+    const samples = whole.filter(({ facts }) => !facts.critical);
+    const leftOut = leftOutLines(log, {
+      damaged: judged.length - whole.length,
+      critical: whole.length - samples.length,
+    });
     if (samples.length === 0) {
       const why = leftOut.length === 0 ? '' : ` (${leftOut.join('; ')})`;
       throw new RoutingError(
@@ -328,12 +332,29 @@ function loggedRow(sample: RankedSample): LoggedRow {
   };
 }
 
-function leftOutLines({ leftOut, limited }: Log, critical: number): string[] {
+/**
+ * Whether the candidates could be read: of those that the database holds damaged the probabilities are missing, or what
+ * was forecast.
+ */
+const isWhole = ({ distribution, ranked }: RankedSample): boolean => {
+  const forecast = new Set(ranked.map(({ model }) => model));
+  return distribution.length > 0 && distribution.every(({ model }) => forecast.has(model));
+};
+
+function leftOutLines(
+  { leftOut, limited }: Log,
+  { damaged, critical }: { readonly damaged: number; readonly critical: number },
+): string[] {
   const reasons = (Object.keys(leftOut) as (keyof typeof leftOut)[])
     .filter((why) => leftOut[why] > 0)
     .map((why) => `${leftOut[why]} left out: ${WHY_LEFT_OUT[why]}`);
   return [
     ...reasons,
+    ...(damaged > 0
+      ? [
+          `${damaged} left out: the candidates on record cannot be read, so that nobody knows what else could have been drawn`,
+        ]
+      : []),
     ...(critical > 0 ? [`${critical} left out: marked critical, so that nothing was left to chance`] : []),
     ...(limited ? ['only the newest judged decisions were read'] : []),
   ];

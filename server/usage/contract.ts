@@ -118,6 +118,8 @@ export interface DecisionLine {
   readonly createdAt: string;
   readonly team: string;
   readonly key: string | null;
+  /** The kind of request: `chat`, `messages`, …, `files`, `batches`. */
+  readonly surface: string;
   readonly requestedModel: string;
   readonly model: string;
   readonly executedModel: string | null;

@@ -51,7 +51,7 @@ export async function decisionPage(
         select d.* from looked_at d where true ${sql.join(conditions, sql` `)}
         order by d.created_at desc, d.id desc limit ${limit}
       )
-      select d.id, (extract(epoch from d.created_at) * 1000)::double precision as at, d.tenant, d.key, d.requested_model,
+      select d.id, (extract(epoch from d.created_at) * 1000)::double precision as at, d.tenant, d.key, d.surface, d.requested_model,
         d.model, d.executed_model, d.reason, c.cost_usd, d.baseline_cost_usd,
         c.answer_ms + greatest(0, extract(epoch from c.answer_start - c.first_start) * 1000)::double precision as total_ms,
         ${sql.raw(STATUS)} as status, r.seen::int as seen, r.id as last_id,
@@ -79,6 +79,7 @@ const lineOf = (row: Record<string, unknown>): DecisionLine => ({
   createdAt: new Date(Number(row.at)).toISOString(),
   team: row.tenant as string,
   key: row.key as string | null,
+  surface: row.surface as string,
   requestedModel: row.requested_model as string,
   model: row.model as string,
   executedModel: row.executed_model as string | null,

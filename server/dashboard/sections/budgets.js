@@ -85,34 +85,40 @@ const ratesOf = ({ requestsPerMinute, tokensPerMinute }) =>
     .filter(Boolean)
     .join(', ') + ' a minute';
 
+/** Less is what adding and taking away left over. */
+const LEAST = 1e-9;
+
 function Use({ of, limit }) {
   const show = MEASURES[of.measure] ?? count;
   const reserved = of.reserved ?? 0;
-  const share = of.cap > 0 ? (of.used + reserved) / of.cap : 0;
+  const share = of.cap > 0 ? of.used / of.cap : 0;
+  const held = of.cap > 0 && reserved > LEAST ? reserved / of.cap : 0;
   const isBudget = limit.kind === 'budget';
-  const tone = share >= 1 ? 'bad' : isBudget && share >= limit.softShare ? 'warn' : 'accent';
+  const tone = share + held >= 1 ? 'bad' : isBudget && share >= limit.softShare ? 'warn' : 'accent';
   const left = Math.max(0, of.cap - of.used - reserved);
   const state = { bad: isBudget ? 'refuses' : 'full', warn: 'auto chooses cheaper' }[tone];
   const subject = of.subject ?? (limit.kind === 'rate' ? of.measure : null);
   return html`<div class=${subject === null ? 'use' : 'use named-use'}>
     ${subject !== null && html`<span class="use-subject ellipsis" title=${subject}>${subject}</span>`}
-    <${Meter} share=${share} tone=${tone} soft=${isBudget ? limit.softShare : 0} marks=${isBudget ? (limit.notifyAt ?? []).map((p) => p / 100) : []} label=${`${show(of.used)} of ${show(of.cap)} used`} />
+    <${Meter} share=${share} held=${held} tone=${tone} soft=${isBudget ? limit.softShare : 0} marks=${isBudget ? (limit.notifyAt ?? []).map((p) => p / 100) : []} label=${`${show(of.used)} of ${show(of.cap)} used${held > 0 ? `, ${show(reserved)} set aside` : ''}`} />
     <span class="use-text">
-      <span><b>${show(of.used)}</b> of ${show(of.cap)} <span class=${tone === 'accent' ? 'muted' : tone}>${percent(share, 0)}</span>${state && html` <${Pill} kind=${tone}>${state}<//>`}</span>
-      <span class="muted">${left === 0 ? 'used up' : `${show(left)} left`}${reserved > 0 ? `, ${show(reserved)} set aside` : ''}${isBudget && of.endsAt ? html`; starts again <${Moment} at=${of.endsAt} relative />` : ''}</span>
+      <span><b>${show(of.used)}</b> of ${show(of.cap)} <span class=${tone === 'accent' ? 'muted' : tone}>${percent(share, 0)}</span>${held > 0 && html` + <span class="use-held" title="For requests and batches under way: what is not used of it comes back.">${show(reserved)} set aside (${percent(held, 0)})</span>`}${state && html` <${Pill} kind=${tone}>${state}<//>`}</span>
+      <span class="muted">${left > 0 ? `${show(left)} left` : held > 0 ? 'the rest is set aside' : 'used up'}${isBudget && of.endsAt ? html`; starts again <${Moment} at=${of.endsAt} relative />` : ''}</span>
     </span>
   </div>`;
 }
 
-/** A bar with marks where something happens: a tall one where auto begins to save, short ones where the webhook is told. */
+/** A bar, lighter where it is only set aside, with marks where something happens: a tall one where auto begins to save, short ones where the webhook is told. */
 const Meter = ({
   share,
+  held,
   tone,
   soft,
   marks,
   label,
 }) => html`<span class=${`meter ${tone}`} role="img" aria-label=${label}>
   <span class="meter-fill" style=${{ width: `${Math.min(1, share) * 100}%` }}></span>
+  ${held > 0 && share < 1 && html`<span class="meter-held" style=${{ left: `${share * 100}%`, width: `${Math.min(1 - share, held) * 100}%` }}></span>`}
   ${marks.filter((mark) => mark > 0 && mark < 1 && mark !== soft).map((mark, i) => html`<i key=${i} style=${{ left: `${mark * 100}%` }} title=${`${percent(mark, 0)}: the webhook is told`}></i>`)}
   ${soft > 0 && soft < 1 && html`<i class="soft" style=${{ left: `${soft * 100}%` }} title=${`${percent(soft, 0)}: auto chooses cheaper`}></i>`}
 </span>`;

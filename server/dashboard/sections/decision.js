@@ -1,7 +1,7 @@
 // One decision: what was chosen and why, what it beat and by how much, what was called, and what people said of it.
 import { duration, exact, percent, points, ratio, shortHash, times, usd, usdAlike } from '../parts/format.js';
 import { Bar, Copyable, html, Loaded, Moment, Pill, Table, useData } from '../parts/view.js';
-import { STATUS_KINDS, words } from './decisions.js';
+import { heldKind, STATUS_KINDS, words } from './decisions.js';
 
 const WHY = {
   cheapest_adequate: 'The cheapest model that is predicted to be good enough.',
@@ -31,7 +31,12 @@ function Whole({ of }) {
   return html`<div class="decision">
     <section class="answer" aria-label="What was chosen">
       <p class="answer-model">${answered ?? of.model}</p>
-      <p class="answer-why"><${Pill} kind="info">${words(of.reason)}<//> ${WHY[of.reason] ?? ''}</p>
+      ${
+        heldKind(of) !== null && of.reason === 'requested'
+          ? html`<p class="answer-why"><${Pill} kind="info">${heldKind(of)[0]}<//> ${heldKind(of)[1]}</p>`
+          : html`<p class="answer-why"><${Pill} kind="info">${words(of.reason)}<//> ${WHY[of.reason] ?? ''}</p>`
+      }
+      ${of.damage && html`<p class="notice bad">What this choice was weighed against cannot be read any more: at most the model that answered is shown below. <code>${of.damage}</code></p>`}
       ${answered !== null && answered !== of.model && html`<p class="muted">Decided for <code>${of.model}</code>; <code>${answered}</code> answered.</p>`}
       ${of.facts?.softLimit && html`<p class="notice warn">The budget <b>${of.facts.softLimit}</b> is nearly spent, so <code>auto</code> was to choose cheaper.</p>`}
       ${answered === null && !of.cached && html`<p class="notice bad">Nobody answered.</p>`}
@@ -174,6 +179,8 @@ const FILTERS = {
   no_file_input: 'It reads no files.',
   no_tools: 'It calls no tools.',
   no_structured_output: 'It cannot be held to a schema.',
+  policy: 'A rule of the policy keeps it out.',
+  limit: 'Too little was left of a limit for it or its provider.',
   not_allowed: 'Not among the models allowed for this request.',
   unhealthy: 'It could not be called: no key, or it had been failing.',
   over_max_cost: 'Expected to cost more than was allowed.',

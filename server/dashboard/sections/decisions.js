@@ -89,6 +89,20 @@ const SHORT_WHY = {
   requested: 'named by the client',
 };
 
+/** Of what is sent to a provider and held there no model is asked: what it is of, in few words and in a sentence. */
+const HELD = {
+  files: ['file', 'A file at the provider: sent, looked at, fetched or deleted. No model is asked.'],
+  batches: [
+    'batch',
+    'A batch at the provider: begun, looked at or cancelled. It is counted under budgets, and has no cost here.',
+  ],
+  responses: ['kept response', 'A response that the provider keeps: fetched, cancelled or deleted. No model is asked.'],
+};
+
+/** @returns null where a model was asked, which is `provider/model` */
+export const heldKind = ({ surface, routed, model, executedModel }) =>
+  routed || (executedModel ?? model).includes('/') || !Object.hasOwn(HELD, surface ?? '') ? null : HELD[surface];
+
 function List({ rows, onOpen }) {
   const show = usdAlike(rows.flatMap(({ costUsd, baselineCostUsd }) => [costUsd, baselineCostUsd]));
   return html`<${Table}
@@ -104,12 +118,15 @@ function List({ rows, onOpen }) {
         grow: true,
         cell: (row) => html`<span class="two-lines">
           <b class="ellipsis" title=${row.executedModel ?? row.model}>${row.executedModel ?? row.model}</b>
-          <span class="muted ellipsis" title=${row.requestedModel}>${row.requestedModel === row.model ? 'as asked for' : `asked for ${row.requestedModel}`}</span>
+          <span class="muted ellipsis" title=${row.requestedModel}>${heldKind(row) !== null ? `a ${heldKind(row)[0]} there` : row.requestedModel === row.model ? 'as asked for' : `asked for ${row.requestedModel}`}</span>
         </span>`,
       },
       {
         name: 'Why',
-        cell: (row) => html`<span title=${words(row.reason)}>${SHORT_WHY[row.reason] ?? words(row.reason)}</span>`,
+        cell: (row) =>
+          heldKind(row) !== null && row.reason === 'requested'
+            ? html`<span title=${heldKind(row)[1]}>${heldKind(row)[0]}</span>`
+            : html`<span title=${words(row.reason)}>${SHORT_WHY[row.reason] ?? words(row.reason)}</span>`,
       },
       {
         name: 'Team',

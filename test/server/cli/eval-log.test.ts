@@ -2,11 +2,13 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { sql } from 'drizzle-orm';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { seededRandom } from '../../../datasets/index.ts';
 import { type EvalLogOptions, runEvalLog } from '../../../server/cli/eval-log.ts';
-import { openStore } from '../../../server/db/store.ts';
+import { openStore, type SqlStore } from '../../../server/db/store.ts';
 import { rollback } from '../../../server/learning/promotions.ts';
+import { writeFolder } from '../../../server/log-folder/write.ts';
 import { startGateway } from '../../../server/main.ts';
 import { tempDir } from '../db/stores.ts';
 import { candidates, logOf } from '../learning/synthetic-log.ts';
@@ -186,6 +188,59 @@ test('a folder without a log stays as it is; one without judgements says how to 
   );
   expect(existsSync(join(folder, 'new'))).toBe(false);
 });
+
+test('decisions whose candidates cannot be read are left out and counted, wherever the log is read', async () => {
+  const damaged = join(folder, 'damaged');
+  await mkdir(damaged);
+  const settings = join(folder, 'damaged.yaml');
+  const catalog = join(folder, 'catalog.json');
+  await writeFile(settings, JSON.stringify({ dataDir: damaged, catalog, logLevel: 'silent' }));
+  const exported = join(folder, 'exported');
+  const store = (await openStore({ dataDir: damaged })) as SqlStore;
+  const { entries } = await logOf({
+    seed: 2,
+    decisions: 60,
+    perSession: 1,
+    truth: () => 0.8,
+    policy: { exploration: 0.6 },
+  });
+  for (const entry of entries) store.record(entry);
+  await store.flush();
+  const [cut, none, listless, headless] = entries.map(({ decision }) => decision!.id);
+  for (const [id, change] of [
+    [cut, 'candidates = substr(candidates, 1, 60)'],
+    [none, 'candidates = null'],
+    [listless, "candidate_list = 'gone'"],
+    [headless, 'candidates = substr(candidates, 1, 1)'],
+  ]) {
+    await store.db.execute(sql.raw(`update decisions set ${change} where id = '${id}'`));
+  }
+  await store.close();
+  const judged = async (options: Partial<EvalLogOptions>) => {
+    const { rows, leftOut, policies } = JSON.parse(
+      await printed({ config: settings, json: true, out: undefined, ...options }),
+    );
+    return { rows, leftOut, names: policies.map(({ name }: { name: string }) => name) };
+  };
+  const stored = await judged({});
+  expect(stored).toMatchObject({
+    rows: 56,
+    leftOut: [
+      '4 left out: the candidates on record cannot be read, so that nobody knows what else could have been drawn',
+    ],
+  });
+  expect(stored.names).toContain('in-force at tolerance 0');
+  const again = (await openStore({ dataDir: damaged })) as SqlStore;
+  await writeFolder(again, { out: exported, embeddings: true });
+  await again.close();
+  expect(await judged({ file: exported })).toEqual(stored);
+  const gateway = await startGateway({ file: settings, env: {}, overrides: { port: 0 } });
+  try {
+    expect(await judged({})).toEqual(stored);
+  } finally {
+    await gateway.close();
+  }
+}, 180_000);
 
 test('a file of another router is judged by its own forecasts', async () => {
   const file = await fileOf(lines(1200));

@@ -255,7 +255,11 @@ export async function madeUpGateway(first: MadeUp = {}): Promise<MadeUpGateway> 
   });
   app.get<{ Params: { id: string } }>('/v1/decisions/:id', async ({ params }) => {
     if (!ids.includes(params.id)) throw new RoutingError('NOT_FOUND', 'no decision of that id');
-    return wholeDecision(names(), params.id);
+    const whole = wholeDecision(names(), params.id);
+    const at = ids.indexOf(params.id);
+    if (at === 10)
+      return { ...whole, ...decisionLine(names(), params.id, at), routed: false, ranked: [], filtered: [] };
+    return at === 11 ? { ...whole, ranked: whole.ranked.slice(0, 1), distribution: [], damage: DAMAGE } : whole;
   });
   const hoursAgo = (hours: number) => new Date(Date.now() - hours * HOUR).toISOString();
   app.get(
@@ -340,11 +344,13 @@ const STATUSES = ['ok', 'ok', 'ok', 'cached', 'ok', 'error', 'ok', 'blocked', 'p
 
 function decisionLine({ models, teams, text }: Names, id: string, i: number): DecisionLine {
   const status = STATUSES[i % STATUSES.length]!;
+  const held = i === 10 && { surface: 'batches', requestedModel: 'openai', model: 'openai', executedModel: 'openai' };
   return {
     id,
     createdAt: new Date(Date.now() - i * 83_000).toISOString(),
     team: teams[i % teams.length]!,
     key: text('checkout-web'),
+    surface: 'chat',
     requestedModel: i % 4 === 3 ? models[0]! : 'auto',
     model: models[(i * 2) % models.length]!,
     executedModel: status === 'error' || status === 'blocked' ? null : models[(i * 2) % models.length]!,
@@ -353,10 +359,14 @@ function decisionLine({ models, teams, text }: Names, id: string, i: number): De
     baselineCostUsd: 0.0061,
     totalMs: 420 + 2400 * u('ms', i),
     status,
+    ...(held && { ...held, reason: 'requested' }),
   };
 }
 
-function wholeDecision({ models, teams, text }: Names, id: string): object {
+/** What the gateway says of a decision whose candidates cannot be read. */
+export const DAMAGE = 'RECORD_DAMAGED: the candidates of a decision: 60 bytes are there, at least 61 were written';
+
+function wholeDecision({ models, teams, text }: Names, id: string) {
   const ranked = models.slice(0, 5).map((model, i) => ({
     model: models[(i + 1) % models.length]!,
     like: model,
@@ -675,6 +685,7 @@ function adminRoutes(
               use('usd', 800, 712.3, names().teams[0]),
               use('usd', 800, 420.9, names().teams[1]),
               use('usd', 800, 800, names().teams[2]),
+              { ...use('usd', 800, 24, names().text('nightly')), reserved: 224 },
             ],
           },
           {

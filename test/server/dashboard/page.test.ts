@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { chromiumPath, openBrowser } from '../../browser.ts';
-import { HOSTILE, type MadeUpGateway, madeUpGateway, PAYLOADS } from './made-up.ts';
+import { DAMAGE, HOSTILE, type MadeUpGateway, madeUpGateway, PAYLOADS } from './made-up.ts';
 
 const SECTIONS = {
   overview: 'Overview',
@@ -275,6 +275,23 @@ describe.skipIf(chromiumPath() === undefined)('the page in Chromium', () => {
     });
   });
 
+  test('what is only passed on says what it is of, and a decision that is damaged on record says so', async () => {
+    await on('decisions', async (page) => {
+      const batch = page.locator('tbody tr').nth(10);
+      expect(await batch.textContent()).toContain('openaia batch there');
+      expect(await batch.textContent()).not.toMatch(/as asked for|named by the client/);
+      await batch.locator('button').click();
+      const answer = page.getByRole('dialog').getByRole('region', { name: 'What was chosen' });
+      await answer.waitFor();
+      expect(await answer.textContent()).toContain('A batch at the provider');
+      await page.keyboard.press('Escape');
+      await page.locator('tbody tr').nth(11).locator('button').click();
+      await page.getByRole('dialog').getByText(DAMAGE).waitFor();
+      expect(await answer.textContent()).toContain('cannot be read any more');
+      expect(await violations(page)).toEqual([]);
+    });
+  });
+
   test('decisions can be looked through by status and by page', async () => {
     await on('decisions', async (page) => {
       expect(await page.locator('tbody tr').count()).toBe(12);
@@ -425,6 +442,17 @@ describe.skipIf(chromiumPath() === undefined)('the page in Chromium', () => {
       expect(await use('checkout').textContent()).toContain('auto chooses cheaper');
       expect(await use('support').textContent()).toContain('refuses');
       expect(await use('search').first().locator('.pill').count()).toBe(0);
+      // 24 and 224 of 800: 3 and 28 %.
+      const nightly = use('nightly');
+      expect(await nightly.textContent()).toContain('$24.00 of $800.00 3 % + $224.00 set aside (28 %)');
+      expect(await nightly.textContent()).toContain('$552.00 left');
+      expect(await nightly.locator('.pill').count()).toBe(0);
+      expect(await nightly.locator('.meter').getAttribute('aria-label')).toBe(
+        '$24.00 of $800.00 used, $224.00 set aside',
+      );
+      const widthOf = (part: string) => nightly.locator(part).getAttribute('style');
+      expect(await widthOf('.meter-fill')).toBe('width: 3%;');
+      expect(await widthOf('.meter-held')).toBe('left: 3%; width: 28%;');
     });
   });
 

@@ -128,7 +128,7 @@ test('a cursor that none was given is refused', async () => {
 });
 
 test('decisions come newest first, page by page, also where few of them are asked for', async () => {
-  const lines: { id: string; status: string; costUsd: number }[] = [];
+  const lines: { id: string; surface: string; status: string; costUsd: number }[] = [];
   let cursor: string | null = null;
   do {
     const page = await jsonOf(
@@ -140,6 +140,7 @@ test('decisions come newest first, page by page, also where few of them are aske
     lines.push(...page.decisions);
     cursor = page.next;
   } while (cursor !== null);
+  expect(new Set(lines.map(({ surface }) => surface))).toEqual(new Set(['messages']));
   expect(lines.map(({ id, status, costUsd }) => [id, status, costUsd])).toEqual([
     ['blue-2', 'ok', 1],
     ['red-1', 'ok', 1],
