@@ -76,6 +76,14 @@ const WRITTEN: readonly (Omit<Rule, 'longest'> & Partial<Rule>)[] = [
     pattern: /(?<![\d.-]|[\da-f]{7}[a-f])\d(?:[ -]?\d){12,18}(?!\d|\.\d|[a-f][\da-f]{7})/g,
     isOne: isCard,
   },
+  {
+    // As cards print it, or in one piece, with groups of other lengths beside it: a day, a month and year, three digits of the
+    // back. Beside more groups of four it is a column of a table.
+    kind: 'card',
+    pattern:
+      /(?<![\d.-]|[\da-f]{7}[a-f]|\d{4} )(?:\d{4}(?:[ -]\d{4}){3}|\d{4}[ -]\d{6}[ -]\d{4,5}|\d{13,19})(?!\d|\.\d|[a-f][\da-f]{7}|[ -]\d{4}(?!\d))/g,
+    isOne: isCard,
+  },
   // United States, United Kingdom, Spain, Italy, and the check-digit ones of Germany and Brazil.
   { kind: 'national_id', pattern: /(?<![\d-])(?!000|666|9\d\d)\d{3}[- ](?!00)\d{2}[- ](?!0000)\d{4}(?![\d-])/g },
   {
