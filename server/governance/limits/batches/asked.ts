@@ -78,7 +78,7 @@ export class BatchCounter implements BatchTally {
 
   get asked(): AskedOfFile {
     const models = this.#fault === null ? [...this.#models.values()] : [];
-    const fault = this.#fault ?? (models.length === 0 ? 'it has no requests' : null);
+    const fault = this.#fault ?? (models.length === 0 ? 'it has no requests, or another purpose than “batch”' : null);
     return { url: this.#url, models, fault };
   }
 

@@ -249,7 +249,7 @@ export class Batches {
       const found = made.priceOf(model);
       if (found === null) {
         const why = AUTO.test(model) ? 'a batch is not routed' : `nobody here knows the price of ${model}`;
-        return `${why}: name in its lines models that ${made.provider} has and that have a price here`;
+        return `${why}: name in its lines models as ${made.provider} calls them, and that have a price here`;
       }
       const { id, price } = found;
       const { inputTokens, outputTokens, costUsd } = this.#host.forecasts.ofMany(id, asked, price);

@@ -202,6 +202,8 @@ export async function isReserved(db: PgRemoteDatabase, deployment: string, batch
 
 /** Between two looks of the gateway's own at one batch; and once it must be over. */
 const LOOK_MINUTES = 30;
+/** At one of which nobody has heard whether it was made: so long after that its host's list has it for certain. */
+const UNHEARD_MINUTES = 10;
 const LATE_MINUTES = 5;
 const MOST_AT_ONCE = 20;
 
@@ -216,6 +218,7 @@ export async function takeDue(db: PgRemoteDatabase, now: Date): Promise<Reserved
         sql`${batchReserves.id} in (
           select id from batch_reserves where settled_at is null and (
             looked_at <= ${at}::timestamptz - make_interval(mins => ${LOOK_MINUTES})
+            or (batch is null and looked_at <= ${at}::timestamptz - make_interval(mins => ${UNHEARD_MINUTES}))
             or (ends_at <= ${at}::timestamptz and looked_at <= ${at}::timestamptz - make_interval(mins => ${LATE_MINUTES})))
           order by looked_at limit ${MOST_AT_ONCE} for update skip locked)`,
       )
