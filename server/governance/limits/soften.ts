@@ -27,8 +27,16 @@ export function withoutModels(
   usedUpAt: (model: string, provider: string) => Meter | null,
   now: number,
 ): Caller {
+  // As it was when the choice was made: what the request itself sets aside later uses nothing up for it.
+  const known = new Map<string, Meter | null>();
   return passingOver(caller, ({ model, provider }) => {
-    const meter = model === null ? null : usedUpAt(model, provider);
+    if (model === null) return null;
+    const key = placeKey(model, provider);
+    let meter = known.get(key);
+    if (meter === undefined) {
+      meter = usedUpAt(model, provider);
+      known.set(key, meter);
+    }
     return meter === null ? null : { limit: meter.limit.name, error: () => refusalBy(meter, now) };
   });
 }

@@ -209,3 +209,30 @@ describe('auto, where less is left of a model’s own budget than the request ma
     expect(decision.filtered.map(({ model }) => model)).toEqual(['one/a', 'two/b']);
   });
 });
+
+test('what a request has set aside itself uses nothing up for it', async () => {
+  const keys = [{ name: 'own', tenant: 'own', key: 'own-0123456789abcdef' }];
+  const limits = {
+    budgets: [{ name: 'spent', model: 'one/a', usd: 0.02 }],
+    rates: [{ name: 'little', model: 'two/b', requestsPerMinute: 1 }],
+  };
+  const other = await gatewayOver(models, { upstreams: { one: host.url, two: host.url }, config: { keys, limits } });
+  try {
+    const ask = async (model: string) => {
+      const response = await fetch(`${other.url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { ...as('own'), 'content-type': 'application/json' },
+        body: JSON.stringify({ model, max_tokens: 1, messages: [{ role: 'user', content: 'x' }] }),
+      });
+      await response.text();
+      return [response.status, response.headers.get('x-pointsman-model')];
+    };
+    await ask('one/a');
+    expect([await ask('auto'), await ask('auto')]).toEqual([
+      [200, 'two/b'],
+      [200, 'two/c'],
+    ]);
+  } finally {
+    await other.app.close();
+  }
+});
