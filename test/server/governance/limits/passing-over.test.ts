@@ -227,7 +227,7 @@ test('what a request has set aside itself uses nothing up for it', async () => {
       await response.text();
       return [response.status, response.headers.get('x-pointsman-model')];
     };
-    await ask('one/a');
+    expect(await ask('one/a')).toEqual([200, 'one/a']);
     expect([await ask('auto'), await ask('auto')]).toEqual([
       [200, 'two/b'],
       [200, 'two/c'],
